@@ -1,0 +1,171 @@
+"""Where rows live: the contract that every storage fulfils.
+
+A `Source` names its columns and splits its rows into `Partition` objects along storage borders. A partition, opened by
+one worker, yields `Chunk` after `Chunk`. Nothing here knows what the rows are for.
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.errors import DataError, NotFound, UsageError, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Names, storage types and number of rows of a table; `n_rows` is None until an iterator has been read."""
+
+    names: tuple[str, ...]
+    dtypes: tuple[np.dtype[Any], ...]
+    n_rows: int | None
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for name, dtype in zip(self.names, self.dtypes, strict=True):
+            if name in seen:
+                raise DataError(f"two columns are called {name!r}; rename one")
+            seen.add(name)
+            if dtype.kind not in "fiub" or dtype.itemsize > 8:
+                raise DataError(
+                    f"column {name!r} has type {dtype}, and a regression needs numbers: float16/32/64, any integer "
+                    "or bool; convert the column or leave it out with features"
+                )
+
+    def require(self, name: str, where: str) -> str:
+        """Return `name` if it is a column, else raise `NotFound` with the nearest name."""
+        if name not in self.names:
+            raise NotFound(f"{where}: no column {name!r}{nearest(name, self.names)}")
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """What each column is for. `features` None means: every column that has no other role."""
+
+    target: str | None = None
+    weights: str | None = None
+    features: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Some consecutive rows, as stored. Valid only until the next chunk is asked for; never written to.
+
+    Attributes
+    ----------
+    start : int
+        Number of the first row in the whole source.
+    matrix : ndarray of shape (m, k)
+        The columns stored side by side, in the storage's own type.
+    names : tuple of str
+        Names of the columns of `matrix`.
+    vectors : dict of str to ndarray of shape (m,)
+        Columns stored apart (a target or weights in a dataset of their own).
+    """
+
+    start: int
+    matrix: NDArray[Any]
+    names: tuple[str, ...]
+    vectors: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+
+class Partition(ABC):
+    """A run of consecutive rows that one worker reads alone; small and picklable."""
+
+    start: int
+    stop: int | None
+
+    @abstractmethod
+    def chunks(self, rows: int) -> Iterator[Chunk]:
+        """Yield the partition's rows in order.
+
+        Parameters
+        ----------
+        rows : int
+            The reader's favourite chunk length. Storage that can be cut anywhere cuts at multiples of `rows` (counted
+            from row 0 of the source); storage with chunks of its own yields those.
+        """
+
+
+class Source(ABC):
+    """A table somewhere. Restartable: reading twice gives the same rows, unless `one_pass` is true.
+
+    Attributes
+    ----------
+    schema : Schema
+    label : str
+        How error messages call this source: its path, or what kind of object it is.
+    roles : Roles
+    one_pass : bool
+        True for iterators, whose rows are gone once read.
+    """
+
+    schema: Schema
+    label: str
+    roles: Roles = Roles()
+    one_pass: bool = False
+
+    @abstractmethod
+    def partitions(self) -> Sequence[Partition]:
+        """Return the partitions, in row order, always the same ones."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a short text that changes when the data change; cheap (no rows are read)."""
+
+    def nbytes(self) -> int | None:
+        """Return the bytes that one pass delivers (decoded), or None if the number of rows is not known."""
+        if self.schema.n_rows is None:
+            return None
+        return self.schema.n_rows * sum(d.itemsize for d in self.schema.dtypes)
+
+    def with_roles(
+        self, target: str | None = None, weights: str | None = None, features: Sequence[str] | None = None
+    ) -> Self:
+        """Return this source with other roles; what is None stays as it was.
+
+        Raises
+        ------
+        NotFound
+            A name is not a column.
+        UsageError
+            One column has two roles, or a feature is named twice.
+        """
+        roles = Roles(
+            target if target is not None else self.roles.target,
+            weights if weights is not None else self.roles.weights,
+            tuple(features) if features is not None else self.roles.features,
+        )
+        named = [n for n in (roles.target, roles.weights, *(roles.features or ())) if n is not None]
+        for name in named:
+            self.schema.require(name, self.label)
+        for name in named:
+            if named.count(name) > 1:
+                both = "the target" if name == roles.target else "the weights" if name == roles.weights else "a feature"
+                raise UsageError(f"{self.label}: column {name!r} is {both} and named once more; name it once")
+        other = copy.copy(self)
+        other.roles = roles
+        return other
+
+    def __repr__(self) -> str:
+        rows = "?" if self.schema.n_rows is None else f"{self.schema.n_rows:,}"
+        return f"<{type(self).__name__} {self.label}: {rows} rows x {len(self.schema.names)} columns>"
+
+
+
+def row_ranges(n_rows: int, row_bytes: int, chunk_rows: int = 1) -> list[tuple[int, int]]:
+    """Cut rows into partitions of about 32 MB, along multiples of the storage's `chunk_rows`.
+
+    A table of many terabytes gets larger partitions rather than millions of them.
+    """
+    wanted = max(32 * 2**20, n_rows * row_bytes // 65536)
+    rows = max(1, wanted // max(1, row_bytes * chunk_rows)) * chunk_rows
+    return [(a, min(a + rows, n_rows)) for a in range(0, n_rows, rows)]
