@@ -1,0 +1,172 @@
+"""From stored rows to numbers ready to accumulate: which columns, in which role, and what to do with missing values."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.errors import DataError, NonFiniteError, UsageError, nearest
+from streamreg.sources.base import Chunk, Source
+
+Missing = Literal["error", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows ready to accumulate. Never written to: the arrays may be views of storage.
+
+    Attributes
+    ----------
+    x : ndarray of shape (m, p)
+        Features, in the storage's type; all values finite.
+    y : ndarray of shape (m,) or None
+        Target, in the storage's type; all values finite.
+    weight : float64 ndarray of shape (m,) or None
+        Positive weights.
+    start : int
+        Row number, in the source, of the first row read.
+    read : int
+        Rows read; those with zero weight or missing values are not in `x`.
+    missing : int
+        Rows left out for a missing value.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any] | None
+    weight: NDArray[np.float64] | None
+    start: int
+    read: int
+    missing: int = 0
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Pick features, target and weights out of chunks.
+
+    Attributes
+    ----------
+    label : str
+        The source's name, for messages.
+    features : tuple of str
+    target, weights : str or None
+    missing : {"error", "drop"}
+        What to do with NaN: refuse, or leave the row out and count it. Infinity is always refused.
+    """
+
+    label: str
+    features: tuple[str, ...]
+    target: str | None = None
+    weights: str | None = None
+    missing: Missing = "error"
+
+    @classmethod
+    def of(cls, source: Source, features: tuple[str, ...] | None = None, missing: Missing = "error") -> Self:
+        """Read the roles of `source`; `features` overrides which columns are regressed on.
+
+        Raises
+        ------
+        NotFound
+            A feature is not a column.
+        UsageError
+            The target or the weights are among the features.
+        """
+        if features is not None:
+            source = source.with_roles(features=features)
+        roles, names = source.roles, source.schema.names
+        others = {roles.target, roles.weights}
+        chosen = roles.features if roles.features is not None else tuple(n for n in names if n not in others)
+        return cls(source.label, chosen, roles.target, roles.weights, missing)
+
+    def with_target(self) -> Self:
+        """Return this design, having made sure that there is a target."""
+        if self.target is None:
+            raise UsageError(f"{self.label}: no target; say which column to explain, as in target='y'")
+        return self
+
+    def without_target(self) -> Self:
+        """Return this design for rows to predict: features only."""
+        return replace(self, target=None, weights=None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns that a batch holds: the features, then the target if there is one."""
+        return self.features if self.target is None else (*self.features, self.target)
+
+    def batch(self, chunk: Chunk) -> Batch:
+        """Turn a chunk into a batch.
+
+        Raises
+        ------
+        NonFiniteError
+            NaN (unless `missing` is "drop") or infinity, with row and column.
+        DataError
+            A negative or non-finite weight, with its row.
+        """
+        x = _columns(chunk, self.features, self.label)
+        y = None if self.target is None else _columns(chunk, (self.target,), self.label)[:, 0]
+        weight = None
+        rows: NDArray[np.int64] | None = None
+        if self.weights is not None:
+            weight = _columns(chunk, (self.weights,), self.label)[:, 0].astype(np.float64)
+            self._check_weights(weight, chunk.start)
+            if not weight.all():
+                rows = np.flatnonzero(weight)
+                x, weight, y = x[rows], weight[rows], None if y is None else y[rows]
+        missing = 0
+        if not (_finite(x) and (y is None or _finite(y))):
+            keep = self._complete(x, y, chunk.start, rows)
+            missing = len(x) - len(keep)
+            x, weight, y = x[keep], None if weight is None else weight[keep], None if y is None else y[keep]
+        return Batch(x, y, weight, chunk.start, len(chunk), missing)
+
+    def _complete(
+        self, x: NDArray[Any], y: NDArray[Any] | None, start: int, rows: NDArray[np.int64] | None
+    ) -> NDArray[np.int64]:
+        """Return the rows without NaN; raise for infinity, and for NaN unless it is to be dropped."""
+        table = x if y is None else np.column_stack([x, y])
+        bad = np.isinf(table) if self.missing == "drop" else ~np.isfinite(table)
+        if bad.any():
+            i, j = (int(k[0]) for k in np.nonzero(bad))
+            row = start + (i if rows is None else int(rows[i]))
+            value = "NaN (a missing value)" if np.isnan(table[i, j]) else "infinity"
+            remedy = "add missing: drop to leave such rows out, or fill them" if np.isnan(table[i, j]) else "mend it"
+            raise NonFiniteError(f"{self.label}, row {row:,} (from 0), column {self.names[j]!r}: {value}; {remedy}")
+        return np.flatnonzero(~np.isnan(table).any(axis=1))
+
+    def _check_weights(self, weight: NDArray[np.float64], start: int) -> None:
+        good = (weight >= 0) & np.isfinite(weight)
+        if not good.all():
+            i = int(np.argmin(good))
+            raise DataError(
+                f"{self.label}, row {start + i:,} (from 0), weights {self.weights!r}: {weight[i]}; "
+                "weights are finite and not negative (0 leaves the row out)"
+            )
+
+
+def _finite(values: NDArray[Any]) -> bool:
+    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
+
+
+def _columns(chunk: Chunk, names: tuple[str, ...], label: str) -> NDArray[Any]:
+    """Return the named columns, shape (m, len(names)): a view wherever the storage order allows it."""
+    if names == chunk.names:
+        return chunk.matrix
+    if len(names) == 1 and names[0] in chunk.vectors:
+        return chunk.vectors[names[0]][:, None]
+    try:
+        index = [chunk.names.index(n) for n in names if n not in chunk.vectors]
+    except ValueError:
+        absent = next(n for n in names if n not in chunk.vectors and n not in chunk.names)
+        raise DataError(
+            f"{label}, row {chunk.start:,}: column {absent!r} is gone{nearest(absent, chunk.names)}"
+        ) from None
+    if len(index) == len(names):
+        if index and index == list(range(index[0], index[0] + len(index))):
+            return chunk.matrix[:, index[0] : index[0] + len(index)]
+        return chunk.matrix[:, index]
+    position = {n: k for k, n in enumerate(chunk.names)}
+    return np.column_stack([chunk.vectors[n] if n in chunk.vectors else chunk.matrix[:, position[n]] for n in names])

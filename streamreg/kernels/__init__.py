@@ -1,0 +1,1 @@
+"""The few hot functions, and the arithmetic that they stand on."""

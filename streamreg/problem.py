@@ -1,0 +1,138 @@
+"""The waist of the house: the one value that crosses from rows to p-sized algebra, and the one that comes back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A least-squares problem of one target on p columns, as float64 second moments.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The p columns.
+    target : str
+    cross : ndarray of shape (p + 1, p + 1)
+        Cross-products of the columns and, last, the target: centred if `intercept`, else about zero. Entry (i, j) is
+        to be multiplied by ``2**(exponent_i + exponent_j)``.
+    exponent : int ndarray of shape (p + 1,)
+    mean : pair of ndarrays of shape (p + 1,)
+        Double-double means, in the units of the data.
+    largest : ndarray of shape (p + 1,)
+        Greatest absolute value of each column, which bounds the rounding already in the data.
+    n : int
+        Rows.
+    weight : float
+        Sum of weights.
+    intercept : bool
+    """
+
+    names: tuple[str, ...]
+    target: str
+    cross: Float
+    exponent: NDArray[np.int64]
+    mean: tuple[Float, Float]
+    largest: Float
+    n: int
+    weight: float
+    intercept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One column that others determine: ``column = sum of coefficient * column + constant``."""
+
+    column: str
+    terms: tuple[tuple[str, float], ...]
+    constant: float
+
+    def __str__(self) -> str:
+        text = ""
+        for name, value in self.terms:
+            size = f"{abs(value):.6g}"
+            text += _signed(value, first=not text) + ("" if size == "1" else f"{size} ") + name
+        if self.constant or not text:
+            text += _signed(self.constant, first=not text) + f"{abs(self.constant):.6g}"
+        return f"{self.column} = {text}"
+
+
+def _signed(value: float, first: bool) -> str:
+    if first:
+        return "-" if value < 0 else ""
+    return " - " if value < 0 else " + "
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """What the algebra knows about a `Problem`. A value with a status, never an exception.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (p,)
+        Slopes in the units of the data. With dependent columns: the solution of minimum norm.
+    basic : ndarray of shape (p,)
+        The solution that uses the columns of `kept` only; NaN for the others. Equal to `coef` at full rank.
+    intercept, basic_intercept : float
+        Zero for a problem without intercept.
+    kept : int ndarray of shape (r,)
+        Columns that are linearly independent of those before them.
+    scale : ndarray of shape (p,)
+        Norm of each column (centred if there is an intercept), in the units of the data, divided by 2**`exponent`.
+    exponent : int ndarray of shape (p,)
+        Power of two that goes with `scale`.
+    inverse : ndarray of shape (r, r)
+        Inverse of the kept columns' cross-products scaled to unit diagonal.
+    mean_leverage : float
+        Variance of the intercept in units of the error variance; NaN without intercept.
+    rss, tss : float
+        Residual and total sum of squares (total about the mean if there is an intercept), times
+        ``2**(-2 * target_exponent)``.
+    target_exponent : int
+    identifiable : bool ndarray of shape (p,)
+    null_space : ndarray of shape (p, p - r)
+        Directions, in the units of the data, along which the coefficients may move without changing a fitted value.
+    dependencies : tuple of Dependency
+    condition : float
+        Condition number of the scaled design of the kept columns.
+    digits : ndarray of shape (p,)
+        Decimal digits of `coef` to trust.
+    digits_intercept, digits_se, digits_rss : float
+        Likewise for the intercept, the standard errors, and the residual sum of squares.
+    status : {"ok", "dependent", "uncertain"}
+        "uncertain": float64 moments cannot tell whether columns are dependent; take the exact Gram matrix.
+    digits_after_residuals : float
+        Digits that one residual pass would reach (zero: it would not converge).
+    """
+
+    coef: Float
+    basic: Float
+    intercept: float
+    basic_intercept: float
+    kept: NDArray[np.int64]
+    scale: Float
+    exponent: NDArray[np.int64]
+    inverse: Float
+    mean_leverage: float
+    rss: float
+    tss: float
+    target_exponent: int
+    identifiable: NDArray[np.bool_]
+    null_space: Float
+    dependencies: tuple[Dependency, ...]
+    condition: float
+    digits: Float
+    digits_intercept: float
+    digits_se: float
+    digits_rss: float
+    status: str = "ok"
+    digits_after_residuals: float = 0.0
+
+    @property
+    def rank(self) -> int:
+        """Number of independent columns, the intercept not counted."""
+        return len(self.kept)

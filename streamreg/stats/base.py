@@ -1,0 +1,79 @@
+"""What a scan keeps: a monoid with a reader.
+
+A `Statistic` absorbs batches of rows and merges with its like. The public verbs do the bookkeeping; the author of a
+statistic writes the hooks `_absorb` and `_join`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.design import Batch
+
+
+class Statistic(ABC):
+    """State of a scan.
+
+    Attributes
+    ----------
+    n : int
+        Rows absorbed.
+    n_read : int
+        Rows seen, those left out included.
+    n_missing : int
+        Rows left out for a missing value. The rest of ``n_read - n`` had zero weight.
+    block_rows : int
+        How many rows `update` is to be given at a time; blocks begin at multiples of it, counted from row 0 of the
+        source. It depends on the number of columns alone, so results do not depend on chunks, threads or memory.
+    """
+
+    n: int = 0
+    n_read: int = 0
+    n_missing: int = 0
+    block_rows: int
+
+    @abstractmethod
+    def fresh(self) -> Self:
+        """Return an empty statistic of the same kind."""
+
+    def update(self, batch: Batch) -> Self:
+        """Absorb one block of rows; returns self."""
+        self.n += len(batch)
+        self.n_read += batch.read
+        self.n_missing += batch.missing
+        if len(batch):
+            self._absorb(batch)
+        return self
+
+    def merge(self, other: Self) -> Self:
+        """Absorb another state, whose rows come after this one's; returns self. Associative."""
+        self.n += other.n
+        self.n_read += other.n_read
+        self.n_missing += other.n_missing
+        if other.n:
+            self._join(other)
+        return self
+
+    @abstractmethod
+    def _absorb(self, batch: Batch) -> None: ...
+
+    @abstractmethod
+    def _join(self, other: Self) -> None: ...
+
+    @abstractmethod
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the whole state as plain arrays."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Rebuild a state from `to_arrays`."""
+
+
+def block_rows(columns: int) -> int:
+    """Return the rows of a block that fits a level-2 cache: a power of two near a megabyte of float64."""
+    rows = 2**17 // max(columns, 1)
+    return int(np.clip(1 << (rows.bit_length() - 1 if rows else 0), 256, 4096))

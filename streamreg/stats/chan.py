@@ -1,0 +1,123 @@
+"""Second moments of a set of rows, and the pairwise merge of two sets.
+
+The merge is that of Chan, Golub & LeVeque (1983, *The American Statistician* 37, eq. 2.1b), extended to weights and to
+cross-products. Means are kept in double-double and cross-products scaled by powers of two, so neither an offset of 1e12
+nor a unit of 1e200 costs digits.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.kernels import doubledouble as dd
+from streamreg.kernels.gram import cross_product, extremes, shift, subtract
+
+Float = NDArray[np.float64]
+
+# Columns whose deviations lie between 2**-300 and 2**300 need no scale: their products neither over- nor underflow.
+_PLAIN = 300
+
+
+@dataclass(slots=True)
+class Centred:
+    """Moments of some rows of q columns.
+
+    Attributes
+    ----------
+    weight : float
+        Sum of the weights (the number of rows when there are none).
+    mean : pair of ndarrays of shape (q,)
+        Double-double, in the units of the data.
+    cross : ndarray of shape (q, q)
+        Centred cross-products ``sum w (z - mean)(z - mean)'``, times ``2**-(exponent_i + exponent_j)``.
+    exponent : int ndarray of shape (q,)
+        Zero unless a column's deviations are beyond 1e+-90.
+    low, high : ndarrays of shape (q,)
+        Least and greatest value.
+    """
+
+    weight: float
+    mean: dd.DD
+    cross: Float
+    exponent: NDArray[np.int64]
+    low: Float
+    high: Float
+
+
+def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float) -> Centred:
+    """Return the moments of one block.
+
+    Parameters
+    ----------
+    parts : list of ndarrays of shape (m, k)
+        Columns side by side; their widths add up to q.
+    weight : ndarray of shape (m,) or None
+    buffer : ndarray of shape (at least m, q)
+        Scratch.
+    """
+    m, q = len(parts[0]), buffer.shape[1]
+    z = buffer[:m]
+    low, high, centre = np.empty(q), np.empty(q), np.empty(q)
+    column = 0
+    for part in parts:
+        here = slice(column, column := column + part.shape[1])
+        low[here], high[here] = extremes(part)
+        centre[here] = shift(part, low[here], high[here])
+        subtract(part, centre[here], z[:, here])
+    span = np.maximum(high - centre, centre - low)
+    exponent = _exponents(np.frexp(span)[1], span > 0)
+    if exponent.any():
+        np.ldexp(z, -exponent, out=z)
+    if weight is None:
+        total = float(m)
+        rest = np.add.reduce(z, axis=0) / total
+    else:
+        total = float(weight.sum())
+        rest = weight @ z / total
+        z *= np.sqrt(weight)[:, None]
+    cross = cross_product(z)
+    cross -= total * np.multiply.outer(rest, rest)
+    mean = dd.two_sum(centre, np.ldexp(rest, exponent))
+    return Centred(total, mean, cross, exponent, low, high)
+
+
+def merge(a: Centred, b: Centred) -> Centred:
+    """Return the moments of both sets of rows; the arrays of `a` may be used again."""
+    total = a.weight + b.weight
+    delta = dd.subtract(b.mean, a.mean)
+    step = delta[0]
+    if a.exponent.any() or b.exponent.any() or (np.abs(step) > 2.0**_PLAIN).any():
+        exponent = _common_exponents(a, b, step)
+        for side in (a, b):
+            side.cross = _rescale(side.cross, side.exponent - exponent)
+        step = np.ldexp(step, -exponent)
+    else:
+        exponent = a.exponent
+    a.cross += b.cross
+    a.cross += np.multiply.outer(step, step * (a.weight * (b.weight / total)))
+    mean = dd.add(a.mean, dd.multiply_float(delta, b.weight / total))
+    return Centred(total, mean, a.cross, exponent, np.minimum(a.low, b.low), np.maximum(a.high, b.high))
+
+
+def _exponents(wanted: NDArray[Any], live: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.where(live & (np.abs(wanted) > _PLAIN), wanted, 0).astype(np.int64)
+
+
+def _common_exponents(a: Centred, b: Centred, step: Float) -> NDArray[np.int64]:
+    """Return exponents at which the cross-products of both sides and of the step between their means can be added."""
+    lowest = np.iinfo(np.int64).min // 4
+    wanted = np.where(step != 0, np.frexp(step)[1].astype(np.int64), lowest)
+    for side in (a, b):
+        size = np.diag(side.cross)
+        wanted = np.maximum(wanted, np.where(size > 0, np.frexp(size)[1] // 2 + side.exponent, lowest))
+    return _exponents(wanted, wanted > lowest)
+
+
+def _rescale(cross: Float, by: NDArray[np.int64]) -> Float:
+    if not by.any():
+        return cross
+    # One column at a time: a two-sided power of two can leave the range that the product itself stays in.
+    scaled: Float = np.ldexp(np.ldexp(cross, by[:, None]), by[None, :])
+    return scaled

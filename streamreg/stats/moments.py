@@ -1,0 +1,152 @@
+"""First and second moments of every column: all that least squares ever asks of the rows."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.design import Batch
+from streamreg.errors import DataError, NotFound, nearest
+from streamreg.kernels import doubledouble as dd
+from streamreg.problem import Problem
+from streamreg.stats import chan
+from streamreg.stats.base import Statistic, block_rows
+
+
+class Moments(Statistic):
+    """Count, weight, means and centred cross-products of q columns, in float64.
+
+    Blocks are merged along a binary tree over block numbers, so that the result has the same bits however the rows
+    were cut into chunks and partitions, and errors grow with the logarithm of the number of rows (pairwise summation,
+    Higham 2002, *Accuracy and Stability of Numerical Algorithms*, section 4.2).
+
+    Parameters
+    ----------
+    names : sequence of str
+        The q columns, in the order in which batches hold them: features, then the target if there is one.
+
+    Notes
+    -----
+    Cost: ``8 q**2`` bytes for each level of the tree, ``q**2`` multiplications a row (on one triangle), one pass.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.block_rows = block_rows(len(self.names))
+        # (level, index, moments) of rows index * block * 2**level .. (index + 1) * block * 2**level
+        self._nodes: list[tuple[int, int, chan.Centred]] = []
+        self._buffer: NDArray[np.float64] | None = None
+
+    def fresh(self) -> Self:
+        """Return an empty statistic over the same columns."""
+        return type(self)(self.names)
+
+    def _absorb(self, batch: Batch) -> None:
+        if self._buffer is None:
+            self._buffer = np.empty((self.block_rows, len(self.names)))
+        parts = [batch.x] if batch.y is None else [batch.x, batch.y[:, None]]
+        try:
+            block = chan.of_block(parts, batch.weight, self._buffer)
+        except DataError as error:
+            raise DataError(f"rows {batch.start:,} to {batch.start + batch.read - 1:,}: {error}") from None
+        self._push(0, batch.start // self.block_rows, block)
+
+    def _push(self, level: int, index: int, node: chan.Centred) -> None:
+        while self._nodes and index % 2 and self._nodes[-1][:2] == (level, index - 1):
+            node = chan.merge(self._nodes.pop()[2], node)
+            level, index = level + 1, index // 2
+        self._nodes.append((level, index, node))
+
+    def _join(self, other: Self) -> None:
+        if other.names != self.names:
+            raise DataError(f"moments of different columns do not merge: {self.names[:8]} and {other.names[:8]}")
+        if self._nodes and other._first_block() < self._end_block():
+            # Another scan, whose row numbers start over: no common tree.
+            self._nodes = [(0, 0, chan.merge(self.total(), other.total()))]
+            return
+        for node in other._nodes:
+            self._push(*node)
+        other._nodes = []
+
+    def _first_block(self) -> int:
+        level, index, _ = self._nodes[0]
+        return index << level
+
+    def _end_block(self) -> int:
+        level, index, _ = self._nodes[-1]
+        return (index + 1) << level
+
+    def total(self) -> chan.Centred:
+        """Return the moments of all rows.
+
+        Raises
+        ------
+        DataError
+            No row was absorbed.
+        """
+        if not self._nodes:
+            raise DataError("no rows with a positive weight and without missing values; nothing to estimate from")
+        while len(self._nodes) > 1:
+            _, _, last = self._nodes.pop()
+            level, index, node = self._nodes.pop()
+            self._nodes.append((level, index, chan.merge(node, last)))
+        return self._nodes[0][2]
+
+    def problem(self, target: str, features: Sequence[str] | None = None, intercept: bool = True) -> Problem:
+        """Pose the least-squares problem of one column on others. No rows are read.
+
+        Parameters
+        ----------
+        target : str
+        features : sequence of str, optional
+            Default: every column but the target.
+        intercept : bool
+            Whether the line may have a constant; if not, second moments about zero are used.
+
+        Raises
+        ------
+        NotFound
+            A column is not among `names`.
+        """
+        chosen = tuple(n for n in self.names if n != target) if features is None else tuple(features)
+        for name in (target, *chosen):
+            if name not in self.names:
+                raise NotFound(f"no column {name!r} in these moments{nearest(name, self.names)}")
+        index = np.array([self.names.index(n) for n in (*chosen, target)])
+        total = self.total()
+        cross, exponent = total.cross[np.ix_(index, index)], total.exponent[index]
+        mean = dd.take(total.mean, index)
+        largest = np.maximum(np.abs(total.low), np.abs(total.high))[index]
+        if not intercept:
+            exponent = np.maximum(exponent, chan._exponents(np.frexp(mean[0])[1], mean[0] != 0))
+            cross = chan._rescale(cross, total.exponent[index] - exponent)
+            scaled = np.ldexp(mean[0], -exponent)
+            cross = cross + total.weight * np.multiply.outer(scaled, scaled)
+        return Problem(chosen, target, cross, exponent, mean, largest, self.n, total.weight, intercept)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as plain arrays."""
+        total = self.total()
+        return {
+            "meta": np.array(json.dumps({"names": self.names, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing})),
+            "weight": np.array(total.weight),
+            "mean": np.stack(total.mean),
+            "cross": total.cross,
+            "exponent": total.exponent,
+            "range": np.stack([total.low, total.high]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Rebuild the state."""
+        meta = json.loads(str(arrays["meta"]))
+        self = cls(meta["names"])
+        self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
+        mean, (low, high) = arrays["mean"], arrays["range"]
+        node = chan.Centred(
+            float(arrays["weight"]), (mean[0], mean[1]), arrays["cross"], arrays["exponent"], low, high
+        )
+        self._nodes = [(0, 0, node)]
+        return self
