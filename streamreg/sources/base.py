@@ -160,7 +160,6 @@ class Source(ABC):
         return f"<{type(self).__name__} {self.label}: {rows} rows x {len(self.schema.names)} columns>"
 
 
-
 def row_ranges(n_rows: int, row_bytes: int, chunk_rows: int = 1) -> list[tuple[int, int]]:
     """Cut rows into partitions of about 32 MB, along multiples of the storage's `chunk_rows`.
 

@@ -1,0 +1,135 @@
+"""Where rows live: `open` turns a path, arrays, a dask collection or batches into a `Source`."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from streamreg.errors import UsageError
+from streamreg.sources.base import Chunk, Partition, Roles, Schema, Source
+
+__all__ = ["Chunk", "Partition", "Roles", "Schema", "Source", "open"]
+
+MissingChunks: TypeAlias = Literal["error", "fill"]
+"""What to do about chunks that were never written: refuse them, or read the fill value."""
+
+_SUFFIXES = {".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5", ".zarr": "zarr", ".npy": "npy"}
+
+
+def open(
+    data: Any,
+    *,
+    x: str | None = None,
+    target: str | None = None,
+    weights: str | None = None,
+    features: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    missing_chunks: MissingChunks = "error",
+) -> Source:
+    """Return a source over `data`. No rows are read, but for the first batch of an iterable.
+
+    Parameters
+    ----------
+    data : path, array, tuple of arrays, dask array(s), iterable of batches, callable or Source
+        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr`` or ``.npy``. A tuple is ``(X, y)`` or ``(X, y, weight)``,
+        and so is each batch of an iterable. A callable takes no argument and returns a fresh iterator of batches.
+        In tuples and batches y is the column ``"y"``, the target, and the weight is the column ``"weight"``.
+    x : str, optional
+        Dataset inside an HDF5 file or Zarr group that holds the matrix: ``"group/X"``.
+    target, weights : str, optional
+        A column of the matrix, or a vector in the same file: ``"group/y"``. Beside a ``.npy`` file, another one.
+    features : sequence of str, optional
+        Columns to use; every column without another role if not given.
+    columns : sequence of str, optional
+        Names for the columns of the matrix, instead of those in the file or x0, x1, ...
+    missing_chunks : {"error", "fill"}
+        Whether chunks that are not in the storage are refused, or stand for its fill value.
+
+    Raises
+    ------
+    UsageError
+        The kind of data is not known, or an argument does not go with it.
+    NotFound
+        No such file, dataset or column.
+    CorruptError
+        The file is damaged or incomplete.
+    DataError
+        The data are not a table of numbers.
+    """
+    if missing_chunks not in ("error", "fill"):
+        raise UsageError(f"missing_chunks is {missing_chunks!r}; it can be 'error' or 'fill'")
+    if isinstance(data, str | os.PathLike):
+        source = _open_path(Path(data), x, target, weights, columns, missing_chunks)
+    elif x is not None:
+        raise UsageError(f"x={x!r} names a dataset inside a file, and data is a {type(data).__name__}; leave x out")
+    else:
+        source = _open_object(data, columns)
+    return source.with_roles(target, weights, features)
+
+
+def _open_path(
+    path: Path,
+    x: str | None,
+    target: str | None,
+    weights: str | None,
+    columns: Sequence[str] | None,
+    missing_chunks: MissingChunks,
+) -> Source:
+    kind = _SUFFIXES.get(path.suffix.lower())
+    if kind == "npy":
+        from streamreg.sources.npy import open_npy
+
+        if x is not None:
+            raise UsageError(f"{path}: x={x!r} names a dataset, and a .npy file holds one array only; leave x out")
+        return open_npy(path, target, weights, columns)
+    if kind == "hdf5":
+        from streamreg.sources.hdf5 import open_hdf5
+
+        return open_hdf5(path, x, target, weights, columns, missing_chunks)
+    if kind == "zarr":
+        from streamreg.sources.zarr import open_zarr
+
+        return open_zarr(path, x, target, weights, columns, missing_chunks)
+    if "://" in str(path):
+        raise UsageError(f"{path}: only local files can be read; fetch it first")
+    known = ", ".join(_SUFFIXES)
+    raise UsageError(f"{path}: the suffix {path.suffix!r} is not known; one of {known} tells the format")
+
+
+def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
+    if isinstance(data, Source):
+        if columns is not None:
+            raise UsageError(f"{data.label}: is open already and its columns have names; pass columns when opening it")
+        return data
+    first = data[0] if isinstance(data, tuple) and data else data
+    if _is_dask(first):
+        from streamreg.sources.dask import open_dask
+
+        return open_dask(data if isinstance(data, tuple) else (data,), columns)
+    if isinstance(first, np.ndarray):
+        from streamreg.sources.arrays import open_arrays
+
+        return open_arrays(data if isinstance(data, tuple) else (data,), columns)
+    library = type(data).__module__.partition(".")[0]
+    if library in ("h5py", "zarr"):
+        raise UsageError(f"data is an open {library} object; pass the path of its file, and x='{_inner(data)}'")
+    if hasattr(data, "to_numpy"):
+        raise UsageError("data is a data frame; pass frame.to_numpy() and columns=list(frame.columns)")
+    if isinstance(data, Callable | Iterable):  # type: ignore[arg-type]
+        from streamreg.sources.iterables import open_batches
+
+        return open_batches(data, columns)
+    raise UsageError(
+        f"data is a {type(data).__name__}; pass a path, an array, a tuple (X, y) or (X, y, weight), a dask array, "
+        "an iterable of such tuples, or a function that returns one"
+    )
+
+
+def _is_dask(data: Any) -> bool:
+    return type(data).__module__.partition(".")[0] == "dask"
+
+
+def _inner(data: Any) -> str:
+    return str(getattr(data, "name", None) or "dataset").strip("/")

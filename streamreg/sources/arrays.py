@@ -1,0 +1,89 @@
+"""Arrays in memory: chunks are views of them, nothing is copied."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.errors import DataError, UsageError
+from streamreg.sources.base import Roles
+from streamreg.sources.checks import native
+from streamreg.sources.table import Read, Stored, TableSource
+
+TARGET, WEIGHT = "y", "weight"
+"""Names of the columns that come with a matrix in a tuple or batch."""
+
+
+@dataclass(slots=True)
+class ArrayStored(Stored):
+    """Rows of an array in memory, the first of them numbered `first`."""
+
+    array: NDArray[Any]
+    label: str
+    first: int = 0
+    shape: tuple[int, ...] = field(init=False)
+    dtype: np.dtype[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shape = self.array.shape
+        self.dtype = native(self.array.dtype)
+
+    @contextmanager
+    def reader(self) -> Iterator[Read]:
+        """Return what slices the array; only a foreign byte order makes it copy."""
+        array, first, dtype = self.array, self.first, self.dtype
+        yield lambda a, b: array[a - first : b - first].astype(dtype, copy=False)
+
+    def part(self, start: int, stop: int) -> "ArrayStored":
+        """Return rows `start` to `stop` alone, so that a pickled partition carries no others."""
+        return ArrayStored(self.array[start - self.first : stop - self.first], self.label, start)
+
+    def fingerprint(self) -> str:
+        """Return shape, type, strides and address."""
+        a = self.array
+        return f"array {a.shape} {a.dtype.str} {a.strides} @{a.__array_interface__['data'][0]:x}"
+
+
+def open_arrays(arrays: Sequence[Any], columns: Sequence[str] | None = None) -> TableSource:
+    """Return a source over arrays in memory.
+
+    Parameters
+    ----------
+    arrays : sequence of one to three arrays
+        X of shape (n, p); then y of shape (n,), called ``"y"``; then weights of shape (n,), called ``"weight"``.
+    columns : sequence of str, optional
+        Names of the columns of X.
+
+    Raises
+    ------
+    DataError
+        A shape or type is not that of a table of numbers, or lengths differ.
+    UsageError
+        Other than one to three arrays.
+    """
+    if not 1 <= len(arrays) <= 3:
+        raise UsageError(f"a tuple of {len(arrays)} arrays; pass X, (X, y) or (X, y, weight)")
+    names = ("X", TARGET, WEIGHT)[: len(arrays)]
+    x, *rest = (
+        ArrayStored(as_array(a, f"array {name}"), f"array {name}") for a, name in zip(arrays, names, strict=True)
+    )
+    beside = dict(zip(names[1:], rest, strict=True))
+    return TableSource("array", x, beside, columns, given_roles(len(arrays)))
+
+
+def given_roles(count: int) -> Roles:
+    """Return the roles of X, (X, y) or (X, y, weight)."""
+    return Roles(TARGET if count > 1 else None, WEIGHT if count > 2 else None)
+
+
+def as_array(values: Any, label: str) -> NDArray[Any]:
+    """Return `values` as a plain array without copying one; refuse masked values."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise DataError(f"{label}: has masked values, which would be read as numbers; fill or drop them first")
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{label}: is not an array of numbers ({error}); pass a NumPy array") from error

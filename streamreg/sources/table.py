@@ -1,0 +1,174 @@
+"""A table made of stored arrays: one matrix and, beside it, vectors of the same length.
+
+Every storage but dask and iterators is a `Stored` array; the table around it is the same for all.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.sources.base import Chunk, Partition, Roles, Schema, Source, row_ranges
+from streamreg.sources.checks import check_matrix, check_vector, column_names
+
+Read = Callable[[int, int], NDArray[Any]]
+"""Return rows `a` to `b`; the array may be overwritten by the next call."""
+
+CUT = 1024
+"""Storage that can be cut anywhere is split into partitions at multiples of this many rows."""
+
+WINDOW = 65536
+"""Rows of a chunked vector that are held at once, if its own chunks are not larger."""
+
+
+class Stored(ABC):
+    """One array in a storage, whose rows are read piece by piece; small and picklable.
+
+    Attributes
+    ----------
+    label : str
+        How error messages call it: file and dataset.
+    shape : tuple of int
+    dtype : dtype
+        Type of the rows that a reader returns: the stored type in the machine's byte order.
+    chunk_rows : int
+        Rows of a storage chunk, which is decoded as a whole; 1 where the array can be cut anywhere.
+    piece_bytes : int
+        About how much to read at once.
+    """
+
+    label: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunk_rows: int = 1
+    piece_bytes: int = 2**20
+
+    @abstractmethod
+    def reader(self) -> AbstractContextManager[Read]:
+        """Open the storage and return what reads rows from it; closed at the end of the `with` block."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a short text that changes when the data change."""
+
+    def part(self, start: int, stop: int) -> "Stored":
+        """Return what is needed to read rows `start` to `stop` alone, numbered as before."""
+        return self
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row, decoded."""
+        return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
+
+
+@dataclass(slots=True)
+class TablePartition(Partition):
+    """Rows `start` to `stop` of a matrix and of the vectors beside it."""
+
+    start: int
+    stop: int
+    matrix: Stored
+    vectors: dict[str, Stored]
+    names: tuple[str, ...]
+
+    def chunks(self, rows: int) -> Iterator[Chunk]:
+        """Yield the rows in order, about `piece_bytes` at a time."""
+        unit = rows if self.matrix.chunk_rows == 1 else self.matrix.chunk_rows
+        step = unit * max(1, round(self.matrix.piece_bytes / (unit * self.matrix.row_bytes)))
+        with ExitStack() as stack:
+            read = stack.enter_context(self.matrix.reader())
+            beside = {name: stack.enter_context(_windowed(v, self.stop)) for name, v in self.vectors.items()}
+            for a, b in pieces(self.start, self.stop, step):
+                vectors = {name: read_vector(a, b) for name, read_vector in beside.items()}
+                yield Chunk(a, read(a, b), self.names, vectors)
+
+
+class TableSource(Source):
+    """A matrix of shape (n, p), and vectors of length n beside it.
+
+    Parameters
+    ----------
+    label : str
+    matrix : Stored
+    vectors : mapping of str to Stored
+        Further columns by name, each of shape (n,) or (n, 1).
+    columns : sequence of str, optional
+        Names of the columns of the matrix; x0, x1, ... if not given.
+    roles : Roles, optional
+
+    Raises
+    ------
+    DataError
+        A shape or type is not that of a table of numbers, or lengths differ.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        matrix: Stored,
+        vectors: Mapping[str, Stored] | None = None,
+        columns: Sequence[str] | None = None,
+        roles: Roles | None = None,
+    ) -> None:
+        check_matrix(matrix.label, matrix.shape, matrix.dtype)
+        self.label = label
+        self._matrix = matrix
+        self._vectors = dict(vectors or {})
+        for name, vector in self._vectors.items():
+            check_vector(vector.label, name, vector.shape, vector.dtype, matrix.label, matrix.shape[0])
+        self._names = column_names(columns, matrix.shape[1], matrix.label)
+        self.schema = Schema(
+            (*self._names, *self._vectors),
+            (*(matrix.dtype for _ in self._names), *(v.dtype for v in self._vectors.values())),
+            matrix.shape[0],
+        )
+        self.roles = roles or Roles()
+
+    def partitions(self) -> list[Partition]:
+        """Return the partitions, along the chunks of the matrix."""
+        unit = CUT if self._matrix.chunk_rows == 1 else self._matrix.chunk_rows
+        return [
+            TablePartition(
+                a, b, self._matrix.part(a, b), {n: v.part(a, b) for n, v in self._vectors.items()}, self._names
+            )
+            for a, b in row_ranges(self._matrix.shape[0], self._matrix.row_bytes, unit)
+        ]
+
+    def fingerprint(self) -> str:
+        """Return a short text that changes when the data change."""
+        return " ".join(stored.fingerprint() for stored in (self._matrix, *self._vectors.values()))
+
+
+def pieces(start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:
+    """Cut `start` to `stop` at multiples of `step` counted from row 0."""
+    while start < stop:
+        end = min(stop, (start // step + 1) * step)
+        yield start, end
+        start = end
+
+
+@contextmanager
+def _windowed(vector: Stored, end: int) -> Iterator[Read]:
+    """Read a vector by its own chunks, whatever pieces of it are asked for, so that no chunk is decoded again."""
+    with vector.reader() as read:
+        if vector.chunk_rows == 1:
+            yield lambda a, b: read(a, b).reshape(-1)
+            return
+        unit = vector.chunk_rows * max(1, WINDOW // vector.chunk_rows)
+        last = min(-(-end // vector.chunk_rows) * vector.chunk_rows, vector.shape[0])
+        lo = hi = 0
+        held = np.empty(0, vector.dtype)
+
+        def rows(a: int, b: int) -> NDArray[Any]:
+            nonlocal lo, hi, held
+            if not lo <= a <= b <= hi:
+                lo = a // vector.chunk_rows * vector.chunk_rows
+                hi = min(-(-b // unit) * unit, last)
+                held = read(lo, hi).reshape(-1)
+            return held[a - lo : b - lo]
+
+        yield rows
