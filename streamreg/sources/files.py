@@ -1,0 +1,61 @@
+"""Looking at files: is it there, has it changed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from streamreg.errors import ChangedError, DataError, NotFound, nearest
+
+
+def require_file(path: Path) -> Path:
+    """Return `path` if it is a file.
+
+    Raises
+    ------
+    NotFound
+        There is no such file; names the nearest one in its folder.
+    DataError
+        It is a folder.
+    """
+    require(path)
+    if not path.is_file():
+        raise DataError(f"{path}: is a folder, and a {path.suffix} path must be one file; pass a file in it")
+    return path
+
+
+def require(path: Path) -> Path:
+    """Return `path` if it exists, else raise `NotFound` with the nearest name in its folder."""
+    if not path.exists():
+        folder = path.parent
+        if not folder.is_dir():
+            raise NotFound(f"{path}: no such file, and no folder {folder}; check the path")
+        same_kind = sorted(f.name for f in folder.iterdir() if f.suffix == path.suffix)
+        raise NotFound(f"{path}: no such file{nearest(path.name, same_kind) or '; check the path'}")
+    return path
+
+
+@contextmanager
+def unbuffered(path: str) -> Iterator[FileIO]:
+    """Open a file that was there before, for reading without a buffer of its own.
+
+    Raises
+    ------
+    ChangedError
+        It is gone or cannot be read any more.
+    """
+    try:
+        file = FileIO(path, "r")
+    except OSError as error:
+        raise ChangedError(f"{path}: could be opened before and now cannot ({error.strerror}); open it anew") from error
+    with file:
+        yield file
+
+
+def file_fingerprint(path: str | Path) -> str:
+    """Return size, time of last change and identity of a file."""
+    try:
+        s = Path(path).stat()
+    except OSError as error:
+        raise ChangedError(f"{path}: is gone since it was opened ({error.strerror}); open it anew") from error
+    return f"file {s.st_size} {s.st_mtime_ns} {s.st_dev:x}:{s.st_ino:x}"

@@ -1,0 +1,171 @@
+"""Batches from an iterator, a list or a function: rows that somebody else makes."""
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.errors import ChangedError, DataError, OnePassError, UsageError
+from streamreg.sources.arrays import TARGET, WEIGHT, as_array, given_roles
+from streamreg.sources.base import Chunk, Partition, Schema, Source
+from streamreg.sources.checks import check_matrix, check_vector, column_names, native
+
+_NAMES = ("X", TARGET, WEIGHT)
+
+
+class BatchSource(Source):
+    """Batches ``(X, y)`` or ``(X, y, weight)``, one after the other, in one partition.
+
+    Parameters
+    ----------
+    stream : BatchPartition
+        Its first batch tells the schema.
+    columns : sequence of str, optional
+    """
+
+    label = "iterable"
+
+    def __init__(self, stream: "BatchPartition", columns: Sequence[str] | None = None) -> None:
+        x, *vectors = stream.peek()
+        stream.names = column_names(columns, x.shape[1], f"{self.label}: X")
+        self._stream = stream
+        self._token = uuid.uuid4().hex
+        self.one_pass = stream.one_pass
+        self.schema = Schema(
+            (*stream.names, *_NAMES[1 : 1 + len(vectors)]),
+            (*(x.dtype for _ in stream.names), *(v.dtype for v in vectors)),
+            None,
+        )
+        self.roles = given_roles(1 + len(vectors))
+
+    def partitions(self) -> list[Partition]:
+        """Return the one partition."""
+        return [self._stream]
+
+    def fingerprint(self) -> str:
+        """Return a token of this object: nothing tells whether another iterator would give the same rows."""
+        return f"iterable {self._token}"
+
+
+class BatchPartition(Partition):
+    """All batches that `fresh` gives; cannot be pickled if that cannot."""
+
+    def __init__(self, fresh: Callable[[], Iterable[Any]], one_pass: bool) -> None:
+        self.start, self.stop = 0, None
+        self.one_pass = one_pass
+        self.names: tuple[str, ...] = ()
+        self._fresh = fresh
+        self._peeked: Iterable[Any] = ()
+        self._count = 0
+        self._used = False
+        self._rows: int | None = None
+
+    def peek(self) -> tuple[NDArray[Any], ...]:
+        """Return the first batch with rows; a one-pass iterator keeps it for the pass.
+
+        Raises
+        ------
+        DataError
+            There is no such batch, or it is not ``(X, y)`` or ``(X, y, weight)``.
+        """
+        self._peeked = self._fresh()
+        numbered = enumerate(self._peeked)
+        for number, batch in numbered:
+            arrays = _checked(number, batch)
+            if len(arrays[0]):
+                self._count = len(arrays)
+                self._width = arrays[0].shape[1]
+                if self.one_pass:
+                    self._peeked = itertools.chain([(number, batch)], numbered)
+                return arrays
+        raise DataError("iterable: has no rows; it must yield at least one batch (X, y) that is not empty")
+
+    def chunks(self, rows: int) -> Iterator[Chunk]:
+        """Yield each batch as one chunk.
+
+        Raises
+        ------
+        OnePassError
+            The batches come from an iterator and were read before.
+        ChangedError
+            A second pass gave another number of rows than the first.
+        """
+        start = 0
+        for number, batch in self._batches():
+            x, *vectors = _checked(number, batch)
+            if not len(x):
+                continue
+            if x.shape[1] != self._width:
+                raise DataError(
+                    f"iterable: batch {number} has {x.shape[1]} columns and the first had {self._width}; "
+                    "every batch must have the same columns"
+                )
+            if 1 + len(vectors) != self._count:
+                raise DataError(
+                    f"iterable: batch {number} has {1 + len(vectors)} arrays and the first had {self._count}; "
+                    "yield (X, y) always or (X, y, weight) always"
+                )
+            yield Chunk(start, x, self.names, dict(zip(_NAMES[1:], vectors, strict=False)))
+            start += len(x)
+        if self._rows not in (None, start):
+            raise ChangedError(
+                f"iterable: gave {self._rows:,} rows in the first pass and {start:,} in this one; "
+                "the function or list must give the same batches each time"
+            )
+        self._rows = start
+
+    def _batches(self) -> Iterable[tuple[int, Any]]:
+        if self.one_pass:
+            if self._used:
+                raise OnePassError(
+                    "iterable: its rows were read once and are gone, and a second pass is needed; "
+                    "pass a list of batches, or a function that returns a fresh iterator"
+                )
+            self._used = True
+            return self._peeked
+        batches = self._fresh()
+        if batches is self._peeked and isinstance(batches, Iterator):
+            raise UsageError(
+                "iterable: the function returned the same iterator twice, whose first rows are gone; "
+                "it must return a fresh iterator at each call"
+            )
+        return enumerate(batches)
+
+
+def open_batches(data: Any, columns: Sequence[str] | None = None) -> BatchSource:
+    """Return a source over batches.
+
+    Parameters
+    ----------
+    data : iterable or callable
+        Batches ``(X, y)`` or ``(X, y, weight)`` with X of shape (m, p) and any m, or a function without arguments that
+        returns a fresh iterator of them. An iterator can be read once; a list or a function as often as needed.
+    columns : sequence of str, optional
+        Names of the columns of X.
+
+    Raises
+    ------
+    DataError
+        There are no rows, or the first batch is not as it should be.
+    """
+    if callable(data) and not isinstance(data, Iterable):
+        return BatchSource(BatchPartition(data, one_pass=False), columns)
+    one_pass = isinstance(data, Iterator)
+    return BatchSource(BatchPartition(lambda: data, one_pass), columns)
+
+
+def _checked(number: int, batch: Any) -> tuple[NDArray[Any], ...]:
+    """Return the arrays of a batch, in the machine's byte order."""
+    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+        kind = f"{len(batch)} things" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
+        raise DataError(f"iterable: batch {number} is {kind}; it must be a tuple (X, y) or (X, y, weight)")
+    labels = [f"iterable: {name} of batch {number}" for name in _NAMES]
+    x, *vectors = (as_array(a, label) for a, label in zip(batch, labels, strict=False))
+    if x.ndim != 2 or len(x):
+        check_matrix(labels[0], x.shape, x.dtype)
+    for vector, name, label in zip(vectors, _NAMES[1:], labels[1:], strict=False):
+        check_vector(label, name, vector.shape, vector.dtype, labels[0], len(x))
+    return tuple(a.astype(native(a.dtype), copy=False) for a in (x, *(np.reshape(v, -1) for v in vectors)))

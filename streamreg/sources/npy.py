@@ -1,0 +1,87 @@
+"""NumPy's .npy files: one matrix, and if need be target and weights in files of their own."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from streamreg.errors import CorruptError, DataError
+from streamreg.sources.checks import check_numeric
+from streamreg.sources.files import require_file
+from streamreg.sources.raw import RawStored
+from streamreg.sources.table import TableSource
+
+
+def open_npy(
+    path: Path, target: str | None = None, weights: str | None = None, columns: Sequence[str] | None = None
+) -> TableSource:
+    """Return a source over a .npy file.
+
+    Parameters
+    ----------
+    path : Path
+        A matrix of shape (n, p) in C or Fortran order.
+    target, weights : str, optional
+        A name ending in ``.npy`` is a file with one number per row, looked for as given and then beside `path`.
+    columns : sequence of str, optional
+        If not given, ``"columns"`` in the file ``<path>.json``, if there is one.
+
+    Raises
+    ------
+    NotFound
+        No such file.
+    CorruptError
+        The header cannot be read, or the file does not hold what it promises.
+    DataError
+        Not a matrix of numbers, or lengths differ.
+    """
+    matrix = stored_npy(require_file(path))
+    vectors = {}
+    for name in (target, weights):
+        if name is not None and name.endswith(".npy"):
+            beside = path.parent / name
+            vectors[name] = stored_npy(
+                require_file(beside if beside.is_file() and not Path(name).exists() else Path(name))
+            )
+    return TableSource(str(path), matrix, vectors, columns if columns is not None else _side_file(path))
+
+
+def stored_npy(path: Path) -> RawStored:
+    """Read the header of a .npy file and check that the rows it promises are there."""
+    with path.open("rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            if version == (1, 0):
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+            elif version == (2, 0):
+                shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
+            else:
+                raise DataError(f"{path}: .npy format {version} is for records, not for a matrix; save a plain array")
+        except DataError:
+            raise
+        except (ValueError, EOFError, SyntaxError) as error:
+            raise CorruptError(f"{path}: not a readable .npy file ({error}); write it again with numpy.save") from error
+        offset = file.tell()
+    check_numeric(str(path), dtype)
+    stored = RawStored(str(path), str(path), shape, dtype, offset, fortran and len(shape) > 1)
+    stored.check_size()
+    surplus = path.stat().st_size - offset - stored.row_bytes * shape[0] if shape else 0
+    if surplus > 0:
+        raise CorruptError(
+            f"{path}: {surplus:,} bytes follow the {shape[0]:,} rows that the header promises; "
+            "rows appended by hand are not counted there, so write the file again with numpy.save"
+        )
+    return stored
+
+
+def _side_file(path: Path) -> list[str] | None:
+    side = path.with_name(path.name + ".json")
+    if not side.is_file():
+        return None
+    try:
+        content = json.loads(side.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{side}: not readable as JSON ({error}); correct it, or pass columns") from error
+    names = content.get("columns") if isinstance(content, dict) else None
+    return None if names is None else [str(n) for n in names]
