@@ -28,6 +28,8 @@ class Centred:
     ----------
     weight : float
         Sum of the weights (the number of rows when there are none).
+    log_weight : float
+        Sum of the logarithms of the weights, which the likelihood needs.
     mean : pair of ndarrays of shape (q,)
         Double-double, in the units of the data.
     cross : ndarray of shape (q, q)
@@ -39,6 +41,7 @@ class Centred:
     """
 
     weight: float
+    log_weight: float
     mean: dd.DD
     cross: Float
     exponent: NDArray[np.int64]
@@ -71,16 +74,16 @@ def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float) -> 
     if exponent.any():
         np.ldexp(z, -exponent, out=z)
     if weight is None:
-        total = float(m)
+        total, logs = float(m), 0.0
         rest = np.add.reduce(z, axis=0) / total
     else:
-        total = float(weight.sum())
+        total, logs = float(weight.sum()), float(np.log(weight).sum())
         rest = weight @ z / total
         z *= np.sqrt(weight)[:, None]
     cross = cross_product(z)
     cross -= total * np.multiply.outer(rest, rest)
     mean = dd.two_sum(centre, np.ldexp(rest, exponent))
-    return Centred(total, mean, cross, exponent, low, high)
+    return Centred(total, logs, mean, cross, exponent, low, high)
 
 
 def merge(a: Centred, b: Centred) -> Centred:
@@ -98,7 +101,8 @@ def merge(a: Centred, b: Centred) -> Centred:
     a.cross += b.cross
     a.cross += np.multiply.outer(step, step * (a.weight * (b.weight / total)))
     mean = dd.add(a.mean, dd.multiply_float(delta, b.weight / total))
-    return Centred(total, mean, a.cross, exponent, np.minimum(a.low, b.low), np.maximum(a.high, b.high))
+    low, high = np.minimum(a.low, b.low), np.maximum(a.high, b.high)
+    return Centred(total, a.log_weight + b.log_weight, mean, a.cross, exponent, low, high)
 
 
 def _exponents(wanted: NDArray[Any], live: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -131,7 +131,7 @@ class Moments(Statistic):
         total = self.total()
         return {
             "meta": np.array(json.dumps({"names": self.names, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing})),
-            "weight": np.array(total.weight),
+            "weight": np.array([total.weight, total.log_weight]),
             "mean": np.stack(total.mean),
             "cross": total.cross,
             "exponent": total.exponent,
@@ -144,9 +144,7 @@ class Moments(Statistic):
         meta = json.loads(str(arrays["meta"]))
         self = cls(meta["names"])
         self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
-        mean, (low, high) = arrays["mean"], arrays["range"]
-        node = chan.Centred(
-            float(arrays["weight"]), (mean[0], mean[1]), arrays["cross"], arrays["exponent"], low, high
-        )
+        mean, (low, high), (weight, logs) = arrays["mean"], arrays["range"], arrays["weight"].tolist()
+        node = chan.Centred(weight, logs, (mean[0], mean[1]), arrays["cross"], arrays["exponent"], low, high)
         self._nodes = [(0, 0, node)]
         return self

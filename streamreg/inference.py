@@ -1,0 +1,81 @@
+"""Tests, intervals and information criteria: pure functions of arrays. What is undefined is NaN."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float = NDArray[np.float64]
+NAN = float("nan")
+
+
+def t_statistics(estimates: ArrayLike, std_errors: ArrayLike) -> Float:
+    """Return estimate / standard error; infinite where a non-zero estimate has error zero (a perfect fit)."""
+    estimates, std_errors = np.asarray(estimates, dtype=np.float64), np.asarray(std_errors, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(estimates / std_errors)
+
+
+def t_pvalues(t: ArrayLike, df: float) -> Float:
+    """Return two-sided p-values of Student's t with `df` degrees of freedom."""
+    from scipy.special import stdtr
+
+    t = np.asarray(t, dtype=np.float64)
+    if not df > 0:
+        return np.full(t.shape, NAN)
+    return np.asarray(2.0 * stdtr(df, -np.abs(t)))
+
+
+def t_interval(estimates: ArrayLike, std_errors: ArrayLike, df: float, level: float = 0.95) -> Float:
+    """Return confidence intervals, shape (..., 2)."""
+    from scipy.special import stdtrit
+
+    estimates, std_errors = np.asarray(estimates, dtype=np.float64), np.asarray(std_errors, dtype=np.float64)
+    width = std_errors * (stdtrit(df, 0.5 + level / 2) if df > 0 else NAN)
+    return np.stack([estimates - width, estimates + width], axis=-1)
+
+
+def f_test(tss: float, rss: float, df_model: int, df_resid: float) -> tuple[float, float]:
+    """Return F and its p-value for the hypothesis that all slopes are zero."""
+    from scipy.special import fdtrc
+
+    if df_model < 1 or not df_resid > 0:
+        return NAN, NAN
+    if rss == 0:
+        return (math.inf, 0.0) if tss > 0 else (NAN, NAN)
+    f = max(tss - rss, 0.0) / df_model / (rss / df_resid)
+    return f, float(fdtrc(df_model, df_resid, f))
+
+
+def r_squared(tss: float, rss: float) -> float:
+    """Return the share of the total sum of squares that is explained; NaN for a constant target."""
+    return 1.0 - rss / tss if tss > 0 else NAN
+
+
+def adjusted_r_squared(tss: float, rss: float, df_total: float, df_resid: float) -> float:
+    """Return R2 with both sums divided by their degrees of freedom."""
+    if not (tss > 0 and df_resid > 0):
+        return NAN
+    return 1.0 - (rss / df_resid) / (tss / df_total)
+
+
+def log_likelihood(rss: float, n: float, log_weight: float = 0.0) -> float:
+    """Return the Gaussian log-likelihood at its maximum over the variance.
+
+    `log_weight` is the sum of the logarithms of analytic weights (the variance of row i is sigma**2 / w_i).
+    """
+    if not n > 0:
+        return NAN
+    if rss == 0:
+        return math.inf
+    return -0.5 * n * (math.log(2.0 * math.pi) + math.log(rss / n) + 1.0) + 0.5 * log_weight
+
+
+def aic(log_lik: float, parameters: int) -> float:
+    """Return Akaike's criterion; the error variance is not counted as a parameter, as in statsmodels."""
+    return 2.0 * parameters - 2.0 * log_lik
+
+
+def bic(log_lik: float, parameters: int, n: float) -> float:
+    """Return Schwarz's criterion, with the same count of parameters as `aic`."""
+    return parameters * math.log(n) - 2.0 * log_lik if n > 0 else NAN

@@ -1,0 +1,49 @@
+"""Plain-text tables for terminals and logs."""
+
+from collections.abc import Sequence
+from io import StringIO
+
+Row = Sequence[str]
+
+
+def render(
+    title: str, facts: Sequence[tuple[str, str]], header: Row, rows: Sequence[Row], notes: Sequence[str] = ()
+) -> str:
+    """Draw a title, pairs of facts in two columns, a table, and notes under it.
+
+    Parameters
+    ----------
+    title : str
+    facts : sequence of (name, value)
+    header, rows
+        The first column is aligned left, the others right.
+    notes : sequence of str
+        One line each; long ones are wrapped.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    width = max(60, min(110, max((sum(len(c) + 2 for c in row) for row in [header, *rows]), default=60)))
+    out = StringIO()
+    console = Console(file=out, width=width, color_system=None, highlight=False, markup=False, emoji=False)
+    console.print(Text(title, justify="center"))
+    if facts:
+        grid = Table(box=box.HORIZONTALS, show_header=False, expand=True, pad_edge=False)
+        for align in ("left", "right", "left", "right"):
+            grid.add_column(justify=align, no_wrap=False)  # type: ignore[arg-type]  # a literal, from a loop
+        half = (len(facts) + 1) // 2
+        for left, right in zip(facts[:half], [*facts[half:], ("", "")], strict=False):
+            grid.add_row(*map(Text, (*left, *right)))
+        console.print(grid)
+    if header:
+        table = Table(box=box.HORIZONTALS if not facts else box.SIMPLE_HEAD, expand=True, pad_edge=False)
+        for k, name in enumerate(header):
+            table.add_column(Text(name), justify="left" if k == 0 else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console.print(table)
+    for note in notes:
+        console.print(Text(note))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
