@@ -85,6 +85,8 @@ class Solution:
         Norm of each column (centred if there is an intercept), in the units of the data, divided by 2**`exponent`.
     exponent : int ndarray of shape (p,)
         Power of two that goes with `scale`.
+    gram : ndarray of shape (p, p)
+        Cross-products of the columns (centred if there is an intercept) scaled to unit diagonal.
     inverse : ndarray of shape (r, r)
         Inverse of the kept columns' cross-products scaled to unit diagonal.
     mean_leverage : float
@@ -116,6 +118,7 @@ class Solution:
     kept: NDArray[np.int64]
     scale: Float
     exponent: NDArray[np.int64]
+    gram: Float
     inverse: Float
     mean_leverage: float
     rss: float

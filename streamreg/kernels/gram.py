@@ -47,9 +47,10 @@ def subtract(values: NDArray[Any], centre: NDArray[np.float64], out: NDArray[np.
     """Write ``values - centre`` into `out`; 64-bit integers are subtracted as integers, before any rounding."""
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
         # Two's complement: the wrapped difference is right, signed or not, whenever the true one fits 63 bits.
-        whole = np.ascontiguousarray(values).view(np.int64) - centre.astype(values.dtype).view(np.int64)
+        pivot = np.rint(centre)
+        whole = np.ascontiguousarray(values).view(np.int64) - pivot.astype(values.dtype).view(np.int64)
         rough = values.astype(np.float64) - centre
-        out[...] = np.where(np.abs(rough) < 2.0**62, whole.astype(np.float64), rough)
+        out[...] = np.where(np.abs(rough) < 2.0**62, whole.astype(np.float64) - (centre - pivot), rough)
     else:
         np.subtract(values, centre, out=out, dtype=np.float64)
 

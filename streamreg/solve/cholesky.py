@@ -84,6 +84,7 @@ def solve(problem: Problem) -> Solution:
         kept=kept,
         scale=scale,
         exponent=exponent,
+        gram=gram,
         inverse=inverse,
         mean_leverage=float(1.0 / problem.weight + relative_mean @ inverse @ relative_mean)
         if problem.intercept

@@ -69,3 +69,8 @@ def column_names(columns: Sequence[str] | None, width: int, label: str) -> tuple
     if len(names) != width:
         raise DataError(f"{label}: {len(names)} column names for {width} columns; pass one name per column in columns")
     return names
+
+
+def span(what: str, a: int, b: int) -> str:
+    """Say which rows or columns, from `a` up to but not including `b`."""
+    return f"{what}s {a:,}-{b - 1:,} (counted from 0)" if b - a > 1 else f"{what} {a:,} (counted from 0)"
