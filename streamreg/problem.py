@@ -1,6 +1,6 @@
 """The waist of the house: the one value that crosses from rows to p-sized algebra, and the one that comes back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,13 @@ class Problem:
     n: int
     weight: float
     intercept: bool
+
+    def penalised(self, ridge: float) -> "Problem":
+        """Return the problem whose least squares is this one's plus ``ridge * sum(coef**2)``."""
+        p = len(self.names)
+        cross = self.cross.copy()
+        cross[np.arange(p), np.arange(p)] += np.ldexp(ridge, -2 * self.exponent[:p])
+        return replace(self, cross=cross)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,344 @@
+"""What a fit returns: numbers, diagnostics, provenance."""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamreg import inference
+from streamreg.errors import CorruptError, NotFound, UsageError
+from streamreg.files import whole
+from streamreg.kernels.gram import subtract
+
+Float = NDArray[np.float64]
+
+PROTOCOL = 1
+NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How the columns of a design lie to each other: what comparisons and covariances need of the rows.
+
+    Attributes
+    ----------
+    gram : ndarray of shape (p, p)
+        Cross-products of the columns (centred if there is an intercept) scaled to unit diagonal.
+    inverse : ndarray of shape (r, r)
+        Inverse of the part of `gram` that belongs to the independent columns.
+    kept : int ndarray of shape (r,)
+        The independent columns.
+    scale : ndarray of shape (p,)
+        Norm of each column, divided by ``2**exponent``.
+    exponent : int ndarray of shape (p,)
+    null_space : ndarray of shape (p, p - r)
+        Directions that change no fitted value, in the units of the data.
+    weight : float
+        Sum of weights.
+    """
+
+    gram: Float
+    inverse: Float
+    kept: NDArray[np.int64]
+    scale: Float
+    exponent: NDArray[np.int64]
+    null_space: Float
+    weight: float
+
+    def norms(self) -> Float:
+        """Return the norm of each column in the units of the data, shape (p,)."""
+        return np.asarray(np.ldexp(self.scale, self.exponent))
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Estimates of a linear predictor, and what is known about them.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The p features.
+    target : str
+    coef : ndarray of shape (p,)
+        Slopes in the units of the data.
+    intercept : float
+        0.0 if the model has none.
+    has_intercept : bool
+    std_errors : ndarray of shape (p,)
+        NaN where a coefficient is not identifiable or the model gives no errors.
+    intercept_std_error : float
+    rss, tss : float
+        Residual and total sum of squares (about the mean if there is an intercept, else about zero).
+    n : int
+        Rows used.
+    n_read : int
+        Rows read.
+    n_missing : int
+        Rows left out for a missing value.
+    nobs : float
+        Observations: `n`, or the sum of frequency weights.
+    df_resid : float
+        Residual degrees of freedom.
+    rank : int
+        How many of the p columns are linearly independent (of each other, and of the intercept if there is one).
+    identifiable : bool ndarray of shape (p,)
+        Which coefficients the data determine.
+    dependencies : tuple of str
+        Each dependent column written out: ``"x2 = x1 + 1"``.
+    passes : int
+        Times that the rows were read.
+    level : str
+        How far the accuracy ladder was climbed: "float64", "residuals" or "exact"; "mini-batch" for Keras.
+    condition : float
+        Condition number of the scaled design.
+    digits : ndarray of shape (p,)
+        Decimal digits of `coef` to trust.
+    digits_intercept, digits_se : float
+        Likewise for the intercept and the standard errors.
+    centre : ndarray of shape (p,)
+    at_centre : float
+        Predictions are ``at_centre + (x - centre)'coef``, which keeps the digits that ``intercept + x'coef`` loses.
+    status : str
+        "ok", "dependent", or why the answer is not final.
+    seconds : float
+        Wall time of the fit.
+    model : dict
+        The model's specification.
+    source : str
+        Where the rows came from.
+    geometry : Geometry or None
+    training : dict
+        Loss curve and the like, for models that train.
+    """
+
+    names: tuple[str, ...]
+    target: str
+    coef: Float
+    intercept: float
+    has_intercept: bool
+    std_errors: Float
+    intercept_std_error: float
+    rss: float
+    tss: float
+    n: int
+    n_read: int
+    n_missing: int
+    nobs: float
+    df_resid: float
+    rank: int
+    identifiable: NDArray[np.bool_]
+    dependencies: tuple[str, ...]
+    passes: int
+    level: str
+    condition: float
+    digits: Float
+    digits_intercept: float
+    digits_se: float
+    centre: Float
+    at_centre: float
+    status: str
+    seconds: float
+    model: dict[str, Any]
+    source: str
+    log_weight: float = 0.0
+    geometry: Geometry | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tstats(self) -> Float:
+        """Estimate / standard error, shape (p,)."""
+        return inference.t_statistics(self.coef, self.std_errors)
+
+    @property
+    def pvalues(self) -> Float:
+        """Two-sided p-values of the slopes, shape (p,)."""
+        return inference.t_pvalues(self.tstats, self.df_resid)
+
+    def conf_int(self, level: float = 0.95) -> Float:
+        """Return confidence intervals of the slopes, shape (p, 2)."""
+        return inference.t_interval(self.coef, self.std_errors, self.df_resid, level)
+
+    @property
+    def intercept_tstat(self) -> float:
+        """Intercept / its standard error."""
+        return float(inference.t_statistics(self.intercept, self.intercept_std_error))
+
+    @property
+    def intercept_pvalue(self) -> float:
+        """Two-sided p-value of the intercept."""
+        return float(inference.t_pvalues(self.intercept_tstat, self.df_resid))
+
+    def intercept_conf_int(self, level: float = 0.95) -> Float:
+        """Return the confidence interval of the intercept, shape (2,)."""
+        return inference.t_interval(self.intercept, self.intercept_std_error, self.df_resid, level)
+
+    @property
+    def rsquared(self) -> float:
+        """Share of the total sum of squares explained."""
+        return inference.r_squared(self.tss, self.rss)
+
+    @property
+    def rsquared_adj(self) -> float:
+        """R2 adjusted for degrees of freedom."""
+        total = self.nobs - self.has_intercept
+        return inference.adjusted_r_squared(self.tss, self.rss, total, self.df_resid)
+
+    @property
+    def sigma(self) -> float:
+        """Standard error of the regression: ``sqrt(rss / df_resid)``."""
+        return float(np.sqrt(self.rss / self.df_resid)) if self.df_resid > 0 else NAN
+
+    @cached_property
+    def _f(self) -> tuple[float, float]:
+        return inference.f_test(self.tss, self.rss, self.rank, self.df_resid)
+
+    @property
+    def fvalue(self) -> float:
+        """F statistic of all slopes together."""
+        return self._f[0]
+
+    @property
+    def f_pvalue(self) -> float:
+        """p-value of `fvalue`."""
+        return self._f[1]
+
+    @property
+    def log_likelihood(self) -> float:
+        """Gaussian log-likelihood at its maximum."""
+        return inference.log_likelihood(self.rss, self.nobs, self.log_weight)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion."""
+        return inference.aic(self.log_likelihood, self.rank + self.has_intercept)
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion."""
+        return inference.bic(self.log_likelihood, self.rank + self.has_intercept, self.nobs)
+
+    def cov(self) -> Float:
+        """Return the covariance of the slopes, shape (p, p); NaN where a coefficient is not identifiable.
+
+        Raises
+        ------
+        UsageError
+            The model keeps no second moments (Keras).
+        """
+        if self.geometry is None:
+            raise UsageError("this result has no covariance: it was trained, not solved; fit sr.Linear for errors")
+        kept, norms = self.geometry.kept, self.geometry.norms()
+        out = np.full((len(self.names), len(self.names)), np.nan)
+        out[np.ix_(kept, kept)] = self.geometry.inverse * self.sigma**2 / norms[kept][:, None] / norms[kept]
+        out[~self.identifiable] = np.nan
+        out[:, ~self.identifiable] = np.nan
+        return out
+
+    def predict(self, x: ArrayLike) -> Float:
+        """Return fitted values of rows in memory.
+
+        Parameters
+        ----------
+        x : array of shape (m, p)
+            Columns in the order of `names`.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+
+        Raises
+        ------
+        UsageError
+            `x` has not p columns.
+        """
+        rows = np.asarray(x)
+        if rows.ndim != 2 or rows.shape[1] != len(self.names):
+            raise UsageError(
+                f"predict needs an array of shape (rows, {len(self.names)}), in the order of names; got {rows.shape}"
+            )
+        centred = np.empty(rows.shape)
+        subtract(rows, self.centre, centred)
+        return np.asarray(self.at_centre + centred @ self.coef)
+
+    def summary(self, rows: int | None = None) -> str:
+        """Return a table of estimates, errors and diagnostics; `rows` shows only the first few coefficients."""
+        from streamreg.summary import summary
+
+        return summary(self, rows)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the result to one file: plain arrays and JSON (an .npz archive, without pickle)."""
+        arrays, plain = {}, {}
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, np.ndarray):
+                arrays[f.name] = value
+            elif f.name != "geometry":
+                plain[f.name] = value
+        if self.geometry is not None:
+            arrays |= {f"geometry.{f.name}": getattr(self.geometry, f.name) for f in dataclasses.fields(Geometry)}
+        meta = json.dumps({"streamreg": "fit", "protocol": PROTOCOL, "values": plain})
+        with whole(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, meta=np.array(meta), **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        NotFound
+            No such file.
+        CorruptError
+            The file is damaged, or is not a saved fit.
+        """
+        if not Path(path).is_file():
+            raise NotFound(f"{path}: no such file")
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            meta = json.loads(str(arrays.pop("meta")))
+            known = meta["streamreg"] == "fit" and meta["protocol"] <= PROTOCOL
+        except Exception as error:
+            raise CorruptError(f"{path}: not a saved fit, or damaged ({error}); fit again and save") from error
+        if not known:
+            raise CorruptError(f"{path}: saved by a newer streamreg, or not a fit; upgrade streamreg")
+        values = meta["values"]
+        for name in ("names", "dependencies"):
+            values[name] = tuple(values[name])
+        parts = {n.removeprefix("geometry."): a for n, a in arrays.items() if n.startswith("geometry.")}
+        if parts:
+            parts["weight"] = float(parts["weight"])
+            values["geometry"] = Geometry(**parts)
+        return cls(**values, **{n: a for n, a in arrays.items() if not n.startswith("geometry.")})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain Python values, for JSON; what is undefined is None."""
+        out: dict[str, Any] = {}
+        for f in dataclasses.fields(self):
+            if f.name in ("geometry", "centre", "at_centre", "log_weight"):
+                continue
+            out[f.name] = getattr(self, f.name)
+        for name in ("tstats", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
+            out[name] = getattr(self, name)
+        out["log_likelihood"], out["conf_int"] = self.log_likelihood, self.conf_int()
+        return {name: plain(value) for name, value in out.items()}
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it: lists for arrays, None for NaN and infinity."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

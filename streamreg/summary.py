@@ -1,0 +1,86 @@
+"""A fit as the table that statisticians know."""
+
+import numpy as np
+
+from streamreg import tables
+from streamreg.result import FitResult
+
+
+def number(value: float, digits: int = 6) -> str:
+    """Return a number for a table; a dash for NaN."""
+    return "-" if np.isnan(value) else f"{value:.{digits}g}"
+
+
+def summary(fit: FitResult, rows: int | None = None) -> str:
+    """Return the estimates of `fit` as text; `rows` limits how many coefficients are shown."""
+    facts = [
+        ("target", fit.target),
+        ("rows", f"{fit.n:,}" + (f" of {fit.n_read:,}" if fit.n_read != fit.n else "")),
+        ("rank", f"{fit.rank} of {len(fit.names)} columns" + (" + intercept" if fit.has_intercept else "")),
+        ("residual df", f"{fit.df_resid:,.10g}"),
+        ("precision", f"{fit.level}, {fit.passes} pass{'' if fit.passes == 1 else 'es'}"),
+        ("condition", number(fit.condition, 3)),
+        ("seconds", number(fit.seconds, 3)),
+        ("R2", number(fit.rsquared)),
+        ("adjusted R2", number(fit.rsquared_adj)),
+        ("F", f"{number(fit.fvalue)} (p {number(fit.f_pvalue, 3)})"),
+        ("residual std error", number(fit.sigma)),
+        ("log-likelihood", number(fit.log_likelihood, 8)),
+        ("AIC", number(fit.aic, 8)),
+        ("BIC", number(fit.bic, 8)),
+    ]
+    lines = []
+    if fit.has_intercept:
+        low, high = fit.intercept_conf_int()
+        lines.append(
+            _line(
+                "(intercept)",
+                fit.intercept,
+                fit.intercept_std_error,
+                fit.intercept_tstat,
+                fit.intercept_pvalue,
+                low,
+                high,
+                fit.digits_intercept,
+            )
+        )
+    columns = zip(
+        fit.names, fit.coef, fit.std_errors, fit.tstats, fit.pvalues, *fit.conf_int().T, fit.digits, strict=True
+    )
+    lines += [_line(*values) for values in columns][:rows]
+    notes = list(_notes(fit))
+    if rows is not None and rows < len(fit.names):
+        notes.insert(0, f"... and {len(fit.names) - rows} more coefficients")
+    header = ("", "estimate", "std error", "t", "P>|t|", "[0.025", "0.975]", "digits")
+    return tables.render(f"{fit.model.get('kind', 'linear')} fit of {fit.source}", facts, header, lines, notes)
+
+
+def _line(name: str, estimate: float, error: float, t: float, p: float, low: float, high: float, digits: float) -> list[str]:
+    shown = "-" if np.isnan(digits) else f"{digits:.0f}"
+    return [
+        name,
+        number(estimate, 8),
+        number(error, 4),
+        number(t, 4),
+        "-" if np.isnan(p) else f"{p:.3f}",
+        number(low, 5),
+        number(high, 5),
+        shown,
+    ]
+
+
+def _notes(fit: FitResult) -> list[str]:
+    notes = []
+    if fit.n_missing:
+        notes.append(f"{fit.n_missing:,} rows with missing values were left out.")
+    if fit.n_read - fit.n_missing - fit.n:
+        notes.append(f"{fit.n_read - fit.n_missing - fit.n:,} rows with zero weight were left out.")
+    if fit.dependencies:
+        free = int((~fit.identifiable).sum())
+        notes.append(f"Dependent columns, so {free} coefficients are not determined by the data (no error is given):")
+        notes += [f"  {text}" for text in fit.dependencies]
+    if fit.status not in ("ok", "dependent"):
+        notes.append(fit.status)
+    if len(fit.digits) and np.nanmin(fit.digits, initial=16.0) < 6:
+        notes.append("Some coefficients have few digits to trust: see the last column; precision='exact' gives more.")
+    return notes
