@@ -1,0 +1,73 @@
+"""Which arrays of a file are meant: rules shared by the storages that hold several."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from streamreg.errors import DataError, NotFound, UsageError, nearest
+
+Listing = Callable[[], Mapping[str, tuple[int, ...]]]
+"""Paths and shapes of all arrays of a file; asked only where the choice or an error message needs them."""
+
+
+def choose_matrix(where: str, x: str | None, has: Callable[[str], bool], listing: Listing) -> str:
+    """Return the path of the matrix: `x`, or the only two-dimensional array, or the one called X or x.
+
+    Raises
+    ------
+    NotFound
+        There is no array `x`; names the nearest one.
+    DataError
+        The file holds no matrix.
+    UsageError
+        It holds several, and none is called X or x.
+    """
+    if x is not None:
+        if not has(x):
+            raise NotFound(f"{where}: no dataset {x!r}{nearest(x, listing())}")
+        return x.strip("/")
+    shapes = listing()
+    matrices = [path for path, shape in shapes.items() if len(shape) == 2]
+    if len(matrices) == 1:
+        return matrices[0]
+    for name in ("X", "x"):
+        if name in matrices:
+            return name
+    held = ", ".join(f"{path} {shape}" for path, shape in list(shapes.items())[:12]) or "nothing"
+    if matrices:
+        raise UsageError(f"{where}: holds several matrices ({held}); say which one is meant with x='{matrices[0]}'")
+    raise DataError(f"{where}: holds no two-dimensional dataset but {held}; store the features as a matrix (n, p)")
+
+
+def choose_vectors(
+    where: str, roles: Sequence[str | None], columns: Sequence[str], has: Callable[[str], bool], listing: Listing
+) -> dict[str, str]:
+    """Return the paths of those target and weights that are not columns of the matrix, by their names as typed.
+
+    Raises
+    ------
+    NotFound
+        A name is neither a column nor a dataset.
+    """
+    paths = {}
+    for name in roles:
+        if name is None or name in columns:
+            continue
+        if not has(name):
+            raise NotFound(f"{where}: no column or dataset {name!r}{nearest(name, [*columns, *listing()])}")
+        paths[name] = name.strip("/")
+    return paths
+
+
+def named_columns(where: str, attribute: Any) -> list[str] | None:
+    """Return the names in an attribute ``columns``: a list of texts, or the same as JSON; None if there is none."""
+    if attribute is None:
+        return None
+    if isinstance(attribute, str | bytes):
+        try:
+            attribute = json.loads(attribute)
+        except ValueError as error:
+            raise DataError(
+                f"{where}: the attribute 'columns' is neither a list of names nor JSON; pass columns=[...]"
+            ) from error
+    return [n.decode() if isinstance(n, bytes) else str(n) for n in attribute]
