@@ -26,6 +26,8 @@ class ArrayStored(Stored):
     first: int = 0
     shape: tuple[int, ...] = field(init=False)
     dtype: np.dtype[Any] = field(init=False)
+    chunk_rows: int = 1
+    piece_bytes: int = 2**20
 
     def __post_init__(self) -> None:
         self.shape = self.array.shape

@@ -37,6 +37,7 @@ class Hdf5Stored(Stored):
     dtype: np.dtype[Any]
     chunk_rows: int
     owner: str
+    piece_bytes: int = 2**20
 
     @contextmanager
     def reader(self) -> Iterator[Read]:

@@ -41,6 +41,7 @@ class RawStored(Stored):
     stored: np.dtype[Any]
     offset: int
     fortran: bool = False
+    chunk_rows: int = 1
     dtype: np.dtype[Any] = field(init=False)
     piece_bytes: int = field(init=False)
 

@@ -44,8 +44,8 @@ class Stored(ABC):
     label: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    chunk_rows: int = 1
-    piece_bytes: int = 2**20
+    chunk_rows: int
+    piece_bytes: int
 
     @abstractmethod
     def reader(self) -> AbstractContextManager[Read]:
