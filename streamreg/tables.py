@@ -25,7 +25,8 @@ def render(
     from rich.table import Table
     from rich.text import Text
 
-    width = max(60, min(110, max((sum(len(c) + 2 for c in row) for row in [header, *rows]), default=60)))
+    columns = [max(map(len, column)) + 4 for column in zip(header, *rows, strict=True)]
+    width = max(72, min(160, sum(columns) + 2))
     out = StringIO()
     console = Console(file=out, width=width, color_system=None, highlight=False, markup=False, emoji=False)
     console.print(Text(title, justify="center"))
