@@ -87,8 +87,8 @@ class ZarrStored(Stored):
             if missing is not None:
                 size = self.files if not path.is_file() else self.chunks
                 raise CorruptError(
-                    f"{self.label}: no chunk for {self._place(missing, size)} in {path}: lost, or never written. Chunks "
-                    "of nothing but the fill value are left out by default when a store is written; if that is meant, "
+                    f"{self.label}: no chunk for {self._place(missing, size)} in {path}: lost, or never written. "
+                    "Chunks of nothing but the fill value are left out by default when a store is written; if so, "
                     "say missing_chunks='fill', else copy or write the store again (write_empty_chunks=True keeps all)"
                 )
 
