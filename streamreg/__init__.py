@@ -12,24 +12,33 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "open": "streamreg.sources",
-    "Linear": "streamreg.models.linear",
-    "scan": "streamreg.models.linear",
-    "Moments": "streamreg.stats.moments",
+    "Comparison": "streamreg.comparison",
+    "DataError": "streamreg.errors",
     "FitResult": "streamreg.result",
+    "Keras": "streamreg.models.neural",
+    "Linear": "streamreg.models.linear",
+    "Moments": "streamreg.stats.moments",
     "StreamregError": "streamreg.errors",
     "UsageError": "streamreg.errors",
-    "DataError": "streamreg.errors",
+    "compare": "streamreg.comparison",
+    "open": "streamreg.sources",
+    "scan": "streamreg.models.linear",
 }
 
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
-
 if TYPE_CHECKING:
-    from streamreg.errors import DataError, StreamregError, UsageError
-    from streamreg.models.linear import Linear, scan
-    from streamreg.result import FitResult
-    from streamreg.sources import open
-    from streamreg.stats.moments import Moments
+    from streamreg.comparison import Comparison as Comparison
+    from streamreg.comparison import compare as compare
+    from streamreg.errors import DataError as DataError
+    from streamreg.errors import StreamregError as StreamregError
+    from streamreg.errors import UsageError as UsageError
+    from streamreg.models.linear import Linear as Linear
+    from streamreg.models.linear import scan as scan
+    from streamreg.models.neural import Keras as Keras
+    from streamreg.result import FitResult as FitResult
+    from streamreg.sources import open as open
+    from streamreg.stats.moments import Moments as Moments
+
+__all__ = [*_HOME, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

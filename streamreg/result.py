@@ -1,24 +1,20 @@
 """What a fit returns: numbers, diagnostics, provenance."""
 
 import dataclasses
-import json
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamreg import inference
-from streamreg.errors import CorruptError, NotFound, UsageError
-from streamreg.files import whole
+from streamreg import inference, stored
+from streamreg.errors import UsageError
 from streamreg.kernels.gram import subtract
 
 Float = NDArray[np.float64]
 
-PROTOCOL = 1
 NAN = float("nan")
 
 
@@ -274,18 +270,7 @@ class FitResult:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to one file: plain arrays and JSON (an .npz archive, without pickle)."""
-        arrays, plain = {}, {}
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, np.ndarray):
-                arrays[f.name] = value
-            elif f.name != "geometry":
-                plain[f.name] = value
-        if self.geometry is not None:
-            arrays |= {f"geometry.{f.name}": getattr(self.geometry, f.name) for f in dataclasses.fields(Geometry)}
-        meta = json.dumps({"streamreg": "fit", "protocol": PROTOCOL, "values": plain})
-        with whole(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, meta=np.array(meta), **arrays)
+        stored.save(path, "fit", self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -298,25 +283,13 @@ class FitResult:
         CorruptError
             The file is damaged, or is not a saved fit.
         """
-        if not Path(path).is_file():
-            raise NotFound(f"{path}: no such file")
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            meta = json.loads(str(arrays.pop("meta")))
-            known = meta["streamreg"] == "fit" and meta["protocol"] <= PROTOCOL
-        except Exception as error:
-            raise CorruptError(f"{path}: not a saved fit, or damaged ({error}); fit again and save") from error
-        if not known:
-            raise CorruptError(f"{path}: saved by a newer streamreg, or not a fit; upgrade streamreg")
-        values = meta["values"]
+        values, arrays = stored.load(path, "fit")
         for name in ("names", "dependencies"):
             values[name] = tuple(values[name])
-        parts = {n.removeprefix("geometry."): a for n, a in arrays.items() if n.startswith("geometry.")}
+        parts = {n.removeprefix("geometry."): v for n, v in arrays.items() if n.startswith("geometry.")}
         if parts:
-            parts["weight"] = float(parts["weight"])
-            values["geometry"] = Geometry(**parts)
-        return cls(**values, **{n: a for n, a in arrays.items() if not n.startswith("geometry.")})
+            values["geometry"] = Geometry(**(parts | {"weight": float(parts["weight"])}))
+        return cls(**values, **{n: v for n, v in arrays.items() if not n.startswith("geometry.")})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""
@@ -328,17 +301,4 @@ class FitResult:
         for name in ("tstats", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
             out[name] = getattr(self, name)
         out["log_likelihood"], out["conf_int"] = self.log_likelihood, self.conf_int()
-        return {name: plain(value) for name, value in out.items()}
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON knows it: lists for arrays, None for NaN and infinity."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+        return {name: stored.plain(value) for name, value in out.items()}

@@ -55,7 +55,9 @@ def summary(fit: FitResult, rows: int | None = None) -> str:
     return tables.render(f"{fit.model.get('kind', 'linear')} fit of {fit.source}", facts, header, lines, notes)
 
 
-def _line(name: str, estimate: float, error: float, t: float, p: float, low: float, high: float, digits: float) -> list[str]:
+def _line(
+    name: str, estimate: float, error: float, t: float, p: float, low: float, high: float, digits: float
+) -> list[str]:
     shown = "-" if np.isnan(digits) else f"{digits:.0f}"
     return [
         name,

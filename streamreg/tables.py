@@ -33,7 +33,7 @@ def render(
     if facts:
         grid = Table(box=box.HORIZONTALS, show_header=False, expand=True, pad_edge=False)
         for align in ("left", "right", "left", "right"):
-            grid.add_column(justify=align, no_wrap=False)  # type: ignore[arg-type]  # a literal, from a loop
+            grid.add_column(justify=align, no_wrap=False)
         half = (len(facts) + 1) // 2
         for left, right in zip(facts[:half], [*facts[half:], ("", "")], strict=False):
             grid.add_row(*map(Text, (*left, *right)))

@@ -89,7 +89,6 @@ class Linear(Spec):
         p, k = len(problem.names), found.rank + self.intercept
         nobs = problem.weight if self.weights == "frequency" else float(problem.n)
         df = nobs - k
-        unit = np.ldexp(found.scale, found.exponent)
         with np.errstate(over="ignore"):
             rss, tss = (float(np.ldexp(v, 2 * found.target_exponent)) for v in (found.rss, found.tss))
         sigma = np.sqrt(found.rss / df) if df > 0 and not self.ridge else NAN
