@@ -51,13 +51,13 @@ class BatchSource(Source):
 
 
 class BatchPartition(Partition):
-    """All batches that `fresh` gives; cannot be pickled if that cannot."""
+    """All batches of `data`; can be pickled if that can."""
 
-    def __init__(self, fresh: Callable[[], Iterable[Any]], one_pass: bool) -> None:
+    def __init__(self, data: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
         self.start, self.stop = 0, None
-        self.one_pass = one_pass
+        self.one_pass = isinstance(data, Iterator)
         self.names: tuple[str, ...] = ()
-        self._fresh = fresh
+        self._data = data
         self._peeked: Iterable[Any] = ()
         self._count = 0
         self._used = False
@@ -117,6 +117,9 @@ class BatchPartition(Partition):
             )
         self._rows = start
 
+    def _fresh(self) -> Iterable[Any]:
+        return self._data if isinstance(self._data, Iterable) else self._data()
+
     def _batches(self) -> Iterable[tuple[int, Any]]:
         if self.one_pass:
             if self._used:
@@ -151,10 +154,7 @@ def open_batches(data: Any, columns: Sequence[str] | None = None) -> BatchSource
     DataError
         There are no rows, or the first batch is not as it should be.
     """
-    if callable(data) and not isinstance(data, Iterable):
-        return BatchSource(BatchPartition(data, one_pass=False), columns)
-    one_pass = isinstance(data, Iterator)
-    return BatchSource(BatchPartition(lambda: data, one_pass), columns)
+    return BatchSource(BatchPartition(data), columns)
 
 
 def _checked(number: int, batch: Any) -> tuple[NDArray[Any], ...]:

@@ -1,0 +1,164 @@
+"""Every way to store a table, in one list: each meets every law of test_source_laws.py."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import h5py
+import numpy as np
+import zarr
+
+import streamreg.sources as sources
+from streamreg.sources import Source
+
+Maker = Callable[[Path, np.ndarray, np.ndarray], Source]
+
+
+def array(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    return sources.open((x, y))
+
+
+def array_fortran(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    return sources.open((np.asfortranarray(x), y[:, None]))
+
+
+def array_foreign_order(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    return sources.open((x.astype(x.dtype.newbyteorder(">")), y))
+
+
+def npy(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    np.save(folder / "a.npy", x)
+    np.save(folder / "y.npy", y)
+    return sources.open(folder / "a.npy", target="y.npy")
+
+
+def npy_fortran(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    np.save(folder / "a.npy", np.asfortranarray(x))
+    np.save(folder / "y.npy", y)
+    return sources.open(folder / "a.npy", target=str(folder / "y.npy"))
+
+
+def npy_foreign_order(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    np.save(folder / "a.npy", x.astype(x.dtype.newbyteorder(">")))
+    np.save(folder / "y.npy", y.astype(">f8"))
+    return sources.open(folder / "a.npy", target="y.npy")
+
+
+def hdf5(userblock: int = 0, foreign: bool = False, **options: Any) -> Maker:
+    def make(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+        with h5py.File(folder / "a.h5", "w", userblock_size=userblock) as file:
+            stored = x.astype(x.dtype.newbyteorder(">")) if foreign else x
+            file.create_dataset("group/X", data=stored, **options)
+            file.create_dataset("y", data=y, chunks=(333,) if options.get("chunks") else None)
+        return sources.open(folder / "a.h5", target="y")
+
+    return make
+
+
+def hdf5_compact(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["y"] = y
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        compact = x.nbytes < 60_000
+        properties.set_layout(h5py.h5d.COMPACT if compact else h5py.h5d.CONTIGUOUS)
+        space = h5py.h5s.create_simple(x.shape)
+        h5py.Dataset(h5py.h5d.create(file.id, b"X", h5py.h5t.py_create(x.dtype), space, properties))[...] = x
+    return sources.open(folder / "a.h5", target="y")
+
+
+def hdf5_virtual(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    half = len(x) // 2
+    layout = h5py.VirtualLayout(shape=x.shape, dtype=x.dtype)
+    for name, rows in (("one", slice(0, half)), ("two", slice(half, len(x)))):
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            file["part"] = x[rows]
+        layout[rows] = h5py.VirtualSource(f"{name}.h5", "part", shape=x[rows].shape)
+    with h5py.File(folder / "a.h5", "w") as file:
+        file.create_virtual_dataset("X", layout)
+        file["y"] = y
+    return sources.open(folder / "a.h5", target="y")
+
+
+def hdf5_linked(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    with h5py.File(folder / "b.h5", "w") as file:
+        file["X"] = x
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["X"] = h5py.ExternalLink("b.h5", "/X")
+        file["y"] = y
+    return sources.open(folder / "a.h5", x="X", target="y")
+
+
+def zarr_group(**options: Any) -> Maker:
+    def make(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+        group = zarr.open_group(folder / "a.zarr", mode="w", zarr_format=options.get("zarr_format", 3))
+        full = {"config": {"write_empty_chunks": True}, **options}
+        full.pop("zarr_format", None)
+        group.create_array("deep/X", data=x, **full)
+        group.create_array("y", data=y, chunks=(333,), config={"write_empty_chunks": True})
+        return sources.open(folder / "a.zarr", x="deep/X", target="y")
+
+    return make
+
+
+def dask_array(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    return sources.open((da.from_array(x, chunks=(700, 4)), da.from_array(y, chunks=(1000,))))
+
+
+def dask_and_array(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    rows = (0, 1, len(x) - 1)
+    return sources.open((da.from_array(x, chunks=(rows, (x.shape[1],))), y))
+
+
+def batches(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    cuts = [0, 1, 2, 2, 500, len(x)]
+    return sources.open([(x[a:b], y[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)])
+
+
+def function(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    return sources.open(lambda: ((x[a : a + 99], y[a : a + 99]) for a in range(0, len(x), 99)))
+
+
+MAKERS: dict[str, Maker] = {
+    "array": array,
+    "array Fortran order": array_fortran,
+    "array foreign byte order": array_foreign_order,
+    "npy": npy,
+    "npy Fortran order": npy_fortran,
+    "npy foreign byte order": npy_foreign_order,
+    "hdf5 contiguous": hdf5(),
+    "hdf5 contiguous foreign byte order": hdf5(foreign=True),
+    "hdf5 contiguous user block": hdf5(userblock=512),
+    "hdf5 compact": hdf5_compact,
+    "hdf5 chunked": hdf5(chunks=(100, 3)),
+    "hdf5 chunked foreign byte order": hdf5(chunks=(100, 11), foreign=True),
+    "hdf5 one chunk": hdf5(chunks=(2500, 11)),
+    "hdf5 gzip shuffle": hdf5(chunks=(128, 11), compression="gzip", shuffle=True),
+    "hdf5 gzip narrow chunks": hdf5(chunks=(128, 4), compression="gzip"),
+    "hdf5 lzf": hdf5(chunks=(1000, 2), compression="lzf"),
+    "hdf5 fletcher32": hdf5(chunks=(100, 11), fletcher32=True),
+    "hdf5 virtual": hdf5_virtual,
+    "hdf5 external link": hdf5_linked,
+    "zarr 2": zarr_group(zarr_format=2, chunks=(100, 4)),
+    "zarr 2 nested keys": zarr_group(
+        zarr_format=2, chunks=(100, 4), chunk_key_encoding={"name": "v2", "separator": "/"}
+    ),
+    "zarr 3": zarr_group(chunks=(100, 11)),
+    "zarr 3 uncompressed": zarr_group(chunks=(100, 4), compressors=None),
+    "zarr 3 flat keys": zarr_group(chunks=(100, 4), chunk_key_encoding={"name": "v2", "separator": "."}),
+    "zarr 3 sharded": zarr_group(chunks=(100, 4), shards=(400, 12)),
+    "dask": dask_array,
+    "dask and array": dask_and_array,
+    "batches": batches,
+    "function": function,
+}
+
+DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "bool"]
+
+
+@cache
+def table(dtype: str, rows: int = 2500, width: int = 11) -> tuple[np.ndarray, np.ndarray]:
+    """Return a matrix of that type, and a target."""
+    rng = np.random.default_rng(7)
+    return (rng.standard_normal((rows, width)) * 50).astype(dtype), rng.standard_normal(rows)

@@ -1,0 +1,176 @@
+"""Laws that every storage obeys."""
+
+import pickle
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from storages import DTYPES, MAKERS, Maker, table
+
+import streamreg.sources as sources
+from streamreg.sources import Partition, Source
+
+RESTARTABLE = [name for name in MAKERS if name != "function"]
+
+
+def ids(name: str) -> str:
+    return name.replace(" ", "-")
+
+
+@pytest.fixture(params=MAKERS, ids=ids)
+def maker(request: pytest.FixtureRequest) -> Maker:
+    return MAKERS[request.param]
+
+
+def read(source: Source, parts: Iterable[Partition] | None = None, rows: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    """Return all rows, having checked how the chunks are numbered and shaped."""
+    xs, ys = [], []
+    for part in source.partitions() if parts is None else parts:
+        at = part.start
+        for chunk in part.chunks(rows):
+            target = chunk.vectors[source.roles.target or ""]
+            assert chunk.start == at
+            assert len(chunk) > 0
+            assert chunk.matrix.shape == (len(chunk), len(chunk.names))
+            assert target.shape == (len(chunk),)
+            assert chunk.matrix.dtype.isnative
+            assert target.dtype.isnative
+            at += len(chunk)
+            xs.append(chunk.matrix.copy())
+            ys.append(target.copy())
+        assert part.stop in (None, at)
+    return np.concatenate(xs), np.concatenate(ys)
+
+
+def same(got: tuple[np.ndarray, np.ndarray], x: np.ndarray, y: np.ndarray) -> None:
+    np.testing.assert_array_equal(got[0], x)
+    np.testing.assert_array_equal(got[1], y)
+    assert got[0].dtype == x.dtype
+    assert got[1].dtype == y.dtype
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_type_comes_back_as_it_was(maker: Maker, dtype: str, tmp_path: Path) -> None:
+    x, y = table(dtype)
+    source = maker(tmp_path, x, y)
+    assert source.schema.names == (*(f"x{i}" for i in range(11)), source.roles.target)
+    assert source.schema.dtypes == (*[np.dtype(dtype)] * 11, np.dtype("f8"))
+    assert source.schema.n_rows in (None, len(x))
+    assert source.nbytes() in (None, x.nbytes + y.nbytes)
+    same(read(source), x, y)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1024, 100_000])
+def test_any_chunk_length_gives_the_same_rows(maker: Maker, rows: int, tmp_path: Path) -> None:
+    x, y = table("f4")
+    same(read(maker(tmp_path, x, y), rows=rows), x, y)
+
+
+def test_reading_twice_gives_the_same(maker: Maker, tmp_path: Path) -> None:
+    x, y = table("f8")
+    source = maker(tmp_path, x, y)
+    assert not source.one_pass
+    first = source.fingerprint()
+    same(read(source), x, y)
+    same(read(source), x, y)
+    assert source.fingerprint() == first
+
+
+@pytest.mark.parametrize("name", MAKERS, ids=ids)
+def test_partitions_tile_the_rows_and_threads_read_them_alike(name: str, tmp_path: Path) -> None:
+    x, y = table("f8", rows=45_000, width=110)
+    source = MAKERS[name](tmp_path, x, y)
+    parts = list(source.partitions())
+    if source.schema.n_rows is not None:
+        assert len(parts) > 1 or name == "dask and array"
+        assert parts[0].start == 0
+        assert parts[-1].stop == len(x)
+        assert all(a.stop == b.start for a, b in zip(parts[:-1], parts[1:], strict=True))
+        assert [(p.start, p.stop) for p in source.partitions()] == [(p.start, p.stop) for p in parts]
+    with ThreadPoolExecutor(4) as threads:
+        got = list(threads.map(lambda part: read(source, [part]), parts))
+    same((np.concatenate([g[0] for g in got]), np.concatenate([g[1] for g in got])), x, y)
+
+
+def test_four_threads_on_the_same_partition(maker: Maker, tmp_path: Path) -> None:
+    x, y = table("f8")
+    source = maker(tmp_path, x, y)
+    with ThreadPoolExecutor(4) as threads:
+        for got in threads.map(lambda _: read(source), range(8)):
+            same(got, x, y)
+
+
+@pytest.mark.parametrize("name", RESTARTABLE, ids=ids)
+def test_partitions_pickle(name: str, tmp_path: Path) -> None:
+    x, y = table("f8")
+    source = MAKERS[name](tmp_path, x, y)
+    same(read(source, pickle.loads(pickle.dumps(list(source.partitions())))), x, y)
+
+
+@pytest.mark.parametrize("name", [n for n in RESTARTABLE if n.startswith(("npy", "hdf5", "zarr"))], ids=ids)
+def test_a_pickled_partition_of_a_file_is_small(name: str, tmp_path: Path) -> None:
+    source = MAKERS[name](tmp_path, *table("f8"))
+    assert all(len(pickle.dumps(p)) < 4000 for p in source.partitions())
+
+
+@pytest.mark.parametrize("name", RESTARTABLE, ids=ids)
+def test_fingerprint_changes_with_the_data(name: str, tmp_path: Path) -> None:
+    x, y = table("f8")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one, two = MAKERS[name](tmp_path / "one", x, y), MAKERS[name](tmp_path / "two", x + 1, y)
+    assert one.fingerprint() != two.fingerprint()
+
+
+def test_an_array_is_not_copied() -> None:
+    x, y = table("f8")
+    for part in sources.open((x, y)).partitions():
+        for chunk in part.chunks(100):
+            assert np.shares_memory(chunk.matrix, x)
+            assert np.shares_memory(chunk.vectors["y"], y)
+
+
+def test_a_file_is_cut_at_multiples_of_the_rows_asked_for(tmp_path: Path) -> None:
+    x, _ = table("f8", rows=30_000, width=50)
+    np.save(tmp_path / "a.npy", x)
+    starts = [c.start for p in sources.open(tmp_path / "a.npy").partitions() for c in p.chunks(512)]
+    assert len(starts) > 5
+    assert all(s % 512 == 0 for s in starts)
+
+
+def test_one_buffer_serves_a_whole_partition(tmp_path: Path) -> None:
+    x, _ = table("f8", rows=30_000, width=50)
+    np.save(tmp_path / "a.npy", x)
+    (part,) = sources.open(tmp_path / "a.npy").partitions()
+    chunks = [chunk.matrix for chunk in part.chunks(512)]
+    assert all(np.shares_memory(chunk, chunks[0]) for chunk in chunks)
+
+
+def test_storage_chunks_are_partition_borders(tmp_path: Path) -> None:
+    x, y = table("f8", rows=100_000, width=110)
+    source = MAKERS["zarr 3"](tmp_path, x, y)
+    assert all(p.start % 100 == 0 for p in source.partitions())
+
+
+def test_vectors_with_large_chunks_are_not_decoded_piece_by_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import h5py
+
+    x, y = table("f8", rows=50_000, width=20)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("X", data=x, chunks=(1000, 20))
+        file.create_dataset("y", data=y, chunks=(20_000,), compression="gzip")
+    asked = []
+    real = h5py.Dataset.read_direct
+
+    def counting(self: h5py.Dataset, out: np.ndarray, *selection: object) -> None:
+        if self.ndim == 1:
+            asked.append(selection)
+        real(self, out, *selection)
+
+    monkeypatch.setattr(h5py.Dataset, "read_direct", counting)
+    same(read(sources.open(tmp_path / "a.h5", target="y")), x, y)
+    assert len(asked) == 1
