@@ -57,4 +57,5 @@ def subtract(values: NDArray[Any], centre: NDArray[np.float64], out: NDArray[np.
 
 def cross_product(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ``rows.T @ rows``, shape (q, q); NumPy hands this to BLAS ``dsyrk``, which works on one triangle."""
-    return np.matmul(rows.T, rows)
+    product: NDArray[np.float64] = np.matmul(rows.T, rows)
+    return product

@@ -1,0 +1,128 @@
+"""Matrices of Python integers with powers of two: what float64 sums become when nothing may be rounded."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.kernels import doubledouble as dd
+
+Float = NDArray[np.float64]
+Integers = NDArray[Any]
+"""Object arrays of Python integers."""
+
+
+@dataclass(slots=True)
+class BigMatrix:
+    """A symmetric matrix whose entry (i, j) is ``entries[i, j] * 2**(exponent[i] + exponent[j])``."""
+
+    entries: Integers
+    exponent: NDArray[np.int64]
+
+    @classmethod
+    def zeros(cls, columns: int) -> "BigMatrix":
+        """Return a matrix of zeros."""
+        return cls(np.zeros((columns, columns), dtype=object), np.zeros(columns, dtype=np.int64))
+
+    def __add__(self, other: "BigMatrix") -> "BigMatrix":
+        if not self.entries.any():
+            return other
+        if not other.entries.any():
+            return self
+        exponent = np.minimum(self.exponent, other.exponent)
+        return BigMatrix(self._at(exponent) + other._at(exponent), exponent)
+
+    def _at(self, exponent: NDArray[np.int64]) -> Integers:
+        by = (self.exponent - exponent).astype(object)
+        return self.entries << np.add.outer(by, by) if by.any() else self.entries
+
+    def take(self, index: NDArray[np.intp]) -> "BigMatrix":
+        """Return the matrix of some columns."""
+        return BigMatrix(self.entries[np.ix_(index, index)], self.exponent[index])
+
+
+def cross_product(rows: Float, low: Float | None, weight: Float | None) -> BigMatrix:
+    """Return ``sum w [1, z]' [1, z]`` over rows of any magnitude, in Python integers: for the rows that nothing else fits.
+
+    Notes
+    -----
+    Cost: about 0.1 microseconds for each of ``m q**2`` products.
+    """
+    m, q = rows.shape
+    parts = [from_float(rows)] + ([] if low is None else [from_float(low)])
+    exponent = np.zeros(q + 1, dtype=np.int64)
+    exponent[1:] = np.min([e.min(axis=0, initial=0) for _, e in parts], axis=0)
+    table = np.ones((m, q + 1), dtype=object)
+    table[:, 1:] = sum(v << (e - exponent[1:]).astype(object) for v, e in parts)
+    if weight is None:
+        return BigMatrix(table.T.dot(table), exponent)
+    value, scale = from_float(weight)
+    least = int(scale.min(initial=0)) // 2 * 2
+    factor = value << (scale - least).astype(object)
+    return BigMatrix((table * factor[:, None]).T.dot(table), exponent + least // 2)
+
+
+def from_float(values: Float) -> tuple[Integers, NDArray[np.int64]]:
+    """Return integers and exponents with ``values == integers * 2**exponents``."""
+    mantissa, exponent = np.frexp(values)
+    whole = np.ldexp(mantissa, 53).astype(np.int64)
+    return whole.astype(object), np.where(whole != 0, exponent.astype(np.int64) - 53, 0)
+
+
+def to_dd(values: Integers, exponent: NDArray[np.int64] | int) -> dd.DD:
+    """Return ``values * 2**exponent`` rounded to double-double: each half correctly, ties to even."""
+    powers = np.broadcast_to(np.asarray(exponent), values.shape)
+    high, low = np.empty(values.shape), np.empty(values.shape)
+    for index, value in np.ndenumerate(values):
+        high[index], low[index] = _round(value, int(powers[index]))
+    return high, low
+
+
+def _round(value: int, exponent: int) -> tuple[float, float]:
+    # Integers divide with correct rounding in Python; a power of two brings the quotient near 1, within range.
+    size = value.bit_length()
+    near, whole = _ratio(value, size), 0
+    if near:
+        shift = size - 60
+        top = int(near * 2.0**60)
+        whole = top << shift if shift >= 0 else top >> -shift
+    rest = value - whole
+    power = size + exponent
+    if not -2000 < power < 2000:
+        power = 2000 if power > 0 else -2000
+    return _ldexp(near, power), _ldexp(_ratio(rest, size), power)
+
+
+def _ratio(value: int, bits: int) -> float:
+    return value / (1 << bits)
+
+
+def _ldexp(value: float, power: int) -> float:
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.ldexp(value, power))
+
+
+def from_dd(values: dd.DD, bits: int) -> Integers:
+    """Return ``values * 2**bits`` as integers, rounded towards minus infinity."""
+    total = np.zeros(np.shape(values[0]), dtype=object)
+    for part in values:
+        whole, exponent = from_float(part)
+        by = (exponent + bits).astype(object)
+        total = total + np.where(by >= 0, whole << np.maximum(by, 0), whole >> np.maximum(-by, 0))
+    return total
+
+
+def to_bytes(values: Integers) -> NDArray[np.uint8]:
+    """Return integers as fixed-width little-endian two's complement, shape ``(*values.shape, width)``."""
+    width = max((int(v).bit_length() for v in values.flat), default=0) // 8 + 1
+    raw = b"".join(int(v).to_bytes(width, "little", signed=True) for v in values.flat)
+    return np.frombuffer(raw, dtype=np.uint8).reshape(*values.shape, width)
+
+
+def from_bytes(raw: NDArray[np.uint8]) -> Integers:
+    """Undo `to_bytes`."""
+    values = np.empty(raw.shape[:-1], dtype=object)
+    for index in np.ndindex(values.shape):
+        values[index] = int.from_bytes(raw[index].tobytes(), "little", signed=True)
+    return values
