@@ -53,7 +53,7 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Array
     if not Path(path).is_file():
         raise NotFound(f"{path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         meta = json.loads(str(arrays.pop("meta")))
         found, protocol, values = meta["streamreg"], meta["protocol"], meta["values"]

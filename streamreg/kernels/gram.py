@@ -16,15 +16,14 @@ def shift(values: NDArray[Any], low: NDArray[np.float64], high: NDArray[np.float
 
     The mean, or the constant itself for a constant column. For values within a factor of two of it the subtraction is
     exact (Sterbenz 1974, *Floating-Point Computation*, theorem 4.3.1); otherwise it is good to half an ulp of the
-    difference. For integers it is an integer that their type holds.
+    difference. For integers that float64 cannot hold it is an integer that their type holds.
     """
     mean = np.add.reduce(values, axis=0, dtype=np.float64) / len(values)
     centre = np.where(low == high, low, mean)
-    if values.dtype.kind in "iu":
+    if values.dtype.kind in "iu" and max(high.max(initial=0.0), -low.min(initial=0.0)) > 2.0**53:
         bounds = np.iinfo(values.dtype)
         # float64 has no number just below 2**63 or 2**64, hence the 2048.
-        slack = 2048 if values.dtype.itemsize == 8 else 0
-        centre = np.clip(np.rint(centre), float(bounds.min), float(bounds.max - slack))
+        centre = np.clip(np.rint(centre), float(bounds.min), float(bounds.max - 2048))
     return centre
 
 

@@ -1,0 +1,124 @@
+"""The house: imports point down, heavy libraries have one owner, and importing streamreg is cheap."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import streamreg
+
+ROOT = Path(streamreg.__file__).parent
+
+# Lower rooms first; a module may import from its own room and from rooms of a lower rank.
+RANK = {
+    "errors": 0, "progress": 0, "tables": 0, "inference": 0, "problem": 0,
+    "files": 0.5, "stored": 0.8,
+    "kernels": 1, "families": 1,
+    "sources": 2, "solve": 2,
+    "design": 3,
+    "stats": 4, "engines": 4,
+    "fold": 5,
+    "result": 6,
+    "agreement": 7, "summary": 7,
+    "models": 8, "neural": 8,
+    "comparison": 9,
+    "jobs": 10,
+    "cli": 11, "__main__": 12, "__init__": 12,
+}  # fmt: skip
+STRANGERS = [("sources", "solve"), ("solve", "sources"), ("sources", "stats"), ("solve", "stats")]
+OWNERS = {
+    "tensorflow": {"neural"},
+    "keras": {"neural"},
+    "h5py": {"sources/hdf5.py", "generate.py", "sources/synthetic.py"},
+    "zarr": {"sources/zarr.py", "generate.py", "sources/synthetic.py"},
+    "pyarrow": {"sources/arrow.py"},
+    "dask": {"sources/dask.py", "engines/dask.py"},
+    "yaml": {"jobs.py"},
+    "typer": {"cli.py"},
+}
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[0]
+
+
+def imports(path: Path):
+    """Yield (module, at module level) for every import of a file."""
+    tree = ast.parse(path.read_text())
+    top = set(map(id, ast.iter_child_nodes(tree)))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in top
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "streamreg":
+                for alias in node.names:
+                    yield f"streamreg.{alias.name}", id(node) in top
+            else:
+                yield node.module, id(node) in top
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path):
+    here = room(path)
+    assert here in RANK, f"give {here} a place in the house"
+    for name, at_top in imports(path):
+        if not name.startswith("streamreg."):
+            continue
+        there = name.split(".")[1]
+        if there not in RANK:  # a public name of the package itself
+            continue
+        assert (here, there) not in STRANGERS
+        if here == there:
+            continue
+        if at_top:
+            assert RANK[there] < RANK[here], f"{path.name} imports {name}, which lies above it or beside it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_heavy_libraries_have_one_owner(path):
+    where = {room(path), str(path.relative_to(ROOT))}
+    for name, _ in imports(path):
+        owners = OWNERS.get(name.split(".")[0])
+        assert owners is None or owners & where, f"{path.name} imports {name}"
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+HEAVY = "tensorflow keras dask distributed pyarrow h5py zarr scipy pydantic rich yaml typer sklearn".split()
+
+
+def test_importing_streamreg_loads_nothing_heavy():
+    assert run(f"import streamreg, sys; print([m for m in {HEAVY} if m in sys.modules])") == "[]"
+
+
+def test_a_fit_of_arrays_loads_no_storage_library():
+    heavy = [m for m in HEAVY if m not in ("scipy", "pydantic")]
+    code = f"""
+import numpy as np, sys, streamreg as sr
+sr.Linear().fit((np.random.rand(50, 3), np.random.rand(50)))
+print([m for m in {heavy} if m in sys.modules])"""
+    assert run(code) == "[]"
+
+
+def test_every_public_name_resolves():
+    for name in streamreg.__all__:
+        assert getattr(streamreg, name) is not None
+    assert set(streamreg.__all__) <= set(dir(streamreg))
+    with pytest.raises(AttributeError, match="nonsense"):
+        streamreg.nonsense  # noqa: B018
