@@ -1,5 +1,6 @@
 """From stored rows to numbers ready to accumulate: which columns, in which role, and what to do with missing values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from streamreg.errors import DataError, NonFiniteError, UsageError, nearest
 from streamreg.sources.base import Chunk, Source
+from streamreg.terms import Terms
 
 Missing = Literal["error", "drop"]
 
@@ -30,6 +32,8 @@ class Batch:
         Rows read; those with zero weight or missing values are not in `x`.
     missing : int
         Rows left out for a missing value.
+    low : float64 ndarray of shape (m, p) or None
+        What `x` lacks to the exact values, where they are known to twice float64's digits.
     """
 
     x: NDArray[Any]
@@ -38,6 +42,7 @@ class Batch:
     start: int
     read: int
     missing: int = 0
+    low: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -52,9 +57,12 @@ class Design:
     label : str
         The source's name, for messages.
     features : tuple of str
+        Columns.
     target, weights : str or None
     missing : {"error", "drop"}
         What to do with NaN: refuse, or leave the row out and count it. Infinity is always refused.
+    powers : tuple of (str, int)
+        Columns to raise to powers up to a degree; see `terms`.
     """
 
     label: str
@@ -62,9 +70,16 @@ class Design:
     target: str | None = None
     weights: str | None = None
     missing: Missing = "error"
+    powers: tuple[tuple[str, int], ...] = ()
 
     @classmethod
-    def of(cls, source: Source, features: tuple[str, ...] | None = None, missing: Missing = "error") -> Self:
+    def of(
+        cls,
+        source: Source,
+        features: tuple[str, ...] | None = None,
+        missing: Missing = "error",
+        powers: Mapping[str, int] | None = None,
+    ) -> Self:
         """Read the roles of `source`; `features` overrides which columns are regressed on.
 
         Raises
@@ -72,14 +87,15 @@ class Design:
         NotFound
             A feature is not a column.
         UsageError
-            The target or the weights are among the features.
+            The target or the weights are among the features, or powers are asked of what is not a feature.
         """
         if features is not None:
             source = source.with_roles(features=features)
         roles, names = source.roles, source.schema.names
         others = {roles.target, roles.weights}
         chosen = roles.features if roles.features is not None else tuple(n for n in names if n not in others)
-        return cls(source.label, chosen, roles.target, roles.weights, missing)
+        Terms.of(chosen, powers or {})
+        return cls(source.label, chosen, roles.target, roles.weights, missing, tuple((powers or {}).items()))
 
     def with_target(self) -> Self:
         """Return this design, having made sure that there is a target."""
@@ -93,8 +109,13 @@ class Design:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Columns that a batch holds: the features, then the target if there is one."""
-        return self.features if self.target is None else (*self.features, self.target)
+        """What a batch holds: the terms, then the target if there is one."""
+        return self.terms.names if self.target is None else (*self.terms.names, self.target)
+
+    @property
+    def terms(self) -> Terms:
+        """The features, raised to their powers."""
+        return Terms.of(self.features, dict(self.powers))
 
     def batch(self, chunk: Chunk) -> Batch:
         """Turn a chunk into a batch.
@@ -121,7 +142,11 @@ class Design:
             keep = self._complete(x, y, chunk.start, rows)
             missing = len(x) - len(keep)
             x, weight, y = x[keep], None if weight is None else weight[keep], None if y is None else y[keep]
-        return Batch(x, y, weight, chunk.start, len(chunk), missing)
+        low = None
+        if self.powers:
+            x, low = self.terms.expand(x)
+            _require_finite_powers(x, self.terms, self.label, chunk.start)
+        return Batch(x, y, weight, chunk.start, len(chunk), missing, low)
 
     def _complete(
         self, x: NDArray[Any], y: NDArray[Any] | None, start: int, rows: NDArray[np.int64] | None
@@ -134,7 +159,8 @@ class Design:
             row = start + (i if rows is None else int(rows[i]))
             value = "NaN (a missing value)" if np.isnan(table[i, j]) else "infinity"
             remedy = "add missing: drop to leave such rows out, or fill them" if np.isnan(table[i, j]) else "mend it"
-            raise NonFiniteError(f"{self.label}, row {row:,} (from 0), column {self.names[j]!r}: {value}; {remedy}")
+            name = (*self.features, self.target)[j]
+            raise NonFiniteError(f"{self.label}, row {row:,} (from 0), column {name!r}: {value}; {remedy}")
         return np.flatnonzero(~np.isnan(table).any(axis=1))
 
     def _check_weights(self, weight: NDArray[np.float64], start: int) -> None:
@@ -145,6 +171,12 @@ class Design:
                 f"{self.label}, row {start + i:,} (from 0), weights {self.weights!r}: {weight[i]}; "
                 "weights are finite and not negative (0 leaves the row out)"
             )
+
+
+def _require_finite_powers(x: NDArray[Any], terms: Terms, label: str, start: int) -> None:
+    if not _finite(x):
+        name = terms.names[int(np.argmin(np.isfinite(x).all(axis=0)))]
+        raise DataError(f"{label}, rows from {start:,}: {name} is beyond 1e308; rescale the column or lower the degree")
 
 
 def _finite(values: NDArray[Any]) -> bool:

@@ -17,7 +17,7 @@ RANK = {
     "files": 0.5, "stored": 0.8,
     "kernels": 1, "families": 1,
     "sources": 2, "solve": 2,
-    "design": 3,
+    "terms": 2.5, "design": 3,
     "stats": 4, "engines": 4,
     "fold": 5,
     "result": 6,
