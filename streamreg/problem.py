@@ -1,6 +1,7 @@
 """The waist of the house: the one value that crosses from rows to p-sized algebra, and the one that comes back."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,35 @@ class Problem:
         cross = self.cross.copy()
         cross[np.arange(p), np.arange(p)] += np.ldexp(ridge, -2 * self.exponent[:p])
         return replace(self, cross=cross)
+
+
+@dataclass(frozen=True, slots=True)
+class ExactProblem:
+    """A least-squares problem of one target on p columns, as exact sums over the rows.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The p columns.
+    target : str
+    sums : object ndarray of Python integers, shape (p + 2, p + 2)
+        ``sum w z z'`` of the constant 1, the columns, and the target, about zero. Entry (i, j) is to be multiplied by
+        ``2**(exponent_i + exponent_j)``.
+    exponent : int ndarray of shape (p + 2,)
+    extended : bool ndarray of shape (p,)
+        Columns known to twice float64's digits, whose values carry no rounding of the input.
+    n : int
+        Rows.
+    intercept : bool
+    """
+
+    names: tuple[str, ...]
+    target: str
+    sums: NDArray[Any]
+    exponent: NDArray[np.int64]
+    extended: NDArray[np.bool_]
+    n: int
+    intercept: bool
 
 
 @dataclass(frozen=True, slots=True)

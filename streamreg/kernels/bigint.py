@@ -72,35 +72,23 @@ def from_float(values: Float) -> tuple[Integers, NDArray[np.int64]]:
 
 def to_dd(values: Integers, exponent: NDArray[np.int64] | int) -> dd.DD:
     """Return ``values * 2**exponent`` rounded to double-double: each half correctly, ties to even."""
-    powers = np.broadcast_to(np.asarray(exponent), values.shape)
-    high, low = np.empty(values.shape), np.empty(values.shape)
+    near, rest = np.empty(values.shape), np.empty(values.shape)
+    size = np.empty(values.shape, dtype=np.int64)
     for index, value in np.ndenumerate(values):
-        high[index], low[index] = _round(value, int(powers[index]))
-    return high, low
-
-
-def _round(value: int, exponent: int) -> tuple[float, float]:
-    # Integers divide with correct rounding in Python; a power of two brings the quotient near 1, within range.
-    size = value.bit_length()
-    near, whole = _ratio(value, size), 0
-    if near:
-        shift = size - 60
-        top = int(near * 2.0**60)
-        whole = top << shift if shift >= 0 else top >> -shift
-    rest = value - whole
-    power = size + exponent
-    if not -2000 < power < 2000:
-        power = 2000 if power > 0 else -2000
-    return _ldexp(near, power), _ldexp(_ratio(rest, size), power)
-
-
-def _ratio(value: int, bits: int) -> float:
-    return value / (1 << bits)
-
-
-def _ldexp(value: float, power: int) -> float:
+        near[index], rest[index], size[index] = _round(value)
+    size += exponent
     with np.errstate(over="ignore", under="ignore"):
-        return float(np.ldexp(value, power))
+        return np.ldexp(near, size), np.ldexp(rest, size)
+
+
+def _round(value: int) -> tuple[float, float, int]:
+    """Return the nearest float64 to ``value / 2**bits``, that to the rest, and bits."""
+    bits = value.bit_length()
+    # Python divides integers with correct rounding.
+    near = value / (1 << bits)
+    if bits <= 53:
+        return near, 0.0, bits
+    return near, (value - (int(near * 2.0**53) << (bits - 53))) / (1 << bits), bits
 
 
 def from_dd(values: dd.DD, bits: int) -> Integers:

@@ -71,7 +71,7 @@ def cut(high: Float, low: Float | None, bits: int, stack: Float) -> tuple[int, l
     base = 2.0**bits
     if low is not None:
         high, low = dd.two_sum(high, low)
-    sparse = _above(high, bits)
+    sparse = _above(high, low, bits)
     dense = 0
     while True:
         piece = stack[:, dense * q : (dense + 1) * q]
@@ -95,21 +95,27 @@ def _take(high: Float, low: Float | None, out: Float) -> tuple[Float, Float | No
     return (high, None) if low is None else dd.two_sum(high, low)
 
 
-def _above(high: Float, bits: int) -> list[Slice]:
+def _above(high: Float, low: Float | None, bits: int) -> list[Slice]:
     """Take off, in place, what is too great for level 0."""
     limit = 2.0 ** (bits - 1)
     largest = max(float(high.max(initial=0.0)), -float(high.min(initial=0.0)))
     if largest <= limit:
         return []
     rows = np.flatnonzero((np.abs(high) > limit).any(axis=1))
-    values = high[rows]
+    values, rest = high[rows], None if low is None else low[rows]
     found = []
     for level in range(-(-(int(np.frexp(largest)[1]) - bits + 1) // bits), 0, -1):
-        whole = np.rint(values * 2.0 ** (-bits * level))
-        values -= whole * 2.0 ** (bits * level)
+        unit = 2.0 ** (bits * level)
+        whole = np.rint(values / unit)
+        values -= whole * unit
+        if rest is not None:
+            values, rest = dd.two_sum(values, rest)
         columns = np.flatnonzero(whole.any(axis=0))
-        found.append(Slice(-level, rows, columns, whole[:, columns]))
+        if len(columns):
+            found.append(Slice(-level, rows, columns, whole[:, columns]))
     high[rows] = values
+    if low is not None and rest is not None:
+        low[rows] = rest
     return found
 
 
