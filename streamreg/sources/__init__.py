@@ -60,6 +60,8 @@ def open(
     """
     if missing_chunks not in ("error", "fill"):
         raise UsageError(f"missing_chunks is {missing_chunks!r}; it can be 'error' or 'fill'")
+    if isinstance(data, str) and "://" in data:
+        raise UsageError(f"{data}: only local files can be read; fetch it first")
     if isinstance(data, str | os.PathLike):
         source = _open_path(Path(data), x, target, weights, columns, missing_chunks)
     elif x is not None:
@@ -92,8 +94,6 @@ def _open_path(
         from streamreg.sources.zarr import open_zarr
 
         return open_zarr(path, x, target, weights, columns, missing_chunks)
-    if "://" in str(path):
-        raise UsageError(f"{path}: only local files can be read; fetch it first")
     known = ", ".join(_SUFFIXES)
     raise UsageError(f"{path}: the suffix {path.suffix!r} is not known; one of {known} tells the format")
 

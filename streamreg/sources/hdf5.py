@@ -144,7 +144,8 @@ def _get(file: h5py.File, name: str) -> h5py.Dataset | None:
         found = file[name]
     except (KeyError, OSError, RuntimeError) as error:
         raise CorruptError(
-            f"{file.filename}: dataset {name!r} cannot be opened ({error}); the file is damaged, copy or write it again"
+            f"{file.filename}: dataset {name!r} cannot be opened ({error}); "
+            "it links to a file that is not there, or the file is damaged: copy or write it again"
         ) from error
     return found if isinstance(found, h5py.Dataset) else None
 

@@ -1,6 +1,7 @@
 """NumPy's .npy files: one matrix, and if need be target and weights in files of their own."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,16 +61,16 @@ def stored_npy(path: Path) -> RawStored:
                 raise DataError(f"{path}: .npy format {version} is for records, not for a matrix; save a plain array")
         except DataError:
             raise
-        except (ValueError, EOFError, SyntaxError) as error:
+        except Exception as error:  # a damaged header fails in the tokenizer, the evaluator or the checks
             raise CorruptError(f"{path}: not a readable .npy file ({error}); write it again with numpy.save") from error
         offset = file.tell()
     check_numeric(str(path), dtype)
     stored = RawStored(str(path), str(path), shape, dtype, offset, fortran and len(shape) > 1)
     stored.check_size()
-    surplus = path.stat().st_size - offset - stored.row_bytes * shape[0] if shape else 0
+    surplus = path.stat().st_size - offset - math.prod(shape) * dtype.itemsize
     if surplus > 0:
         raise CorruptError(
-            f"{path}: {surplus:,} bytes follow the {shape[0]:,} rows that the header promises; "
+            f"{path}: {surplus:,} bytes follow the array of shape {shape} that the header promises; "
             "rows appended by hand are not counted there, so write the file again with numpy.save"
         )
     return stored

@@ -3,6 +3,7 @@
 No memory map: a file cut short is an error here and not a crash, and pages read do not count as memory of the process.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class RawStored(Stored):
     def check_size(self) -> None:
         """Raise `CorruptError` if the file is too short to hold all rows."""
         size = Path(self.path).stat().st_size
-        if size < self.offset + self.shape[0] * self.row_bytes:
+        if size < self.offset + math.prod(self.shape) * self.stored.itemsize:
             raise self._truncated(size)
 
     @contextmanager

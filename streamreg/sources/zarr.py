@@ -128,7 +128,10 @@ class ZarrStored(Stored):
                 file.seek(max(0, path.stat().st_size - length - checksum))
             data = file.read(length)
         if len(data) < length:
-            return None
+            raise CorruptError(
+                f"{self.label}: {self._place(corner, self.files)}: the shard file {path} is cut short before its index; "
+                "copy or write the store again"
+            )
         offsets = np.frombuffer(data, "<u8")[::2].reshape(grid)
         for inner in np.argwhere(offsets == _ABSENT):
             at = [c + int(i) * step for c, i, step in zip(corner, inner, self.chunks, strict=True)]

@@ -95,6 +95,8 @@ def zarr_group(**options: Any) -> Maker:
         group = zarr.open_group(folder / "a.zarr", mode="w", zarr_format=options.get("zarr_format", 3))
         full = {"config": {"write_empty_chunks": True}, **options}
         full.pop("zarr_format", None)
+        wide = max(1, x.shape[1] // 11)
+        full |= {name: tuple(n * wide for n in full[name]) for name in ("chunks", "shards") if name in full}
         group.create_array("deep/X", data=x, **full)
         group.create_array("y", data=y, chunks=(333,), config={"write_empty_chunks": True})
         return sources.open(folder / "a.zarr", x="deep/X", target="y")
