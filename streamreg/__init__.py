@@ -21,6 +21,7 @@ _HOME = {
     "StreamregError": "streamreg.errors",
     "UsageError": "streamreg.errors",
     "compare": "streamreg.comparison",
+    "generate": "streamreg.generation",
     "open": "streamreg.sources",
     "scan": "streamreg.models.linear",
 }
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from streamreg.errors import DataError as DataError
     from streamreg.errors import StreamregError as StreamregError
     from streamreg.errors import UsageError as UsageError
+    from streamreg.generation import generate as generate
     from streamreg.models.linear import Linear as Linear
     from streamreg.models.linear import scan as scan
     from streamreg.models.neural import Keras as Keras

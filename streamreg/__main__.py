@@ -1,0 +1,10 @@
+"""The `streamreg` command."""
+
+import sys
+
+from streamreg.cli import main
+
+__all__ = ["main"]
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""What pydantic finds wrong, said as the rest of streamreg says it: what, where, the nearest name."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from streamreg.errors import ConfigError, UsageError, nearest
+
+Model = TypeVar("Model", bound=BaseModel)
+Path = tuple[str | int, ...]
+Locate = Callable[[Path], str]
+"""Turns the path of a value in a document into its place: ``"job.yaml, line 7"``."""
+
+
+def validated(model: type[Model], values: Mapping[str, Any], where: Locate | None = None, at: Path = ()) -> Model:
+    """Return `values` as a `model`.
+
+    Parameters
+    ----------
+    model : pydantic model
+    values : mapping
+    where : callable, optional
+        Says where in a document a value stands; None if the values were passed as arguments.
+    at : path
+        Where in that document `values` stand.
+
+    Raises
+    ------
+    ConfigError
+        Something is wrong, and `where` is given.
+    UsageError
+        Something is wrong.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        problems = [(at + _path(e["loc"], values), _complaint(model, e, values, at)) for e in error.errors()]
+    if where is None:
+        raise UsageError(problems[0][1])
+    path, complaint = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    raise ConfigError(f"{where(path)}: {complaint}{more}")
+
+
+def _path(location: Path, values: Any) -> Path:
+    """Return the part of pydantic's location that leads through `values`; names of union members do not."""
+    path: list[str | int] = []
+    for part in location:
+        inside = range(len(values)) if isinstance(values, list | tuple) else values if isinstance(values, dict) else ()
+        if part in inside:
+            values = values[part]
+            path.append(part)
+    return tuple(path)
+
+
+def _complaint(model: type[BaseModel], error: Any, values: Any, at: Path) -> str:
+    location = error["loc"]
+    if error["type"] == "extra_forbidden":
+        inside = ".".join(map(str, at + location[:-1]))
+        options = _options(model, location[:-1])
+        return f"{inside + ': ' if inside else ''}no option {location[-1]!r}{nearest(str(location[-1]), options)}"
+    if error["type"] == "missing":
+        return f"{'.'.join(map(str, at + location))} is missing; it must be given"
+    name = ".".join(map(str, at + _path(location, values)))
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    if error["type"] == "value_error":
+        return f"{name}: {message}" if name else message
+    return f"{name} is {_shown(error['input'])}; it {message}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _options(model: type[BaseModel], location: Path) -> list[str]:
+    """Return the options at `location`, which leads through models within `model`."""
+    for part in location:
+        if part in model.model_fields:
+            model = _model_in(model.model_fields[str(part)].annotation) or model
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
