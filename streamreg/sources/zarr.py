@@ -129,7 +129,7 @@ class ZarrStored(Stored):
             data = file.read(length)
         if len(data) < length:
             raise CorruptError(
-                f"{self.label}: {self._place(corner, self.files)}: the shard file {path} is cut short before its index; "
+                f"{self.label}: {self._place(corner, self.files)}: the shard file {path} is cut short; "
                 "copy or write the store again"
             )
         offsets = np.frombuffer(data, "<u8")[::2].reshape(grid)

@@ -12,6 +12,7 @@ import zarr
 
 import streamreg.sources as sources
 from streamreg.sources import Source
+import itertools
 
 Maker = Callable[[Path, np.ndarray, np.ndarray], Source]
 
@@ -115,7 +116,7 @@ def dask_and_array(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
 
 def batches(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
     cuts = [0, 1, 2, 2, 500, len(x)]
-    return sources.open([(x[a:b], y[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)])
+    return sources.open([(x[a:b], y[a:b]) for a, b in itertools.pairwise(cuts)])
 
 
 def function(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:

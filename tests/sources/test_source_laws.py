@@ -11,6 +11,7 @@ from storages import DTYPES, MAKERS, Maker, table
 
 import streamreg.sources as sources
 from streamreg.sources import Partition, Source
+import itertools
 
 RESTARTABLE = [name for name in MAKERS if name != "function"]
 
@@ -87,7 +88,7 @@ def test_partitions_tile_the_rows_and_threads_read_them_alike(name: str, tmp_pat
         assert len(parts) > 1 or name == "dask and array"
         assert parts[0].start == 0
         assert parts[-1].stop == len(x)
-        assert all(a.stop == b.start for a, b in zip(parts[:-1], parts[1:], strict=True))
+        assert all(a.stop == b.start for a, b in itertools.pairwise(parts))
         assert [(p.start, p.stop) for p in source.partitions()] == [(p.start, p.stop) for p in parts]
     with ThreadPoolExecutor(4) as threads:
         got = list(threads.map(lambda part: read(source, [part]), parts))
