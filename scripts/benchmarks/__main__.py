@@ -1,0 +1,16 @@
+"""Dispatch: ``scripts/bench accuracy|memory|speed``."""
+
+import argparse
+
+import accuracy
+import memory
+import speed
+
+parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure streamreg and its peers in one run.")
+commands = parser.add_subparsers(required=True, metavar="accuracy|memory|speed")
+for module in (accuracy, memory, speed):
+    command = commands.add_parser(module.__name__, help=(module.__doc__ or "").splitlines()[0])
+    module.options(command)
+    command.set_defaults(run=module.run)
+arguments = parser.parse_args()
+arguments.run(arguments)
