@@ -1,0 +1,107 @@
+"""Losses of one row, as functions of the target y and the model's output eta: linear, a logit, or a log rate."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from streamreg.errors import DataError
+from streamreg.neural.backend import load
+
+Name = Literal["squared_error", "binary_cross_entropy", "poisson", "huber"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A loss and what the training needs to know of it.
+
+    Attributes
+    ----------
+    name : {"squared_error", "binary_cross_entropy", "poisson", "huber"}
+    delta : float
+        Where the Huber loss turns from square to linear, in the units of the conditioned target.
+    """
+
+    name: Name
+    delta: float = 1.0
+
+    @property
+    def scales_target(self) -> bool:
+        """Whether the target may be centred and scaled: labels and counts may not."""
+        return self.name in ("squared_error", "huber")
+
+    def rows(self, y: Any, eta: Any) -> Any:
+        """Return the loss of each row, shape (m,): squared error, or minus the log-likelihood short of a constant."""
+        tf, _ = load()
+        if self.name == "binary_cross_entropy":
+            return tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=eta)
+        if self.name == "poisson":
+            return tf.exp(eta) - y * eta
+        if self.name == "huber":
+            size = tf.abs(y - eta)
+            inner = tf.minimum(size, self.delta)
+            return inner * (size - 0.5 * inner)
+        return tf.square(y - eta)
+
+    def slope(self, y: Any, eta: Any) -> Any:
+        """Return the derivative of `rows` with respect to eta, shape (m,)."""
+        tf, _ = load()
+        if self.name == "huber":
+            return tf.clip_by_value(eta - y, -self.delta, self.delta)
+        if self.name == "squared_error":
+            return 2.0 * (eta - y)
+        return self.mean(eta) - y
+
+    def curvature(self, y: Any, eta: Any) -> Any:
+        """Return the second derivative of `rows` with respect to eta, shape (m,)."""
+        tf, _ = load()
+        if self.name == "binary_cross_entropy":
+            return tf.sigmoid(eta) * tf.sigmoid(-eta)
+        if self.name == "poisson":
+            return tf.exp(eta)
+        if self.name == "huber":
+            return tf.cast(tf.abs(y - eta) <= self.delta, eta.dtype)
+        return 2.0 * tf.ones_like(eta)
+
+    def mean(self, eta: Any) -> Any:
+        """Return the prediction that belongs to eta: a mean, a probability or a rate."""
+        tf, _ = load()
+        if self.name == "binary_cross_entropy":
+            return tf.sigmoid(eta)
+        return tf.exp(eta) if self.name == "poisson" else eta
+
+    def start(self, mean: float) -> float:
+        """Return the eta whose prediction is the mean of the target: the model without slopes."""
+        if self.name == "binary_cross_entropy":
+            return float(np.log(mean) - np.log1p(-mean)) if 0.0 < mean < 1.0 else float(np.sign(mean - 0.5) * 10.0)
+        if self.name == "poisson":
+            return float(np.log(mean)) if mean > 0 else -10.0
+        return 0.0
+
+    def bound(self, mean: float) -> float:
+        """Return a bound of `curvature` (at the start, for Poisson), by which a learning rate is divided."""
+        sizes = {"squared_error": 2.0, "huber": 1.0, "binary_cross_entropy": 0.25, "poisson": max(mean, 1e-6)}
+        return sizes[self.name]
+
+    def check_target(self, label: str, target: str, low: float, high: float, mean: float, square: float) -> None:
+        """Refuse targets that the loss is not made for.
+
+        Parameters
+        ----------
+        label, target : str
+            Names of source and column, for the message.
+        low, high, mean, square : float
+            Range of the target, its mean and the mean of its square: for labels of 0 and 1 these two agree.
+
+        Raises
+        ------
+        DataError
+            A label other than 0 and 1 for cross-entropy, a negative count for Poisson.
+        """
+        if self.name == "binary_cross_entropy" and (low < 0 or high > 1 or abs(square - mean) > 1e-9):
+            raise DataError(
+                f"{label}: column {target!r} ranges from {low:g} to {high:g} and cross-entropy needs labels 0 and 1; "
+                "recode it, or use loss: squared_error"
+            )
+        if self.name == "poisson" and low < 0:
+            raise DataError(f"{label}: column {target!r} goes down to {low:g}, and counts are not negative")

@@ -1,0 +1,215 @@
+"""Rows for training: conditioned in float64, cast, shuffled within a window of bounded memory, cut into batches."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from streamreg.design import Design
+from streamreg.engines.threads import available_threads
+from streamreg.errors import ChangedError, OnePassError
+from streamreg.neural.backend import load
+from streamreg.neural.conditioning import Conditioning
+from streamreg.sources.base import Partition, Source
+
+Block = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+"""Conditioned features (m, p), target (m,) and weights of mean 1 (m,), in the precision of the training."""
+
+_OPEN = 4  # partitions read at once; fixed, so that the order of rows does not depend on the machine
+_PIECE = 2**19  # numbers conditioned at once in float64
+_READ = 1024  # rows asked of storage at a time, where it can be cut anywhere
+
+
+@dataclass(slots=True)
+class Rows:
+    """The rows of a source, ready for training, as often as asked for.
+
+    Attributes
+    ----------
+    source : Source
+    design : Design
+        Which rows and columns, in which role.
+    conditioning : Conditioning
+    mean_weight : float
+    dtype : dtype
+        float32 or float64: what training computes in.
+    n : int
+        Rows of a pass.
+    memory : int
+        Bytes. Half of them for the window rows are shuffled in; conditioned rows are kept between passes if they fit.
+    seed : int
+    threads : int or None
+        Workers that read and condition; the order of rows does not depend on it.
+    """
+
+    source: Source
+    design: Design
+    conditioning: Conditioning
+    mean_weight: float
+    dtype: np.dtype[Any]
+    n: int
+    memory: int
+    seed: int = 0
+    threads: int | None = None
+    _kept: dict[int, list[Block]] = field(default_factory=dict)
+    _partitions: Sequence[Partition] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._partitions = self.source.partitions()
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a conditioned row."""
+        return (len(self.design.features) + 2) * self.dtype.itemsize
+
+    def shuffled(self, epoch: int, size: int) -> Iterator[Block]:
+        """Yield batches of `size` rows in the order of one epoch; the last one holds what is left.
+
+        Partitions come in an order drawn from seed and epoch, four of them at a time in turn; rows are drawn at random
+        from a window that is filled as it is emptied.
+        """
+        random = np.random.default_rng([self.seed, epoch])
+        order = random.permutation(len(self._partitions))
+        window = max(size, min(self.n, self.memory // 2 // self.row_bytes))
+        yield from _from_window(self._interleaved(order), window, size, random)
+
+    def in_order(self, size: int) -> Iterator[Block]:
+        """Yield all rows once, at least `size` at a time but for the last."""
+        waiting: list[Block] = []
+        count = 0
+        for block in self._interleaved(np.arange(len(self._partitions))):
+            waiting.append(block)
+            count += len(block[0])
+            if count >= size:
+                yield _stacked(waiting)
+                waiting, count = [], 0
+        if waiting:
+            yield _stacked(waiting)
+
+    def _interleaved(self, order: Iterable[int]) -> Iterator[Block]:
+        """Yield blocks of four partitions in turn, read and conditioned by threads, in an order free of timing."""
+        waiting = iter(order)
+        turns: deque[tuple[Iterator[Block], Future[Block | None]]] = deque()
+        threads = self.threads or available_threads()
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, "streamreg-rows") as pool:
+
+            def enqueue(blocks: Iterator[Block]) -> None:
+                turns.append((blocks, pool.submit(next, blocks, None)))
+
+            try:
+                for number in islice(waiting, _OPEN):
+                    enqueue(self._blocks(int(number)))
+                while turns:
+                    blocks, future = turns.popleft()
+                    block = future.result()
+                    if block is not None:
+                        enqueue(blocks)
+                        yield block
+                    else:
+                        for number in islice(waiting, 1):
+                            enqueue(self._blocks(int(number)))
+            finally:
+                for _, future in turns:
+                    future.cancel()
+
+    def _blocks(self, number: int) -> Iterator[Block]:
+        if number in self._kept:
+            yield from self._kept[number]
+            return
+        fits = self.n * self.row_bytes <= self.memory // 2
+        kept: list[Block] = []
+        for chunk in self._partitions[number].chunks(_READ):
+            batch = self.design.batch(chunk)
+            step = max(256, _PIECE // max(1, batch.x.shape[1]))
+            for start in range(0, len(batch), step):
+                part = slice(start, start + step)
+                x = self.conditioning.features(batch.x[part]).astype(self.dtype)
+                y = self.conditioning.target(_required(batch.y)[part]).astype(self.dtype)
+                weight = np.ones(len(x)) if batch.weight is None else batch.weight[part] / self.mean_weight
+                block = x, y, weight.astype(self.dtype)
+                if fits:
+                    kept.append(block)
+                yield block
+        if fits:
+            self._kept[number] = kept
+
+
+class Feed:
+    """One pass over batches as a ``tf.data.Dataset``, decoded ahead of the training.
+
+    An error while reading is raised as itself, not wrapped by TensorFlow; so is a source that changed meanwhile.
+    """
+
+    def __init__(self, rows: Rows, batches: Callable[[], Iterator[Block]], skip: int = 0) -> None:
+        self._rows, self._batches, self._skip = rows, batches, skip
+        self._error: BaseException | None = None
+
+    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
+        tf, _ = load()
+        width, kind = len(self._rows.design.features), tf.as_dtype(self._rows.dtype)
+        signature = (tf.TensorSpec((None, width), kind), tf.TensorSpec((None,), kind), tf.TensorSpec((None,), kind))
+        before = self._rows.source.fingerprint()
+        dataset = tf.data.Dataset.from_generator(self._guarded, output_signature=signature)
+        yield from dataset.prefetch(4)
+        if self._error is not None:
+            raise self._error
+        if self._rows.source.fingerprint() != before:
+            raise ChangedError(
+                f"{self._rows.source.label} changed while it was read; let the writer finish, then run again"
+            )
+
+    def _guarded(self) -> Iterator[Block]:
+        try:
+            for number, batch in enumerate(self._batches()):
+                if number >= self._skip:
+                    yield batch
+        except OnePassError as error:
+            self._error = OnePassError(f"Keras needs several passes over the rows. {error}")
+        except Exception as error:
+            self._error = error
+
+
+def _from_window(blocks: Iterable[Block], window: int, size: int, random: np.random.Generator) -> Iterator[Block]:
+    """Shuffle: draw batches from a window of rows, and fill the holes with the rows that come next."""
+    held: list[NDArray[Any]] = []
+    holes, filled = np.arange(window), 0
+    for block in blocks:
+        if not held:
+            held = [np.empty((window, *part.shape[1:]), part.dtype) for part in block]
+        at = 0
+        while at < len(block[0]):
+            count = min(len(block[0]) - at, len(holes) - filled)
+            spots = holes[filled : filled + count]
+            for array, part in zip(held, block, strict=True):
+                array[spots] = part[at : at + count]
+            at, filled = at + count, filled + count
+            if filled == len(holes):
+                holes, filled = random.choice(window, size, replace=False), 0
+                yield _rows_of(held, holes)
+    if held:
+        left = random.permutation(np.setdiff1d(np.arange(window), holes[filled:]))
+        for start in range(0, len(left), size):
+            yield _rows_of(held, left[start : start + size])
+
+
+def _rows_of(held: list[NDArray[Any]], index: NDArray[Any]) -> Block:
+    x, y, weight = (array[index] for array in held)
+    return x, y, weight
+
+
+def _stacked(blocks: list[Block]) -> Block:
+    if len(blocks) == 1:
+        return blocks[0]
+    x, y, weight = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return x, y, weight
+
+
+def _required(y: NDArray[Any] | None) -> NDArray[Any]:
+    assert y is not None, "a design for training has a target"
+    return y
