@@ -148,6 +148,18 @@ class Design:
             _require_finite_powers(x, self.terms, self.label, chunk.start)
         return Batch(x, y, weight, chunk.start, len(chunk), missing, low)
 
+    def rows(self, chunk: Chunk) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Return the features of the rows that are complete, in storage order, and which rows those are.
+
+        Raises
+        ------
+        NonFiniteError
+            NaN (unless `missing` is "drop") or infinity, with row and column.
+        """
+        x = _columns(chunk, self.features, self.label)
+        keep = np.arange(len(x)) if _finite(x) else self._complete(x, None, chunk.start, None)
+        return (x if len(keep) == len(x) else x[keep]), keep
+
     def _complete(
         self, x: NDArray[Any], y: NDArray[Any] | None, start: int, rows: NDArray[np.int64] | None
     ) -> NDArray[np.int64]:

@@ -7,11 +7,13 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from streamreg import inference, stored
 from streamreg.errors import UsageError
 from streamreg.kernels.gram import subtract
+from streamreg.sources.base import Source
+from streamreg.terms import Terms
 
 Float = NDArray[np.float64]
 
@@ -59,7 +61,7 @@ class FitResult:
     Attributes
     ----------
     names : tuple of str
-        The p features.
+        The p terms: columns and their powers.
     target : str
     coef : ndarray of shape (p,)
         Slopes in the units of the data.
@@ -108,6 +110,10 @@ class FitResult:
         The model's specification.
     source : str
         Where the rows came from.
+    columns : tuple of str
+        The columns that predictions need; the `names`, if there are no powers.
+    powers : dict of str to int
+        Columns that were raised to powers, and the degree.
     geometry : Geometry or None
     training : dict
         Loss curve and the like, for models that train.
@@ -143,8 +149,14 @@ class FitResult:
     model: dict[str, Any]
     source: str
     log_weight: float = 0.0
+    columns: tuple[str, ...] = ()
+    powers: dict[str, int] = field(default_factory=dict)
     geometry: Geometry | None = None
     training: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.columns:
+            object.__setattr__(self, "columns", self.names)
 
     @property
     def tstats(self) -> Float:
@@ -236,13 +248,14 @@ class FitResult:
         out[:, ~self.identifiable] = np.nan
         return out
 
-    def predict(self, x: ArrayLike) -> Float:
-        """Return fitted values of rows in memory.
+    def predict(self, data: Any) -> Float:
+        """Return fitted values.
 
         Parameters
         ----------
-        x : array of shape (m, p)
-            Columns in the order of `names`.
+        data : array of shape (m, number of columns), or Source
+            An array has its columns in the order of `columns`. A source is read as a stream, by column names;
+            `streamreg.prediction.predict_to` writes to a file what does not fit in memory.
 
         Returns
         -------
@@ -251,15 +264,27 @@ class FitResult:
         Raises
         ------
         UsageError
-            `x` has not p columns.
+            The array has another number of columns.
+        NotFound
+            The source lacks a column.
         """
-        rows = np.asarray(x)
-        if rows.ndim != 2 or rows.shape[1] != len(self.names):
+        if isinstance(data, Source):
+            from streamreg.prediction import predictions
+
+            return np.concatenate([values for _, values in predictions(self, data)])
+        rows = np.asarray(data)
+        if rows.ndim != 2 or rows.shape[1] != len(self.columns):
             raise UsageError(
-                f"predict needs an array of shape (rows, {len(self.names)}), in the order of names; got {rows.shape}"
+                f"predict needs an array of shape (rows, {len(self.columns)}), columns in the order of the fit; "
+                f"got {rows.shape}"
             )
+        low = None
+        if self.powers:
+            rows, low = Terms.of(self.columns, self.powers).expand(rows)
         centred = np.empty(rows.shape)
         subtract(rows, self.centre, centred)
+        if low is not None:
+            centred += low
         return np.asarray(self.at_centre + centred @ self.coef)
 
     def summary(self, rows: int | None = None) -> str:
@@ -284,7 +309,7 @@ class FitResult:
             The file is damaged, or is not a saved fit.
         """
         values, arrays = stored.load(path, "fit")
-        for name in ("names", "dependencies"):
+        for name in ("names", "dependencies", "columns"):
             values[name] = tuple(values[name])
         parts = {n.removeprefix("geometry."): v for n, v in arrays.items() if n.startswith("geometry.")}
         if parts:

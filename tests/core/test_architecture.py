@@ -14,14 +14,14 @@ ROOT = Path(streamreg.__file__).parent
 # Lower rooms first; a module may import from its own room and from rooms of a lower rank.
 RANK = {
     "errors": 0, "progress": 0, "tables": 0, "inference": 0, "problem": 0,
-    "files": 0.5, "validation": 0.5, "stored": 0.8,
+    "files": 0.5, "validation": 0.5, "stored": 0.8, "sinks": 0.8,
     "kernels": 1, "families": 1,
     "sources": 2, "solve": 2,
     "terms": 2.5, "design": 3,
     "stats": 4, "engines": 4,
     "fold": 5, "generation": 5, "inspection": 5,
     "result": 6,
-    "agreement": 7, "summary": 7,
+    "agreement": 7, "summary": 7, "prediction": 7,
     "models": 8, "neural": 8,
     "comparison": 9,
     "jobs": 10,
@@ -31,11 +31,11 @@ STRANGERS = [("sources", "solve"), ("solve", "sources"), ("sources", "stats"), (
 OWNERS = {
     "tensorflow": {"neural"},
     "keras": {"neural"},
-    "h5py": {"sources/hdf5.py", "generation.py", "inspection.py"},
-    "zarr": {"sources/zarr.py", "generation.py", "inspection.py"},
+    "h5py": {"sources/hdf5.py", "inspection.py", "sinks.py"},
+    "zarr": {"sources/zarr.py", "inspection.py", "sinks.py"},
     "pyarrow": {"sources/arrow.py"},
     "dask": {"sources/dask.py", "engines/dask.py"},
-    "yaml": {"jobs.py"},
+    "yaml": {"jobs"},
     "typer": {"cli.py"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -1,0 +1,96 @@
+"""Fitted values of rows on disk, read and written as a stream."""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg import sinks
+from streamreg.design import Design, Missing
+from streamreg.engines.threads import ordered_map
+from streamreg.errors import DataError
+from streamreg.progress import Progress
+from streamreg.result import FitResult
+from streamreg.sources.base import Partition, Source
+
+Float = NDArray[np.float64]
+
+NAME = "prediction"
+
+
+def predictions(
+    fit: FitResult,
+    source: Source,
+    *,
+    missing: Missing = "error",
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> Iterator[tuple[int, Float]]:
+    """Yield (row number, fitted values) for consecutive rows of a source, in order.
+
+    Parameters
+    ----------
+    fit : FitResult
+    source : Source
+        Must have the columns of the fit; others, a target among them, are not looked at.
+    missing : {"error", "drop"}
+        "drop": the prediction for a row with NaN is NaN, so that predictions stay beside their rows.
+
+    Raises
+    ------
+    NotFound
+        A column of the fit is not in the source.
+    NonFiniteError
+        Infinity, or NaN unless `missing` is "drop".
+    """
+    for name in fit.columns:
+        source.schema.require(name, source.label)
+    design = Design(source.label, fit.columns, missing=missing)
+    work = partial(_predict, fit=fit, design=design)
+    with Progress(f"predict {source.label}", source.schema.n_rows, shown=progress) as bar:
+        for start, values in ordered_map(work, source.partitions(), threads):
+            yield start, values
+            bar(len(values))
+
+
+def _predict(partition: Partition, *, fit: FitResult, design: Design) -> tuple[int, Float]:
+    pieces = []
+    for chunk in partition.chunks(4096):
+        x, complete = design.rows(chunk)
+        values = np.full(len(chunk), np.nan)
+        values[complete] = fit.predict(x)
+        pieces.append(values)
+    return partition.start, np.concatenate(pieces) if pieces else np.zeros(0)
+
+
+def predict_to(
+    out: str | os.PathLike[str],
+    fit: FitResult,
+    source: Source,
+    *,
+    missing: Missing = "error",
+    threads: int | None = None,
+    progress: bool | None = None,
+    force: bool = False,
+) -> int:
+    """Write fitted values to an HDF5, Zarr or npy file and return how many; memory does not grow with the rows.
+
+    HDF5 and Zarr hold them in dataset ``prediction``. The other parameters are those of `predictions`.
+
+    Raises
+    ------
+    UsageError
+        The suffix is not known, or the file exists and `force` is false.
+    DataError
+        The file cannot be written, or the number of rows is not known beforehand.
+    """
+    if source.schema.n_rows is None:
+        raise DataError(f"{source.label}: its number of rows is not known; predictions need a file or an array")
+    layout = sinks.Layout({NAME: None}, source.schema.n_rows)
+    with sinks.create(Path(out), layout, force=force) as put:
+        for start, values in predictions(fit, source, missing=missing, threads=threads, progress=progress):
+            put(start, **{NAME: values})
+    return source.schema.n_rows
