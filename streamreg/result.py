@@ -311,10 +311,13 @@ class FitResult:
         values, arrays = stored.load(path, "fit")
         for name in ("names", "dependencies", "columns"):
             values[name] = tuple(values[name])
-        parts = {n.removeprefix("geometry."): v for n, v in arrays.items() if n.startswith("geometry.")}
+        parts: dict[str, Any] = {
+            n.removeprefix("geometry."): v for n, v in arrays.items() if n.startswith("geometry.")
+        }
         if parts:
             values["geometry"] = Geometry(**(parts | {"weight": float(parts["weight"])}))
-        return cls(**values, **{n: v for n, v in arrays.items() if not n.startswith("geometry.")})
+        values |= {n: v for n, v in arrays.items() if not n.startswith("geometry.")}
+        return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""

@@ -1,5 +1,6 @@
 """A model is a frozen specification: the object, its YAML and the provenance in a result are one thing."""
 
+from abc import abstractmethod
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +13,10 @@ class Spec(BaseModel):
     """Base of all models. Unknown options are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @abstractmethod
+    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> Any:
+        """Estimate from `data`: a source, or what `streamreg.open` takes."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as plain values, with the kind of the model."""
