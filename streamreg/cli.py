@@ -212,3 +212,52 @@ def generate(
     return Output(
         _json(truth) if json else f"{out}: {rows:,} rows x {columns:,} columns and target y; truth in {out}.json"
     )
+
+
+@app.command()
+def run(
+    job: Annotated[
+        Path, typer.Argument(help="A YAML file; configs/million.yaml explains every key.", show_default=False)
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and read no row.")] = False,
+    rows: Shown = 10,
+    threads: Threads = None,
+    json: Json = False,
+) -> Output:
+    """Carry out a job: generate data, fit, compare, save, as a YAML file says.
+
+    For example:
+
+      streamreg run configs/million.yaml
+
+      streamreg run configs/million.yaml --dry-run
+    """
+    from streamreg import jobs
+
+    loaded = jobs.load(job)
+    if dry_run:
+        plan = jobs.plan(loaded)
+        return Output(_json(plan.to_dict()) if json else str(plan))
+    result = jobs.run(loaded, threads=threads)
+    return Output(_json(result.to_dict()) if json else result.table(rows), _code(*result.statuses))
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="A saved fit: .npz.", show_default=False)],
+    b: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
+    tolerance: Annotated[float, typer.Option(help="Standard errors within which fits agree.")] = 0.01,
+    rows: Shown = 10,
+    json: Json = False,
+) -> Output:
+    """Tell whether two saved fits agree, and if not, where and why.
+
+    For example:
+
+      streamreg compare results/million/exact.npz results/million/keras.npz
+    """
+    from streamreg.comparison import compare
+    from streamreg.result import FitResult
+
+    found = compare(FitResult.load(a), FitResult.load(b), tolerance=tolerance, labels=(a.stem, b.stem))
+    return Output(_json(found.to_dict()) if json else found.table(rows), _code(found.verdict))

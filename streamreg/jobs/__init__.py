@@ -1,0 +1,7 @@
+"""Jobs: data, fits, comparisons and outputs, written down in a YAML file."""
+
+from streamreg.jobs.job import Job, load
+from streamreg.jobs.plan import Plan, plan
+from streamreg.jobs.run import JobResult, run, run_job
+
+__all__ = ["Job", "JobResult", "Plan", "load", "plan", "run", "run_job"]
