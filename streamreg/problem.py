@@ -24,8 +24,6 @@ class Problem:
     exponent : int ndarray of shape (p + 1,)
     mean : pair of ndarrays of shape (p + 1,)
         Double-double means, in the units of the data.
-    largest : ndarray of shape (p + 1,)
-        Greatest absolute value of each column, which bounds the rounding already in the data.
     n : int
         Rows.
     weight : float
@@ -38,7 +36,6 @@ class Problem:
     cross: Float
     exponent: NDArray[np.int64]
     mean: tuple[Float, Float]
-    largest: Float
     n: int
     weight: float
     intercept: bool
@@ -66,8 +63,12 @@ class ExactProblem:
     exponent : int ndarray of shape (p + 2,)
     extended : bool ndarray of shape (p,)
         Columns known to twice float64's digits, whose values carry no rounding of the input.
+    mean : pair of ndarrays of shape (p + 1,)
+        Double-double means, in the units of the data.
     n : int
         Rows.
+    weight : float
+        Sum of weights.
     intercept : bool
     """
 
@@ -76,8 +77,23 @@ class ExactProblem:
     sums: NDArray[Any]
     exponent: NDArray[np.int64]
     extended: NDArray[np.bool_]
+    mean: tuple[Float, Float]
     n: int
+    weight: float
     intercept: bool
+
+    def penalised(self, ridge: float) -> "ExactProblem":
+        """Return the problem whose least squares is this one's plus ``ridge * sum(coef**2)``."""
+        numerator, denominator = ridge.as_integer_ratio()
+        power = denominator.bit_length() - 1
+        # The columns' units, made small enough for the penalty to be a whole number of them.
+        fine = self.exponent.copy()
+        fine[1:-1] = np.minimum(fine[1:-1], -(power + 1) // 2)
+        by = (self.exponent - fine).astype(object)
+        sums = self.sums << np.add.outer(by, by)
+        for j in range(1, len(sums) - 1):
+            sums[j, j] += numerator << (-2 * int(fine[j]) - power)
+        return replace(self, sums=sums, exponent=fine)
 
 
 @dataclass(frozen=True, slots=True)

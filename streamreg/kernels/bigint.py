@@ -43,7 +43,7 @@ class BigMatrix:
 
 
 def cross_product(rows: Float, low: Float | None, weight: Float | None) -> BigMatrix:
-    """Return ``sum w [1, z]' [1, z]`` over rows of any magnitude, in Python integers: for the rows that nothing else fits.
+    """Return ``sum w [1, z]' [1, z]`` over rows of any magnitude, for the few that nothing faster fits.
 
     Notes
     -----

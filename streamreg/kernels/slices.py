@@ -1,12 +1,12 @@
 """Exact cross-products out of float64 BLAS: numbers are cut into integer slices whose products no sum can round.
 
-A slice is an integer of at most ``bits`` bits with its sign. Where ``2 (bits - 1) + log2(rows) <= 53`` every partial sum
-of a slice-by-slice matrix product is an integer below 2**53, hence exact in float64 in any order, with or without fused
-multiply-add, on any number of threads (Ozaki, Ogita, Oishi & Rump 2012, *Numerical Algorithms* 59). This asks for a
-classical float64 matrix product: no TF32, no Strassen.
+A slice is an integer of at most ``bits`` bits with its sign. Where ``2 (bits - 1) + log2(rows) <= 53`` every partial
+sum of a slice-by-slice matrix product is an integer below 2**53, hence exact in float64 in any order, with or without
+fused multiply-add, on any number of threads (Ozaki, Ogita, Oishi & Rump 2012, *Numerical Algorithms* 59). This asks for
+a classical float64 matrix product: no TF32, no Strassen.
 
-Nothing is ever dropped: values that stick out of the three dense slices, above or below, go on as slices of the few rows
-and columns that need them. The grid therefore decides the speed, never the result.
+Nothing is ever dropped: values that stick out of the three dense slices, above or below, go on as slices of the few
+rows and columns that need them. The grid therefore decides the speed, never the result.
 """
 
 from dataclasses import dataclass
@@ -154,7 +154,7 @@ def product(a: Slice, b: Slice) -> Float:
         else:
             _, i, j = np.intersect1d(a.rows, b.rows, assume_unique=True, return_indices=True)
             left, right = left[i], right[j]
-    return np.matmul(left.T, right)
+    return np.asarray(np.matmul(left.T, right))
 
 
 class Sums:

@@ -49,9 +49,10 @@ def solve(problem: Problem) -> Solution:
     gram = cross[:p, :p] / scale[:, None] / scale
     rhs, yy = cross[:p, p] / scale, float(cross[p, p])
     deviation = np.ldexp(norm[:p], exponent) / np.sqrt(problem.weight)
-    nu = ranks.input_rounding(problem.largest[:p], deviation)
+    size = np.hypot(problem.mean[0][:p], deviation) if problem.intercept else deviation
+    nu = ranks.input_rounding(size, deviation)
 
-    live = np.flatnonzero((norm[:p] > 0) & (nu < 0.25))
+    live = np.flatnonzero((norm[:p] > 0) & (nu < ranks.CONSTANT))
     factor, certain = _factor(gram, live, nu, problem.n - problem.intercept)
     kept = factor.kept
     half = _solve_lower(factor.lower, np.column_stack([rhs[kept], np.eye(len(kept))]))
@@ -94,9 +95,7 @@ def solve(problem: Problem) -> Solution:
         target_exponent=target_exponent,
         identifiable=identifiable,
         null_space=directions,
-        dependencies=ranks.describe(
-            problem.names, factor.combination, kept, unit, mean[0][:p], problem.intercept
-        ),
+        dependencies=ranks.describe(problem.names, factor.combination, kept, unit, mean[0][:p], problem.intercept),
         condition=float(np.sqrt(kappa)),
         digits=digits,
         digits_intercept=errors.intercept(relative_mean, float(np.ldexp(intercepts[1], -target_exponent)), problem)
@@ -118,8 +117,11 @@ def _factor(gram: Float, live: NDArray[np.int64], nu: Float, most: int) -> tuple
     inner = gram[np.ix_(live, live)]
     if len(live) and len(live) <= most:
         eigenvalues = np.linalg.eigvalsh(inner)
-        if eigenvalues[0] > 16.0 * len(live) * UNIT * eigenvalues[-1]:
-            return _Factor(live, np.linalg.cholesky(inner), np.zeros((len(live), p - len(live)))), True
+        clear = eigenvalues[0] > 16.0 * len(live) * UNIT * eigenvalues[-1]
+        # Coefficients of one column on others are at most about 1 / sqrt(smallest eigenvalue).
+        if clear and eigenvalues[0] ** 2 > ranks.pivot_tolerance(float(nu[live].max()), np.zeros(0), np.zeros(0)):
+            lower: Float = np.linalg.cholesky(inner)
+            return _Factor(live, lower, np.zeros((len(live), p - len(live)))), True
     return _in_order(gram, live, nu), not len(live)
 
 

@@ -11,13 +11,20 @@ Float = NDArray[np.float64]
 
 UNIT = 2.0**-53
 
+# A column whose values are constant but for the rounding of the input: its rounding relative to its deviation.
+CONSTANT = 0.25
+
 # A coefficient below this, on columns of unit norm, or a constant this much below its terms, is rounding of the inputs.
 _NEGLIGIBLE = 1e-9
 
 
-def input_rounding(largest: Float, deviation: Float) -> Float:
-    """Return nu, the rounding already in each column relative to its standard deviation: ``u max|x| / std(x)``."""
-    return np.divide(UNIT * largest, deviation, out=np.full_like(largest, np.inf), where=deviation > 0)
+def input_rounding(size: Float, deviation: Float) -> Float:
+    """Return nu, the rounding already in each column relative to its standard deviation: ``u rms(x) / std(x)``.
+
+    Each value carries an error of at most u times itself, so ``nu**2 ||x - mean||**2`` bounds the squared norm of the
+    error of a column (the root mean square is the tight bound; the greatest value would let the verdict drift with n).
+    """
+    return np.divide(UNIT * size, deviation, out=np.full_like(size, np.inf), where=deviation > 0)
 
 
 def pivot_tolerance(nu: float, others: Float, coefficients: Float) -> float:
@@ -56,7 +63,7 @@ def null_space(combination: Float, kept: NDArray[np.int64], unit: Float) -> tupl
     directions = scaled / unit[:, None]
     if len(dropped):
         directions /= np.abs(directions).max(axis=0)
-    return directions, ~scaled.any(axis=1)
+    return directions, np.asarray(~scaled.any(axis=1))
 
 
 def describe(

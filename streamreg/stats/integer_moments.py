@@ -21,6 +21,7 @@ from streamreg.stats.moments import Moments
 Float = NDArray[np.float64]
 
 _HEADROOM = 2  # bits by which rows to come may exceed the first block before a slice more is needed
+_LOG_UNIT = 2.0**-40  # logarithms of weights are summed as integers too
 _RANGE = 2.0**400  # scaled numbers beyond this, or below its inverse, go row by row through Python integers
 
 
@@ -94,6 +95,7 @@ class IntegerMoments(Statistic):
         self._weighted = slices.Sums(q, symmetric=False)
         self._settled = BigMatrix.zeros(q)
         self._extended = np.zeros(q - 1, dtype=bool)
+        self._log_weight = 0
         self._buffer: Float | None = None
         self._stack: Float | None = None
 
@@ -115,6 +117,8 @@ class IntegerMoments(Statistic):
         if batch.low is not None or any(_is_long(part) for part in parts):
             high, low = _two_parts(parts, batch.low)
             self._extended[:p] |= batch.low is not None
+        if batch.weight is not None:
+            self._log_weight += int(np.rint(np.log(batch.weight) / _LOG_UNIT).sum())
         if self._grid is None:
             with self._shared.lock:
                 if self._shared.grid is None:
@@ -225,7 +229,9 @@ class IntegerMoments(Statistic):
                     block = beside[:, j * width : (j + 1) * width]
                     self._weighted.add((one.level - level, j), one.columns, everything, block)
                 for two in loose:
-                    self._weighted.add((one.level - level, two.level), one.columns, two.columns, slices.product(one, two))
+                    self._weighted.add(
+                        (one.level - level, two.level), one.columns, two.columns, slices.product(one, two)
+                    )
             self._weighted.tick()
 
     # ------------------------------------------------------------------ state
@@ -234,6 +240,7 @@ class IntegerMoments(Statistic):
         if other.names != self.names:
             raise DataError(f"moments of different columns do not merge: {self.names[:8]} and {other.names[:8]}")
         self._extended |= other._extended
+        self._log_weight += other._log_weight
         if self._grid is None:
             self._grid = other._grid
         if other._grid is self._grid or (
@@ -246,6 +253,11 @@ class IntegerMoments(Statistic):
             self._settled += other._settled
         else:
             self._settled += other.total()
+
+    @property
+    def log_weight(self) -> float:
+        """Sum of the logarithms of the weights."""
+        return self._log_weight * _LOG_UNIT
 
     def total(self) -> BigMatrix:
         """Return the sums over all rows: a constant 1 first, then the columns.
@@ -289,11 +301,24 @@ class IntegerMoments(Statistic):
                 raise NotFound(f"no column {name!r} in these moments{nearest(name, self.names)}")
         index = np.array([self.names.index(n) for n in (*chosen, target)])
         sums = self.total().take(np.concatenate([[0], index + 1]))
-        return ExactProblem(chosen, target, sums.entries, sums.exponent, self._extended[index[:-1]], self.n, intercept)
+        weight = bigint.to_dd(sums.entries[0, :1], 2 * int(sums.exponent[0]))
+        first = bigint.to_dd(sums.entries[0, 1:], sums.exponent[0] + sums.exponent[1:])
+        return ExactProblem(
+            names=chosen,
+            target=target,
+            sums=sums.entries,
+            exponent=sums.exponent,
+            extended=self._extended[index[:-1]],
+            mean=dd.divide(first, weight),
+            n=self.n,
+            weight=float(weight[0][0]),
+            intercept=intercept,
+        )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as plain arrays: the integers as fixed-width little-endian bytes."""
         meta = {"names": self.names, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing}
+        meta["log_weight"] = self._log_weight
         total = self.total() if self.n else self._settled
         grid = self._grid or self._shared.grid
         return {
@@ -312,6 +337,7 @@ class IntegerMoments(Statistic):
         self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
         self._settled = BigMatrix(bigint.from_bytes(arrays["sums"]), arrays["exponent"].copy())
         self._extended = arrays["extended"].copy()
+        self._log_weight = meta["log_weight"]
         return self
 
 
@@ -348,9 +374,9 @@ def _scale(values: NDArray[Any], powers: NDArray[np.int64], out: Float) -> None:
 def _tame(values: Float) -> NDArray[np.bool_]:
     """Say which numbers are zero or far from the ends of float64's range."""
     size = np.abs(values)
-    return (size < _RANGE) & ((size > 1.0 / _RANGE) | (size == 0))
+    return np.asarray((size < _RANGE) & ((size > 1.0 / _RANGE) | (size == 0)))
 
 
 def _heavy(weight: Float) -> NDArray[np.bool_]:
     """Say which weights are within reach of the greatest."""
-    return weight >= weight.max() / _RANGE
+    return np.asarray(weight >= weight.max() / _RANGE)

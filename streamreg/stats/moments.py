@@ -118,19 +118,20 @@ class Moments(Statistic):
         total = self.total()
         cross, exponent = total.cross[np.ix_(index, index)], total.exponent[index]
         mean = dd.take(total.mean, index)
-        largest = np.maximum(np.abs(total.low), np.abs(total.high))[index]
         if not intercept:
             exponent = np.maximum(exponent, chan._exponents(np.frexp(mean[0])[1], mean[0] != 0))
             cross = chan._rescale(cross, total.exponent[index] - exponent)
             scaled = np.ldexp(mean[0], -exponent)
             cross = cross + total.weight * np.multiply.outer(scaled, scaled)
-        return Problem(chosen, target, cross, exponent, mean, largest, self.n, total.weight, intercept)
+        return Problem(chosen, target, cross, exponent, mean, self.n, total.weight, intercept)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as plain arrays."""
         total = self.total()
         return {
-            "meta": np.array(json.dumps({"names": self.names, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing})),
+            "meta": np.array(
+                json.dumps({"names": self.names, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing})
+            ),
             "weight": np.array([total.weight, total.log_weight]),
             "mean": np.stack(total.mean),
             "cross": total.cross,
