@@ -20,7 +20,7 @@ from streamreg.sources.base import Source
 from streamreg.stats.base import block_rows
 
 # Measured: Python with NumPy, SciPy and h5py; what Zarr adds; what TensorFlow adds.
-_BASE, _ZARR, _TENSORFLOW = 80 * 2**20, 25 * 2**20, 700 * 2**20
+_BASE, _ZARR, _TENSORFLOW = 80 * 2**20, 25 * 2**20, 540 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
