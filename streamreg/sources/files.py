@@ -36,20 +36,28 @@ def require(path: Path) -> Path:
 
 
 @contextmanager
-def unbuffered(path: str) -> Iterator[FileIO]:
-    """Open a file that was there before, for reading without a buffer of its own.
+def unbuffered(path: str, seen: str) -> Iterator[FileIO]:
+    """Open a file that had the fingerprint `seen`, for reading without a buffer of its own.
 
     Raises
     ------
     ChangedError
-        It is gone or cannot be read any more.
+        It is gone, or was written to before or while it was read.
     """
     try:
         file = FileIO(path, "r")
     except OSError as error:
         raise ChangedError(f"{path}: could be opened before and now cannot ({error.strerror}); open it anew") from error
     with file:
+        require_unchanged(path, seen)
         yield file
+        require_unchanged(path, seen)
+
+
+def require_unchanged(path: str, seen: str) -> None:
+    """Raise `ChangedError` unless the file has the fingerprint `seen`."""
+    if file_fingerprint(path) != seen:
+        raise ChangedError(f"{path}: was written to since it was opened; open it anew when the writer is done")
 
 
 def file_fingerprint(path: str | Path) -> str:

@@ -1,7 +1,8 @@
 """HDF5 files.
 
 Contiguous datasets are read past the library, at their offset in the file. Chunked ones are read by whole chunks, so
-that none is decoded twice, and the library's chunk cache is switched off, so that none is kept.
+that none is decoded twice, and the library's chunk cache is switched off, so that none is kept. Unless their filters
+are unusual, the chunks are read past the library too.
 """
 
 import itertools
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 
 from streamreg.errors import ChangedError, CorruptError, DataError, MissingExtra
 from streamreg.sources.checks import check_numeric, native, span
-from streamreg.sources.files import file_fingerprint, require_file
+from streamreg.sources.files import file_fingerprint, require_file, require_unchanged
+from streamreg.sources.hdf5_chunks import ChunksStored, chunk_table, known_filters
 from streamreg.sources.hierarchy import choose_matrix, choose_vectors, named_columns
 from streamreg.sources.raw import RawStored
 from streamreg.sources.table import Read, Stored, TableSource
@@ -37,12 +39,14 @@ class Hdf5Stored(Stored):
     dtype: np.dtype[Any]
     chunk_rows: int
     owner: str
+    seen: str
     piece_bytes: int = 2**20
 
     @contextmanager
     def reader(self) -> Iterator[Read]:
         """Return what reads rows into one buffer, in the machine's byte order."""
         buffer = np.empty((0, *self.shape[1:]), self.dtype)
+        require_unchanged(self.owner, self.seen)
         with _opened(Path(self.path)) as file:
             dataset = _get(file, self.dataset)
             if dataset is None or dataset.shape != self.shape:
@@ -62,6 +66,7 @@ class Hdf5Stored(Stored):
                 return buffer[: b - a]
 
             yield read
+        require_unchanged(self.owner, self.seen)
 
     def fingerprint(self) -> str:
         """Return size, time of last change and identity of the file, and of the one that a link leads to."""
@@ -178,15 +183,22 @@ def _stored(where: str, file: h5py.File, name: str, fill: bool) -> Stored:
         _require_complete(label, dataset, properties)
     shape, plain, same_file = dataset.shape, native(dtype), dataset.file == file
     offset = dataset.id.get_offset() if properties.get_layout() == h5py.h5d.CONTIGUOUS else None
-    if offset is not None and same_file and h5py.h5t.py_create(dtype) == dataset.id.get_type():
-        raw = RawStored(where, label, shape, np.dtype(dtype.str), offset)
+    plainly = same_file and h5py.h5t.py_create(dtype) == dataset.id.get_type()
+    seen = file_fingerprint(where)
+    if offset is not None and plainly:
+        raw = RawStored(where, label, shape, np.dtype(dtype.str), offset, seen)
         raw.check_size()
         return raw
     rows = dataset.chunks[0] if dataset.chunks else 1
     band = rows * plain.itemsize * int(np.prod(shape[1:], dtype=np.int64))
     if band > _LARGE and not properties.get_nfilters():
-        rows = 1
-    return Hdf5Stored(where, name, label, shape, plain, rows, where if same_file else dataset.file.filename)
+        rows = 1  # the library can read part of such a chunk
+    elif plainly and dataset.chunks and len(shape) <= 2 and not file.userblock_size:
+        filters, table = known_filters(properties, plain.itemsize), chunk_table(dataset)
+        if filters is not None and table is not None:
+            return ChunksStored(where, label, shape, np.dtype(dtype.str), dataset.chunks, filters, table, seen)
+    owner = where if same_file else dataset.file.filename
+    return Hdf5Stored(where, name, label, shape, plain, rows, owner, file_fingerprint(owner))
 
 
 def _require_filters(label: str, properties: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from streamreg.errors import CorruptError, DataError
 from streamreg.sources.checks import check_numeric
-from streamreg.sources.files import require_file
+from streamreg.sources.files import file_fingerprint, require_file
 from streamreg.sources.raw import RawStored
 from streamreg.sources.table import TableSource
 
@@ -65,7 +65,7 @@ def stored_npy(path: Path) -> RawStored:
             raise CorruptError(f"{path}: not a readable .npy file ({error}); write it again with numpy.save") from error
         offset = file.tell()
     check_numeric(str(path), dtype)
-    stored = RawStored(str(path), str(path), shape, dtype, offset, fortran and len(shape) > 1)
+    stored = RawStored(str(path), str(path), shape, dtype, offset, file_fingerprint(path), fortran and len(shape) > 1)
     stored.check_size()
     surplus = path.stat().st_size - offset - math.prod(shape) * dtype.itemsize
     if surplus > 0:

@@ -32,6 +32,8 @@ class RawStored(Stored):
     stored : dtype
         Type and byte order in the file.
     offset : int
+    seen : str
+        Fingerprint of the file when it was opened.
     fortran : bool
         Whether the columns, rather than the rows, are stored one after the other.
     """
@@ -41,6 +43,7 @@ class RawStored(Stored):
     shape: tuple[int, ...]
     stored: np.dtype[Any]
     offset: int
+    seen: str
     fortran: bool = False
     chunk_rows: int = 1
     dtype: np.dtype[Any] = field(init=False)
@@ -61,7 +64,7 @@ class RawStored(Stored):
         """Return what reads rows into one buffer, in the machine's byte order."""
         width = self.row_bytes // self.stored.itemsize
         buffer = np.empty(0, self.stored)
-        with unbuffered(self.path) as file:
+        with unbuffered(self.path, self.seen) as file:
 
             def read(a: int, b: int) -> NDArray[Any]:
                 nonlocal buffer

@@ -1,5 +1,6 @@
 """Every way to store a table, in one list: each meets every law of test_source_laws.py."""
 
+import itertools
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,6 @@ import zarr
 
 import streamreg.sources as sources
 from streamreg.sources import Source
-import itertools
 
 Maker = Callable[[Path, np.ndarray, np.ndarray], Source]
 
@@ -136,6 +136,9 @@ MAKERS: dict[str, Maker] = {
     "hdf5 compact": hdf5_compact,
     "hdf5 chunked": hdf5(chunks=(100, 3)),
     "hdf5 chunked foreign byte order": hdf5(chunks=(100, 11), foreign=True),
+    "hdf5 gzip foreign byte order": hdf5(chunks=(100, 11), foreign=True, compression="gzip", shuffle=True),
+    "hdf5 gzip user block": hdf5(chunks=(100, 4), compression="gzip", userblock=1024),
+    "hdf5 shuffle alone": hdf5(chunks=(100, 4), shuffle=True),
     "hdf5 one chunk": hdf5(chunks=(2500, 11)),
     "hdf5 gzip shuffle": hdf5(chunks=(128, 11), compression="gzip", shuffle=True),
     "hdf5 gzip narrow chunks": hdf5(chunks=(128, 4), compression="gzip"),

@@ -1,6 +1,7 @@
 """HDF5 files: which dataset is meant, what is missing, what is damaged."""
 
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -119,21 +120,30 @@ def test_not_a_file_of_this_kind(path: Path) -> None:
     refused(CorruptError, "a.h5", "not a readable HDF5 file", data=path)
 
 
-def test_truncated_between_open_and_read(path: Path) -> None:
-    write(path, X=X)
-    source = sources.open(path)
-    path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(CorruptError, match=r"dataset 'X'.*truncated.*whole rows are there"):
-        rows(source)
-
-
-def test_dataset_changed_between_open_and_read(path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"chunks": (10, 4)}, {"chunks": (10, 4), "fletcher32": True}])
+def test_changed_between_open_and_read(path: Path, options: dict[str, Any]) -> None:
     with h5py.File(path, "w") as file:
-        file.create_dataset("X", data=X, chunks=(10, 4))
+        file.create_dataset("X", data=X, **options)
     source = sources.open(path)
-    write(path, X=X[:5])
-    with pytest.raises(ChangedError, match="open it anew"):
-        rows(source)
+    parts = source.partitions()
+    path.write_bytes(path.read_bytes()[:-1000])
+    for part in (*parts, *source.partitions()):
+        with pytest.raises(ChangedError, match="written to since it was opened; open it anew"):
+            next(part.chunks(10))
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (10, 4)}, {"chunks": (10, 4), "fletcher32": True}])
+def test_changed_while_read(path: Path, options: dict[str, Any]) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("X", data=X, **options)
+    (part,) = sources.open(path).partitions()
+    chunks = part.chunks(10)
+    next(chunks)
+    with path.open("r+b") as file:
+        file.seek(0, 2)
+        file.write(b"more")
+    with pytest.raises(ChangedError, match="written to"):
+        list(chunks)
 
 
 @pytest.mark.parametrize("options", [{"fletcher32": True}, {"compression": "gzip"}])
@@ -145,6 +155,17 @@ def test_damaged_chunk(path: Path, options: dict[str, Any]) -> None:
     content[at + 8 : at + 40] = bytes(255 - b for b in content[at + 8 : at + 40])
     path.write_bytes(content)
     refused(CorruptError, "a.h5", "dataset 'X'", "rows ", "damaged", data=path)
+
+
+def test_chunk_whose_filter_was_skipped(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("X", data=X, chunks=(100, 4), compression="gzip", shuffle=True)
+        data.id.write_direct_chunk((300, 0), X[300:400].tobytes(), filter_mask=0b11)
+        data.id.write_direct_chunk((500, 0), zlib.compress(X[500:600].tobytes()), filter_mask=0b01)
+    np.testing.assert_array_equal(rows(sources.open(path)), X)
+    with h5py.File(path, "r+") as file:
+        file["X"].id.write_direct_chunk((300, 0), zlib.compress(bytes(8)), filter_mask=0b01)
+    refused(CorruptError, "rows 300-399", "8 bytes where 3,200 are expected", data=path)
 
 
 def test_chunks_never_written(path: Path) -> None:

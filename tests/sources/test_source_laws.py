@@ -1,5 +1,6 @@
 """Laws that every storage obeys."""
 
+import itertools
 import pickle
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,6 @@ from storages import DTYPES, MAKERS, Maker, table
 
 import streamreg.sources as sources
 from streamreg.sources import Partition, Source
-import itertools
 
 RESTARTABLE = [name for name in MAKERS if name != "function"]
 
@@ -163,7 +163,7 @@ def test_vectors_with_large_chunks_are_not_decoded_piece_by_piece(
     x, y = table("f8", rows=50_000, width=20)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("X", data=x, chunks=(1000, 20))
-        file.create_dataset("y", data=y, chunks=(20_000,), compression="gzip")
+        file.create_dataset("y", data=y, chunks=(20_000,), compression="gzip", fletcher32=True)
     asked = []
     real = h5py.Dataset.read_direct
 

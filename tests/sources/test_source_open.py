@@ -1,5 +1,6 @@
 """What can be wrong with the data or the call, and what is said about it."""
 
+import os
 import subprocess
 import sys
 import warnings
@@ -31,10 +32,14 @@ X, Y = table("f8", rows=100, width=4)
 def refused(error: type[StreamregError], *words: str, **options: Any) -> None:
     """Check that opening and reading raises, with all these words in the message."""
     data = options.pop("data")
-    with pytest.raises(error) as caught:
+
+    def attempt() -> None:
         for part in sources.open(data, **options).partitions():
             for _ in part.chunks(10):
                 pass
+
+    with pytest.raises(error) as caught:
+        attempt()
     for word in words:
         assert word in str(caught.value), str(caught.value)
 
@@ -185,14 +190,26 @@ def test_npy_truncated_between_open_and_read(tmp_path: Path, order: Any) -> None
     path = tmp_path / "a.npy"
     np.save(path, np.asarray(X, order=order))
     source = sources.open(path)
+    chunks = source.partitions()[0].chunks(10)
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(CorruptError, match="truncated"):
-        list(source.partitions()[0].chunks(10))
+    with pytest.raises(ChangedError, match="written to since it was opened"):
+        next(chunks)
     path.unlink()
     with pytest.raises(ChangedError, match="open it anew"):
         list(source.partitions()[0].chunks(10))
     with pytest.raises(ChangedError, match="gone"):
         source.fingerprint()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npy_truncated_while_read(tmp_path: Path, order: Any) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((300_000, 10), order=order))
+    chunks = sources.open(path).partitions()[0].chunks(1000)
+    next(chunks)
+    os.truncate(path, 1_000_000)
+    with pytest.raises(CorruptError, match=r"truncated.*whole (rows|columns) are there"):
+        list(chunks)
 
 
 @pytest.mark.parametrize(
