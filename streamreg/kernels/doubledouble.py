@@ -132,3 +132,14 @@ def sum_rows(a: DD) -> DD:
 def dot(a: DD, b: DD) -> DD:
     """Return the inner product of two vectors."""
     return sum_rows(multiply(a, b))
+
+
+def powers(x: ArrayLike, degree: int) -> DD:
+    """Return x, x**2, ..., x**degree as the columns of a pair of arrays of shape (n, degree)."""
+    x = np.asarray(x, dtype=np.float64)
+    high, low = np.empty((len(x), degree)), np.empty((len(x), degree))
+    power = from_float(x)
+    for k in range(degree):
+        high[:, k], low[:, k] = power
+        power = multiply_float(power, x)
+    return high, low

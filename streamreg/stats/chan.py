@@ -5,7 +5,7 @@ cross-products. Means are kept in double-double and cross-products scaled by pow
 nor a unit of 1e200 costs digits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,9 @@ class Centred:
     high: Float
 
 
-def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float) -> Centred:
+def of_block(
+    parts: list[NDArray[Any]], weight: Float | None, buffer: Float, low_parts: Float | None = None
+) -> Centred:
     """Return the moments of one block.
 
     Parameters
@@ -59,6 +61,8 @@ def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float) -> 
     weight : ndarray of shape (m,) or None
     buffer : ndarray of shape (at least m, q)
         Scratch.
+    low_parts : ndarray of shape (m, k) or None
+        What the first k columns lack to the exact values.
     """
     m, q = len(parts[0]), buffer.shape[1]
     z = buffer[:m]
@@ -69,6 +73,8 @@ def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float) -> 
         low[here], high[here] = extremes(part)
         centre[here] = shift(part, low[here], high[here])
         subtract(part, centre[here], z[:, here])
+    if low_parts is not None:
+        z[:, : low_parts.shape[1]] += low_parts
     span = np.maximum(high - centre, centre - low)
     exponent = _exponents(np.frexp(span)[1], span > 0)
     if exponent.any():
@@ -76,13 +82,18 @@ def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float) -> 
     if weight is None:
         total, logs = float(m), 0.0
         rest = np.add.reduce(z, axis=0) / total
+        correction = np.zeros(q)
     else:
         total, logs = float(weight.sum()), float(np.log(weight).sum())
+        rest = weight @ z / total
+        # A heavy row would drown the others if it were not centred before the products.
+        z -= rest
+        centre, correction = dd.two_sum(centre, np.ldexp(rest, exponent))
         rest = weight @ z / total
         z *= np.sqrt(weight)[:, None]
     cross = cross_product(z)
     cross -= total * np.multiply.outer(rest, rest)
-    mean = dd.two_sum(centre, np.ldexp(rest, exponent))
+    mean = dd.add_float((centre, correction), np.ldexp(rest, exponent))
     return Centred(total, logs, mean, cross, exponent, low, high)
 
 
@@ -90,19 +101,23 @@ def merge(a: Centred, b: Centred) -> Centred:
     """Return the moments of both sets of rows; the arrays of `a` may be used again."""
     total = a.weight + b.weight
     delta = dd.subtract(b.mean, a.mean)
-    step = delta[0]
+    step, cross, added = delta[0], a.cross, b.cross
     if a.exponent.any() or b.exponent.any() or (np.abs(step) > 2.0**_PLAIN).any():
         exponent = _common_exponents(a, b, step)
-        for side in (a, b):
-            side.cross = _rescale(side.cross, side.exponent - exponent)
+        cross, added = _rescale(a.cross, a.exponent - exponent), _rescale(b.cross, b.exponent - exponent)
         step = np.ldexp(step, -exponent)
     else:
         exponent = a.exponent
-    a.cross += b.cross
-    a.cross += np.multiply.outer(step, step * (a.weight * (b.weight / total)))
+    cross += added
+    cross += np.multiply.outer(step, step * (a.weight * (b.weight / total)))
     mean = dd.add(a.mean, dd.multiply_float(delta, b.weight / total))
     low, high = np.minimum(a.low, b.low), np.maximum(a.high, b.high)
-    return Centred(total, a.log_weight + b.log_weight, mean, a.cross, exponent, low, high)
+    return Centred(total, a.log_weight + b.log_weight, mean, cross, exponent, low, high)
+
+
+def copy(a: Centred) -> Centred:
+    """Return moments that `merge` may reuse."""
+    return replace(a, cross=a.cross.copy())
 
 
 def _exponents(wanted: NDArray[Any], live: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -116,7 +116,8 @@ class IntegerMoments(Statistic):
         parts = [batch.x] if batch.y is None else [batch.x, batch.y[:, None]]
         if batch.low is not None or any(_is_long(part) for part in parts):
             high, low = _two_parts(parts, batch.low)
-            self._extended[:p] |= batch.low is not None
+            if batch.low is not None:
+                self._extended[:p] |= batch.low.any(axis=0)
         if batch.weight is not None:
             self._log_weight += int(np.rint(np.log(batch.weight) / _LOG_UNIT).sum())
         if self._grid is None:

@@ -13,6 +13,7 @@ from streamreg.kernels import doubledouble as dd
 from streamreg.problem import Problem
 from streamreg.stats import chan
 from streamreg.stats.base import Statistic, block_rows
+from streamreg.stats.tree import BlockTree
 
 
 class Moments(Statistic):
@@ -35,8 +36,7 @@ class Moments(Statistic):
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self.block_rows = block_rows(len(self.names))
-        # (level, index, moments) of rows index * block * 2**level .. (index + 1) * block * 2**level
-        self._nodes: list[tuple[int, int, chan.Centred]] = []
+        self._tree = BlockTree(chan.merge, chan.copy)
         self._buffer: NDArray[np.float64] | None = None
 
     def fresh(self) -> Self:
@@ -48,35 +48,15 @@ class Moments(Statistic):
             self._buffer = np.empty((self.block_rows, len(self.names)))
         parts = [batch.x] if batch.y is None else [batch.x, batch.y[:, None]]
         try:
-            block = chan.of_block(parts, batch.weight, self._buffer)
+            block = chan.of_block(parts, batch.weight, self._buffer, batch.low)
         except DataError as error:
             raise DataError(f"rows {batch.start:,} to {batch.start + batch.read - 1:,}: {error}") from None
-        self._push(0, batch.start // self.block_rows, block)
-
-    def _push(self, level: int, index: int, node: chan.Centred) -> None:
-        while self._nodes and index % 2 and self._nodes[-1][:2] == (level, index - 1):
-            node = chan.merge(self._nodes.pop()[2], node)
-            level, index = level + 1, index // 2
-        self._nodes.append((level, index, node))
+        self._tree.push(batch.start // self.block_rows, block)
 
     def _join(self, other: Self) -> None:
         if other.names != self.names:
             raise DataError(f"moments of different columns do not merge: {self.names[:8]} and {other.names[:8]}")
-        if self._nodes and other._first_block() < self._end_block():
-            # Another scan, whose row numbers start over: no common tree.
-            self._nodes = [(0, 0, chan.merge(self.total(), other.total()))]
-            return
-        for node in other._nodes:
-            self._push(*node)
-        other._nodes = []
-
-    def _first_block(self) -> int:
-        level, index, _ = self._nodes[0]
-        return index << level
-
-    def _end_block(self) -> int:
-        level, index, _ = self._nodes[-1]
-        return (index + 1) << level
+        self._tree.join(other._tree.nodes)
 
     def total(self) -> chan.Centred:
         """Return the moments of all rows.
@@ -86,13 +66,14 @@ class Moments(Statistic):
         DataError
             No row was absorbed.
         """
-        if not self._nodes:
+        if not self._tree:
             raise DataError("no rows with a positive weight and without missing values; nothing to estimate from")
-        while len(self._nodes) > 1:
-            _, _, last = self._nodes.pop()
-            level, index, node = self._nodes.pop()
-            self._nodes.append((level, index, chan.merge(node, last)))
-        return self._nodes[0][2]
+        return self._tree.total()
+
+    @property
+    def log_weight(self) -> float:
+        """Sum of the logarithms of the weights."""
+        return self.total().log_weight
 
     def problem(self, target: str, features: Sequence[str] | None = None, intercept: bool = True) -> Problem:
         """Pose the least-squares problem of one column on others. No rows are read.
@@ -126,17 +107,18 @@ class Moments(Statistic):
         return Problem(chosen, target, cross, exponent, mean, self.n, total.weight, intercept)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the state as plain arrays."""
-        total = self.total()
+        """Return the state as plain arrays: one entry along the first axis for each node of the tree."""
+        meta = {"names": self.names, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing}
+        nodes = [node for _, _, node in self._tree.nodes]
+        q = len(self.names)
         return {
-            "meta": np.array(
-                json.dumps({"names": self.names, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing})
-            ),
-            "weight": np.array([total.weight, total.log_weight]),
-            "mean": np.stack(total.mean),
-            "cross": total.cross,
-            "exponent": total.exponent,
-            "range": np.stack([total.low, total.high]),
+            "meta": np.array(json.dumps(meta)),
+            "place": np.array([place for *place, _ in self._tree.nodes], dtype=np.int64).reshape(-1, 2),
+            "weight": np.array([(node.weight, node.log_weight) for node in nodes]).reshape(-1, 2),
+            "mean": np.array([node.mean for node in nodes]).reshape(-1, 2, q),
+            "cross": np.array([node.cross for node in nodes]).reshape(-1, q, q),
+            "exponent": np.array([node.exponent for node in nodes], dtype=np.int64).reshape(-1, q),
+            "range": np.array([(node.low, node.high) for node in nodes]).reshape(-1, 2, q),
         }
 
     @classmethod
@@ -145,7 +127,16 @@ class Moments(Statistic):
         meta = json.loads(str(arrays["meta"]))
         self = cls(meta["names"])
         self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
-        mean, (low, high), (weight, logs) = arrays["mean"], arrays["range"], arrays["weight"].tolist()
-        node = chan.Centred(weight, logs, (mean[0], mean[1]), arrays["cross"], arrays["exponent"], low, high)
-        self._nodes = [(0, 0, node)]
+        for k, (level, index) in enumerate(arrays["place"]):
+            weight, logs = arrays["weight"][k]
+            high, low = arrays["mean"][k]
+            node = chan.Centred(
+                float(weight),
+                float(logs),
+                (high, low),
+                arrays["cross"][k].copy(),
+                arrays["exponent"][k],
+                *arrays["range"][k],
+            )
+            self._tree.nodes.append((int(level), int(index), node))
         return self
