@@ -23,7 +23,7 @@ _HOME = {
     "compare": "streamreg.comparison",
     "generate": "streamreg.generation",
     "open": "streamreg.sources",
-    "scan": "streamreg.models.linear",
+    "scan": "streamreg.scans",
 }
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from streamreg.errors import UsageError as UsageError
     from streamreg.generation import generate as generate
     from streamreg.models.linear import Linear as Linear
-    from streamreg.models.linear import scan as scan
+    from streamreg.scans import scan as scan
     from streamreg.models.neural import Keras as Keras
     from streamreg.result import FitResult as FitResult
     from streamreg.sources import open as open

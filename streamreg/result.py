@@ -285,7 +285,7 @@ class FitResult:
         subtract(rows, self.centre, centred)
         if low is not None:
             centred += low
-        return np.asarray(self.at_centre + centred @ self.coef)
+        return np.asarray(self.at_centre + centred @ np.nan_to_num(self.coef))
 
     def summary(self, rows: int | None = None) -> str:
         """Return a table of estimates, errors and diagnostics; `rows` shows only the first few coefficients."""

@@ -1,22 +1,28 @@
-"""Least squares from one pass over the rows."""
+"""Least squares from one pass over the rows, or two where the data need them."""
 
 import dataclasses
 import time
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from streamreg.design import Design, Missing
+from streamreg.errors import DataError, UsageError
 from streamreg.fold import fold
-from streamreg.kernels import doubledouble as dd
 from streamreg.models.base import Spec, as_source
-from streamreg.problem import Problem, Solution
+from streamreg.models.estimates import Origin, result
+from streamreg.problem import ExactProblem, Problem, Solution
 from streamreg.progress import Progress
-from streamreg.result import NAN, FitResult, Geometry
+from streamreg.result import FitResult
 from streamreg.solve import cholesky
 from streamreg.sources.base import Source
+from streamreg.stats.base import Statistic
 from streamreg.stats.moments import Moments
+
+S = TypeVar("S", bound=Statistic)
+AnyProblem = Problem | ExactProblem
+Solved = tuple[AnyProblem, Solution, Origin]
 
 
 class Linear(Spec):
@@ -29,6 +35,16 @@ class Linear(Spec):
     ridge : float
         Penalty added to the squared error: ``ridge * sum(coef**2)``, in the units of the data, the intercept free (the
         convention of scikit-learn). Ridge estimates are biased, so no standard errors are given.
+    precision : {"auto", "float64", "exact"}
+        "float64": cross-products in float64, one pass. "exact": the exact Gram matrix, one pass of about ten times the
+        arithmetic. "auto": float64 first, and a second pass only where the predicted digits fall short of `digits`.
+    digits : int
+        Decimal digits of every coefficient that "auto" aims for.
+    singular : {"minimum-norm", "drop", "error"}
+        What to return for columns that depend on others: the shortest solution; NaN for the later columns, as R does;
+        or an error that names them.
+    powers : dict of str to int
+        Columns to raise to powers, and the degree: ``{"x": 3}`` adds x^2 and x^3, expanded in double-double.
     features : tuple of str, optional
         Columns to regress on; default: all that have no other role.
     target : str, optional
@@ -41,6 +57,10 @@ class Linear(Spec):
 
     intercept: bool = True
     ridge: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    precision: Literal["auto", "float64", "exact"] = "auto"
+    digits: int = Field(default=10, ge=1, le=15)
+    singular: Literal["minimum-norm", "drop", "error"] = "minimum-norm"
+    powers: dict[str, int] = Field(default_factory=dict)
     features: tuple[str, ...] | None = None
     target: str | None = None
     missing: Missing = "error"
@@ -51,8 +71,8 @@ class Linear(Spec):
 
         Parameters
         ----------
-        data : Source, Moments, or anything that `streamreg.open` takes
-            From `Moments` no row is read.
+        data : Source, Moments, IntegerMoments, or anything that `streamreg.open` takes
+            From moments no row is read.
         threads : int, optional
             Workers; the result has the same bits for any number.
         progress : bool, optional
@@ -61,105 +81,92 @@ class Linear(Spec):
         Raises
         ------
         DataError
-            The rows are missing, damaged or not finite; the message says where.
+            The rows are missing, damaged or not finite, and the message says where; or columns are dependent and
+            `singular` is "error".
         UsageError
-            No target, or a column with two roles.
+            No target, a column with two roles, or options that exclude each other.
         """
         began = time.perf_counter()
-        if isinstance(data, Moments):
-            moments, label, passes = data, "moments", 0
-            target = self.target or data.names[-1]
-        else:
-            source = as_source(data).with_roles(target=self.target)
-            moments, label, passes = scan(source, self.features, self.missing, threads, progress), source.label, 1
-            target = source.roles.target or ""
-        problem = moments.problem(target, self.features, self.intercept)
-        return self._result(problem, self._solve(problem), moments, label, passes, began)
+        if self.ridge and self.precision == "exact":
+            raise UsageError("ridge is computed in float64; leave out precision='exact', or the ridge")
+        solved = self._from_state(data) if isinstance(data, Statistic) else self._scan(data, threads, progress)
+        problem, found, origin = solved
+        if self.singular == "error" and found.dependencies:
+            raise DataError(f"{origin.label}: dependent columns: {'; '.join(map(str, found.dependencies))}")
+        return result(self, problem, found, dataclasses.replace(origin, seconds=time.perf_counter() - began))
 
-    def _solve(self, problem: Problem) -> Solution:
+    def _from_state(self, state: Statistic) -> Solved:
+        """Solve from moments of an earlier scan."""
+        from streamreg.stats.integer_moments import IntegerMoments
+
+        if not isinstance(state, Moments | IntegerMoments):
+            raise UsageError(f"a line cannot be fitted from {type(state).__name__}; pass a source, or moments")
+        if self.powers:
+            raise UsageError("powers are made from rows; scan with powers, and name them as features ('x^2')")
+        exact = isinstance(state, IntegerMoments)
+        if self.precision == "exact" and not exact:
+            raise UsageError("these moments are float64; scan with precision='exact', or fit the source itself")
+        target = self.target or state.names[-1]
+        origin = Origin.of(state, target, "moments", 0, "exact" if exact else "float64")
+        return *self._solve(state, target, self.features), origin
+
+    def _scan(self, data: Any, threads: int | None, progress: bool | None) -> Solved:
+        """Read the rows, and again if the ladder says so."""
+        source = as_source(data).with_roles(target=self.target)
+        design = Design.of(source, self.features, self.missing, self.powers).with_target()
+        assert design.target is not None
+        terms = design.terms
+
+        def read(statistic: S, what: str) -> S:
+            with Progress(f"{what} {source.label}", source.schema.n_rows, shown=progress) as bar:
+                return fold(source, design, statistic, threads=threads, progress=bar)
+
+        if self.precision == "exact":
+            from streamreg.stats.integer_moments import IntegerMoments
+
+            exact = read(IntegerMoments(design.names), "exact scan of")
+            origin = Origin.of(exact, design.target, source.label, 1, "exact", terms)
+            return *self._solve(exact, design.target, None), origin
+        moments = read(Moments(design.names), "scan")
+        problem, found = self._solve(moments, design.target, None)
+        origin = Origin.of(moments, design.target, source.label, 1, "float64", terms)
+        if self.precision == "float64" or self.ridge:
+            return problem, found, origin
+        return self._climb(source, moments, (problem, found, origin), read)
+
+    def _climb(self, source: Source, moments: Moments, solved: Solved, read: Any) -> Solved:
+        """Take the second pass that the first one asks for, if it does."""
+        problem, found, origin = solved
+        from streamreg.solve.ladder import next_level
+
+        level = next_level(found, self.digits)
+        if level == "float64":
+            return solved
+        if source.one_pass:
+            note = (
+                f"float64 cross-products do not give {self.digits} digits here, and {source.label} can be read only "
+                "once; precision='exact' gives them in one pass"
+            )
+            return problem, found, dataclasses.replace(origin, note=note)
+        if level == "residuals":
+            from streamreg.solve.refine import refine
+            from streamreg.stats.residuals import Residuals
+
+            again = read(Residuals.of(problem, found), "residual pass over")
+            return problem, refine(problem, found, again), dataclasses.replace(origin, level=level, passes=2)
+        from streamreg.stats.integer_moments import Grid, IntegerMoments
+
+        exact = read(IntegerMoments(moments.names, Grid.of(moments)), "exact pass over")
+        return *self._solve(exact, origin.target, None), dataclasses.replace(origin, level=level, passes=2)
+
+    def _solve(self, state: Any, target: str, features: tuple[str, ...] | None) -> tuple[AnyProblem, Solution]:
+        problem = state.problem(target, features, self.intercept)
+        if not isinstance(problem, Problem):
+            from streamreg.solve import exact
+
+            return problem, exact.solve(problem)
         if not self.ridge:
-            return cholesky.solve(problem)
+            return problem, cholesky.solve(problem)
         found = cholesky.solve(problem.penalised(self.ridge))
         penalty = self.ridge * float(np.sum(np.ldexp(found.coef, -found.target_exponent) ** 2))
-        return dataclasses.replace(found, rss=max(found.rss - penalty, 0.0))
-
-    def _result(
-        self, problem: Problem, found: Solution, moments: Moments, label: str, passes: int, began: float
-    ) -> FitResult:
-        p, k = len(problem.names), found.rank + self.intercept
-        nobs = problem.weight if self.weights == "frequency" else float(problem.n)
-        df = nobs - k
-        with np.errstate(over="ignore"):
-            rss, tss = (float(np.ldexp(v, 2 * found.target_exponent)) for v in (found.rss, found.tss))
-        sigma = np.sqrt(found.rss / df) if df > 0 and not self.ridge else NAN
-        errors = np.full(p, np.nan)
-        # Divided first and scaled last: with units of 1e200 the squares would not fit.
-        relative = sigma * np.sqrt(np.maximum(np.diag(found.inverse), 0.0)) / found.scale[found.kept]
-        errors[found.kept] = np.ldexp(relative, found.target_exponent - found.exponent[found.kept])
-        errors[~found.identifiable] = np.nan
-        centre, at_centre = _centre(problem, found)
-        return FitResult(
-            names=problem.names,
-            target=problem.target,
-            coef=found.coef,
-            intercept=found.intercept,
-            has_intercept=self.intercept,
-            std_errors=errors,
-            intercept_std_error=float(np.ldexp(sigma * np.sqrt(found.mean_leverage), found.target_exponent)),
-            rss=rss,
-            tss=tss,
-            n=moments.n,
-            n_read=moments.n_read,
-            n_missing=moments.n_missing,
-            nobs=nobs,
-            df_resid=df,
-            rank=found.rank,
-            identifiable=found.identifiable,
-            dependencies=tuple(map(str, found.dependencies)),
-            passes=passes,
-            level="float64",
-            condition=found.condition,
-            digits=found.digits,
-            digits_intercept=found.digits_intercept,
-            digits_se=found.digits_se,
-            centre=centre,
-            at_centre=at_centre,
-            status="dependent" if len(found.kept) < p else "ok",
-            seconds=time.perf_counter() - began,
-            model=self.to_dict(),
-            source=label,
-            log_weight=0.0 if self.weights == "frequency" else moments.total().log_weight,
-            geometry=Geometry(
-                found.gram, found.inverse, found.kept, found.scale, found.exponent, found.null_space, problem.weight
-            ),
-        )
-
-
-def scan(
-    source: Source,
-    features: tuple[str, ...] | None = None,
-    missing: Missing = "error",
-    threads: int | None = None,
-    progress: bool | None = None,
-) -> Moments:
-    """Read the rows once and return the moments of the features and the target.
-
-    Raises
-    ------
-    UsageError
-        The source has no target.
-    """
-    design = Design.of(source, features, missing).with_target()
-    with Progress(f"scan {source.label}", source.schema.n_rows, shown=progress) as bar:
-        return fold(source, design, Moments(design.names), threads=threads, progress=bar)
-
-
-def _centre(problem: Problem, found: Solution) -> tuple[np.ndarray[Any, np.dtype[np.float64]], float]:
-    """Return a point near the means, and the fitted value there, good to the last digit."""
-    p = len(problem.names)
-    if not problem.intercept:
-        return np.zeros(p), 0.0
-    centre = problem.mean[0][:p].copy()
-    offset = dd.add_float(dd.take(problem.mean, slice(p)), -centre)
-    at = dd.subtract(dd.take(problem.mean, p), dd.dot(offset, dd.from_float(found.coef)))
-    return centre, float(at[0])
+        return problem, dataclasses.replace(found, rss=max(found.rss - penalty, 0.0))

@@ -8,8 +8,9 @@ from pydantic import Field
 from streamreg.design import Missing
 from streamreg.errors import UsageError
 from streamreg.models.base import Spec, as_source
-from streamreg.models.linear import Linear, scan
+from streamreg.models.linear import Linear
 from streamreg.result import FitResult
+from streamreg.scans import scan
 from streamreg.stats.moments import Moments
 
 

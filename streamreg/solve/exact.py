@@ -72,8 +72,9 @@ def solve(problem: ExactProblem) -> Solution:
     coef = ranks.minimum_norm(np.nan_to_num(basic), directions)
     digits = np.full(p, _FULL)
     if r < p:
-        lost = 8.0 * ranks.UNIT * float(np.linalg.norm(np.nan_to_num(basic) * unit)) / (np.abs(coef) * unit)
-        digits[~identifiable] = np.clip(-np.log10(lost[~identifiable]), 0.0, _FULL)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            lost = 8.0 * ranks.UNIT * float(np.linalg.norm(np.nan_to_num(basic) * unit)) / (np.abs(coef) * unit)
+        digits[~identifiable] = np.clip(-np.log10(np.maximum(lost[~identifiable], 1e-300)), 0.0, _FULL)
 
     gram = _floats(scaled.gram[:p, :p]) / scale[:, None] / scale
     widest = float(np.linalg.eigvalsh(gram[np.ix_(kept, kept)])[-1]) if r else 1.0

@@ -1,0 +1,139 @@
+"""From the algebra's `Solution` to the result that a user reads."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.kernels import doubledouble as dd
+from streamreg.problem import ExactProblem, Problem, Solution
+from streamreg.result import NAN, FitResult, Geometry
+from streamreg.terms import Terms
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a solution came from.
+
+    Attributes
+    ----------
+    target, label : str
+    passes : int
+    level : str
+    n, n_read, n_missing : int
+    log_weight : float
+        Sum of the logarithms of the weights.
+    columns : tuple of str
+        Empty if the terms are columns.
+    powers : dict of str to int
+    seconds : float
+    note : str
+        What to tell the user about the numbers, if anything.
+    """
+
+    target: str
+    label: str
+    passes: int
+    level: str
+    n: int
+    n_read: int
+    n_missing: int
+    log_weight: float
+    columns: tuple[str, ...] = ()
+    powers: dict[str, int] | None = None
+    seconds: float = NAN
+    note: str = ""
+
+    @classmethod
+    def of(cls, state: Any, target: str, label: str, passes: int, level: str, terms: Terms | None = None) -> Self:
+        """Read the counts off a state of a scan."""
+        return cls(
+            target,
+            label,
+            passes,
+            level,
+            state.n,
+            state.n_read,
+            state.n_missing,
+            state.log_weight,
+            () if terms is None else terms.columns,
+            {} if terms is None else {c: d for c, d in zip(terms.columns, terms.degrees, strict=True) if d > 1},
+        )
+
+
+def result(model: Any, problem: Problem | ExactProblem, found: Solution, origin: Origin) -> FitResult:
+    """Return the estimates of `model` with errors, in the units of the data."""
+    p = len(problem.names)
+    nobs = problem.weight if model.weights == "frequency" else float(origin.n)
+    df = nobs - found.rank - model.intercept
+    with np.errstate(over="ignore"):
+        rss, tss = (float(np.ldexp(v, 2 * found.target_exponent)) for v in (found.rss, found.tss))
+    sigma = float(np.sqrt(found.rss / df)) if df > 0 and not model.ridge else NAN
+    errors = np.full(p, np.nan)
+    # Divided first and scaled last: with units of 1e200 the squares would not fit.
+    relative = sigma * np.sqrt(np.maximum(np.diag(found.inverse), 0.0)) / found.scale[found.kept]
+    errors[found.kept] = np.ldexp(relative, found.target_exponent - found.exponent[found.kept])
+    coef, intercept = found.coef, found.intercept
+    digits = found.digits.copy()
+    if model.singular == "drop":
+        coef, intercept = found.basic, found.basic_intercept
+        digits[np.isnan(coef)] = np.nan
+    else:
+        errors[~found.identifiable] = np.nan
+    intercept_error = float(np.ldexp(sigma * np.sqrt(found.mean_leverage), found.target_exponent))
+    mean = problem.mean[0][:p]
+    moved = np.abs(mean @ found.null_space) > 1e-9 * (np.abs(mean) @ np.abs(found.null_space))
+    if moved.any() and model.singular != "drop":
+        intercept_error = NAN
+    centre, at_centre = _centre(problem, np.nan_to_num(coef))
+    return FitResult(
+        names=problem.names,
+        target=origin.target,
+        coef=coef,
+        intercept=intercept,
+        has_intercept=model.intercept,
+        std_errors=errors,
+        intercept_std_error=intercept_error,
+        rss=rss,
+        tss=tss,
+        n=origin.n,
+        n_read=origin.n_read,
+        n_missing=origin.n_missing,
+        nobs=nobs,
+        df_resid=df,
+        rank=found.rank,
+        identifiable=found.identifiable,
+        dependencies=tuple(map(str, found.dependencies)),
+        passes=origin.passes,
+        level=origin.level,
+        condition=found.condition,
+        digits=digits,
+        digits_intercept=found.digits_intercept,
+        digits_se=found.digits_se,
+        centre=centre,
+        at_centre=at_centre,
+        status=origin.note or ("dependent" if found.dependencies else "ok"),
+        seconds=origin.seconds,
+        model=model.to_dict(),
+        source=origin.label,
+        log_weight=0.0 if model.weights == "frequency" else origin.log_weight,
+        columns=origin.columns,
+        powers=origin.powers or {},
+        geometry=Geometry(
+            found.gram, found.inverse, found.kept, found.scale, found.exponent, found.null_space, problem.weight
+        ),
+    )
+
+
+def _centre(problem: Problem | ExactProblem, coef: Float) -> tuple[Float, float]:
+    """Return a point near the means, and the fitted value there, good to the last digit."""
+    p = len(coef)
+    if not problem.intercept:
+        return np.zeros(p), 0.0
+    centre = problem.mean[0][:p].copy()
+    offset = dd.add_float(dd.take(problem.mean, slice(p)), -centre)
+    at = dd.subtract(dd.take(problem.mean, p), dd.dot(offset, dd.from_float(coef)))
+    return centre, float(at[0])
