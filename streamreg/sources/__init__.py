@@ -68,7 +68,7 @@ def open(
         raise UsageError(f"x={x!r} names a dataset inside a file, and data is a {type(data).__name__}; leave x out")
     else:
         source = _open_object(data, columns)
-    return source.with_roles(target, weights, features)
+    return source.with_roles(target, weights, (features,) if isinstance(features, str) else features)
 
 
 def _open_path(
@@ -114,7 +114,10 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
         return open_arrays(data if isinstance(data, tuple) else (data,), columns)
     library = type(data).__module__.partition(".")[0]
     if library in ("h5py", "zarr"):
-        raise UsageError(f"data is an open {library} object; pass the path of its file, and x='{_inner(data)}'")
+        inner = str(getattr(data, "name", None) or "").strip("/")
+        raise UsageError(
+            f"data is an open {library} object; pass the path of its file" + f", and x={inner!r}" * bool(inner)
+        )
     if hasattr(data, "to_numpy"):
         raise UsageError("data is a data frame; pass frame.to_numpy() and columns=list(frame.columns)")
     if isinstance(data, Callable | Iterable):  # type: ignore[arg-type]
@@ -129,7 +132,3 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
 
 def _is_dask(data: Any) -> bool:
     return type(data).__module__.partition(".")[0] == "dask"
-
-
-def _inner(data: Any) -> str:
-    return str(getattr(data, "name", None) or "dataset").strip("/")

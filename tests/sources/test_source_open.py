@@ -119,6 +119,10 @@ def test_roles_of_a_matrix_alone() -> None:
     assert source.roles.target == "x3"
 
 
+def test_one_feature_may_be_a_text() -> None:
+    assert sources.open((X, Y), features="x2").roles.features == ("x2",)
+
+
 def test_wrong_roles() -> None:
     refused(NotFound, "no column 'x7'", "x3", data=X, target="x7")
     refused(UsageError, "'x3' is the target and named once more", data=X, target="x3", features=["x1", "x3"])

@@ -1,0 +1,48 @@
+"""Reading a file takes little memory, whatever its size."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+
+CODE = """
+import resource, sys, streamreg.sources as sources
+from importlib import import_module
+import_module("streamreg.sources." + sys.argv[2])
+source = sources.open(sys.argv[1])
+part, *_ = source.partitions()
+next(part.chunks(1024))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rows = sum(len(chunk) for part in source.partitions() for chunk in part.chunks(1024))
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(rows, (after - before) / (1024 if sys.platform == "linux" else 2**20))
+"""
+
+
+def write(path: Path, kind: str, x: np.ndarray) -> str:
+    """Write `x` and return the module that reads it."""
+    if kind.startswith("npy"):
+        np.save(path, np.asfortranarray(x) if "Fortran" in kind else x)
+        return "npy"
+    if kind.startswith("zarr"):
+        zarr.create_array(path, data=x, chunks=(5000, 100), compressors=None)
+        return "zarr"
+    with h5py.File(path, "w") as file:
+        chunks = None if "contiguous" in kind else (1000, 100)
+        file.create_dataset("X", data=x, chunks=chunks, compression="lzf" if "lzf" in kind else None)
+    return "hdf5"
+
+
+@pytest.mark.parametrize("kind", ["npy", "npy Fortran", "hdf5 contiguous", "hdf5 chunked", "hdf5 lzf", "zarr"])
+def test_peak_memory_does_not_grow_with_the_file(kind: str, tmp_path: Path) -> None:
+    suffix = {"npy": ".npy", "hdf5": ".h5", "zarr": ".zarr"}[kind.split()[0]]
+    path = tmp_path / f"a{suffix}"
+    module = write(path, kind, np.random.default_rng(0).standard_normal((120_000, 100)))
+    done = subprocess.run([sys.executable, "-c", CODE, str(path), module], check=True, capture_output=True, text=True)
+    rows, grown = done.stdout.split()
+    assert int(rows) == 120_000
+    assert float(grown) < 48  # MB; the data are 96
