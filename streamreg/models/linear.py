@@ -39,7 +39,7 @@ class Linear(Spec):
         "float64": cross-products in float64, one pass. "exact": the exact Gram matrix, one pass of about ten times the
         arithmetic. "auto": float64 first, and a second pass only where the predicted digits fall short of `digits`.
     digits : int
-        Decimal digits of every coefficient that "auto" aims for.
+        Decimal digits of every coefficient that "auto" aims for; above 10 of the standard errors too, else 6 of those.
     singular : {"minimum-norm", "drop", "error"}
         What to return for columns that depend on others: the shortest solution; NaN for the later columns, as R does;
         or an error that names them.
@@ -139,7 +139,7 @@ class Linear(Spec):
         problem, found, origin = solved
         from streamreg.solve.ladder import next_level
 
-        level = next_level(found, self.digits)
+        level = next_level(found, self.digits, self.digits if self.digits > 10 else 6)
         if level == "float64":
             return solved
         if source.one_pass:
