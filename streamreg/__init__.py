@@ -23,6 +23,7 @@ _HOME = {
     "compare": "streamreg.comparison",
     "generate": "streamreg.generation",
     "open": "streamreg.sources",
+    "run_job": "streamreg.jobs",
     "scan": "streamreg.scans",
 }
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from streamreg.errors import StreamregError as StreamregError
     from streamreg.errors import UsageError as UsageError
     from streamreg.generation import generate as generate
+    from streamreg.jobs import run_job as run_job
     from streamreg.models.linear import Linear as Linear
     from streamreg.scans import scan as scan
     from streamreg.models.neural import Keras as Keras

@@ -52,8 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         output = app(arguments or ["--help"], prog_name="streamreg", standalone_mode=False)
-        if not isinstance(output, Output):  # help and the like, printed already
-            return int(output or 0)
+        if not isinstance(output, Output):  # typer printed help, or turned an interrupt into its exit code
+            return _fail("interrupted", 130) if output == 130 else int(output or 0)
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
         print(output.text, flush=True)
         return output.code

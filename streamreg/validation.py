@@ -35,7 +35,9 @@ def validated(model: type[Model], values: Mapping[str, Any], where: Locate | Non
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        problems = [(at + _path(e["loc"], values), _complaint(model, e, values, at)) for e in error.errors()]
+        # A misspelt name comes first: it may well be the one that is missing.
+        found = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        problems = [(at + _path(e["loc"], values), _complaint(model, e, values, at)) for e in found]
     if where is None:
         raise UsageError(problems[0][1])
     path, complaint = problems[0]

@@ -77,18 +77,17 @@ class Plan:
     def __str__(self) -> str:
         atmost = "at most " if any(step.at_most for step in self.fits) else ""
         facts = [
-            ("data", self.data),
-            ("", "is there" if self.exists else "will be generated"),
             ("rows", "not known" if self.rows is None else f"{self.rows:,}"),
             ("columns", f"{self.columns:,}"),
             ("one pass delivers", "not known" if self.nbytes is None else size(self.nbytes)),
             ("passes", f"{atmost}{self.passes}"),
             ("expected peak memory", f"about {size(self.peak_memory)}"),
         ]
+        title = f"Plan of {self.job}\n{self.data} {'is there' if self.exists else 'will be generated'}"
         lines = [(s.name, s.kind, f"at most {s.passes}" if s.at_most else str(s.passes)) for s in self.fits]
         notes = [f"Compare {a} with {b}." for a, b in self.comparisons]
         notes += [f"Write {name}." for name in self.outputs]
-        return tables.render(f"Plan of {self.job}", facts, ("fit", "kind", "passes"), lines, notes)
+        return tables.render(title, facts, ("fit", "kind", "passes"), lines, notes)
 
 
 def plan(job: Job) -> Plan:

@@ -76,8 +76,8 @@ class JobResult:
     def table(self, rows: int = 10) -> str:
         """Return the results as text, with the first `rows` coefficients, beside the true ones where they are known."""
         facts = [
-            ("data", self.data + (" (generated)" if self.generated else "")),
-            ("rows x columns", f"{self.rows:,} x {self.columns:,}"),
+            ("rows", f"{self.rows:,}"),
+            ("columns", f"{self.columns:,}"),
             ("passes", str(self.passes)),
             ("seconds", f"{self.seconds:.2f}"),
             ("peak memory", size(self.peak_memory)),
@@ -87,7 +87,8 @@ class JobResult:
             (name, fit.status, str(fit.passes), f"{fit.seconds:.2f}", f"{fit.rsquared:.6f}", f"{fit.sigma:.6g}")
             for name, fit in self.fits.items()
         ]
-        parts = [tables.render(self.job, facts, header, lines), self._coefficients(rows)]
+        title = f"{self.job}\n{self.data}{' (generated)' if self.generated else ''}"
+        parts = [tables.render(title, facts, header, lines), self._coefficients(rows)]
         parts += [str(c.table(min(rows, 5))) for c in self.comparisons]
         parts += [f"Wrote {', '.join(self.outputs)}."] if self.outputs else []
         return "\n\n".join(parts)

@@ -1,0 +1,275 @@
+"""Every command: what it prints, its exit codes, and one line for every mistake."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import streamreg as sr
+from streamreg.cli import main
+
+
+class Cli:
+    """Call the command line in this process."""
+
+    def __init__(self, capsys):
+        self._capsys = capsys
+
+    def __call__(self, *arguments, code=0):
+        """Return standard output, or the error line if `code` is not 0 or 1."""
+        self._capsys.readouterr()
+        got = main([str(a) for a in arguments])
+        out, err = self._capsys.readouterr()
+        assert got == code, err
+        if code in (0, 1):
+            assert err == ""
+            return out
+        assert out == ""
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        return err
+
+
+@pytest.fixture
+def cli(capsys):
+    return Cli(capsys)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    for name in ("a.h5", "a.zarr", "a.npy"):
+        sr.generate(folder / name, rows=3000, columns=4, seed=5)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.zarr", "a.npy"])
+def test_fit_prints_a_table(cli, folder, name):
+    out = cli("fit", folder / name, "--target", "y", "--rows", 2)
+    assert f"linear fit of {folder / name}" in out
+    assert "3,000" in out
+    assert "x1" in out
+    assert "... and 2 more coefficients" in out
+
+
+def test_fit_prints_json_and_saves(cli, folder, tmp_path):
+    out = json.loads(cli("fit", folder / "a.h5", "--target", "y", "--json", "--save", tmp_path / "fit.npz"))
+    fit = sr.Linear().fit(sr.open(folder / "a.h5", target="y"))
+    assert out["coef"] == fit.coef.tolist()
+    assert out["status"] == "ok"
+    assert out["passes"] == 1
+    assert sr.FitResult.load(tmp_path / "fit.npz").coef.tolist() == out["coef"]
+
+
+def test_fit_passes_options_on(cli, folder):
+    out = json.loads(
+        cli(
+            "fit", folder / "a.h5", "--target", "y", "--x", "X", "--features", "x3, x1", "--ridge", 2, "--no-intercept",
+            "--missing", "drop", "--threads", 1, "-o", "weights=frequency", "--json",
+        )
+    )  # fmt: skip
+    assert out["names"] == ["x3", "x1"]
+    assert out["has_intercept"] is False
+    assert out["model"]["ridge"] == 2
+    assert out["model"]["missing"] == "drop"
+    assert out["model"]["weights"] == "frequency"
+
+
+def test_weights(cli, tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "a.npy", rng.normal(size=(50, 3)))
+    np.save(tmp_path / "w.npy", rng.uniform(1, 2, size=50))
+    out = json.loads(cli("fit", tmp_path / "a.npy", "--target", "x2", "--weights", "w.npy", "--json"))
+    expected = sr.Linear().fit(sr.open(tmp_path / "a.npy", target="x2", weights="w.npy"))
+    assert out["coef"] == expected.coef.tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["fit"], 2, "file"),
+        (["fit", "{a}"], 2, "--target"),
+        (["fit", "{a}", "--target", "y", "--colour", "red"], 2, "--colour"),
+        (["fit", "{a}", "--target", "z"], 3, "no column or dataset 'z'"),
+        (["fit", "{a}", "--target", "y", "--features", "x1,xx3"], 3, "no column 'xx3'; did you mean 'x3'?"),
+        (["fit", "{a}", "--target", "y", "--features", "y"], 2, "'y' is the target and named once more"),
+        (["fit", "{a}", "--target", "y", "--ridge", "-1"], 2, "ridge is -1.0; it should be greater than or equal to 0"),
+        (["fit", "{a}", "--target", "y", "--missing", "perhaps"], 2, "missing is 'perhaps'; it should be 'error' or"),
+        (["fit", "{a}", "--target", "y", "-o", "rigde=1"], 2, "no option 'rigde'; did you mean 'ridge'?"),
+        (["fit", "{a}", "--target", "y", "-o", "ridge"], 2, "write NAME=VALUE"),
+        (["fit", "{a}", "--target", "y", "--threads", "0"], 2, "--threads"),
+        (["fit", "{a}", "--target", "y", "--missing-chunks", "guess"], 2, "missing_chunks is 'guess'"),
+        (["fit", "{a}", "--target", "y", "--save", "{folder}/nowhere/a.npz"], 3, "no folder"),
+        (["fit", "{folder}/b.h5", "--target", "y"], 3, "b.h5: no such file; did you mean 'a.h5'?"),
+        (["fit", "{folder}/b.csv", "--target", "y"], 2, "the suffix '.csv' is not known"),
+        (["inspect", "{folder}/b.h5"], 3, "no such file"),
+        (["inspect", "{a}", "--x", "Y"], 3, "no dataset 'Y'"),
+        (["generate", "{a}", "--rows", "3", "--columns", "2"], 2, "is there already; pass --force"),
+        (["generate", "{folder}/b.h5", "--rows", "0", "--columns", "2"], 2, "rows is 0; it should be greater than 0"),
+        (["generate", "{folder}/b.h5", "--rows", "many", "--columns", "2"], 2, "--rows"),
+        (["compare", "{folder}/b.npz", "{folder}/b.npz"], 3, "b.npz: no such file"),
+        (["compare", "{a}", "{a}"], 3, "not a saved fit"),
+        (["run", "{folder}/b.yaml"], 2, "b.yaml: no such file"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+)
+def test_a_mistake_is_one_line(cli, folder, arguments, code, message):
+    places = {"folder": str(folder), "a": str(folder / "a.h5")}
+    assert message in cli(*(a.format(**places) for a in arguments), code=code)
+
+
+def test_bad_data(cli, tmp_path):
+    rows = np.ones((20, 3))
+    rows[7, 1] = np.nan
+    np.save(tmp_path / "a.npy", rows)
+    assert "row 7 (from 0), column 'x1': NaN" in cli("fit", tmp_path / "a.npy", "--target", "x2", code=3)
+    (tmp_path / "b.h5").write_bytes((tmp_path / "a.npy").read_bytes())
+    assert "not a readable HDF5 file" in cli("fit", tmp_path / "b.h5", "--target", "y", code=3)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_no_permission(cli, folder, tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((3, 3)))
+    (tmp_path / "a.npy").chmod(0)
+    assert "a.npy" in cli("fit", tmp_path / "a.npy", "--target", "x2", code=3)
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.zarr", "a.npy"])
+def test_inspect(cli, folder, name):
+    out = cli("inspect", folder / name)
+    assert "3,000 rows" in out
+    assert "x0, x1, x2, x3" in out
+    found = json.loads(cli("inspect", folder / name, "--target", "y", "--json"))
+    assert found["rows"] == 3000
+    assert found["columns"] == dict.fromkeys(["x0", "x1", "x2", "x3", "y"], "float64")
+    assert found["nbytes"] == 3000 * 5 * 8
+    assert found["partitions"] == 1
+    assert sum(np.prod(d["shape"]) for d in found["datasets"]) == 3000 * 5
+
+
+def test_inspect_tells_layouts(cli, tmp_path):
+    sr.generate(tmp_path / "a.h5", rows=300, columns=2, chunk_rows=50, compression="gzip")
+    sr.generate(tmp_path / "a.zarr", rows=300, columns=2, chunk_rows=50, compression="zstd")
+    np.save(tmp_path / "f.npy", np.asfortranarray(np.ones((5, 3))))
+    assert "chunks 50 x 2, gzip" in cli("inspect", tmp_path / "a.h5")
+    assert "chunks 50 x 2, zstd, format 3" in cli("inspect", tmp_path / "a.zarr")
+    assert "columns one after the other" in cli("inspect", tmp_path / "f.npy")
+
+
+def test_inspect_lists_what_there_is_when_several_matrices_could_be_meant(cli, tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["one"] = file["two"] = np.ones((3, 2))
+    found = json.loads(cli("inspect", tmp_path / "a.h5", "--json"))
+    assert [d["name"] for d in found["datasets"]] == ["one", "two"]
+    assert found["rows"] is None
+    assert "say which one" in found["note"]
+    assert "say which one" in cli("inspect", tmp_path / "a.h5").replace("\n", " ")
+
+
+def test_generate(cli, tmp_path):
+    out = cli(
+        "generate", tmp_path / "a.zarr", "--rows", 20, "--columns", 3, "--seed", 9, "--noise", 0.5,
+        "--correlation", 0.3, "--dtype", "float32", "--chunk-rows", 7, "--compression", "zstd",
+    )  # fmt: skip
+    assert f"{tmp_path / 'a.zarr'}: 20 rows x 3 columns" in out
+    assert json.loads((tmp_path / "a.zarr.json").read_text())["noise"] == 0.5
+    options = ("--rows", 20, "--columns", 3, "--kind", "logistic", "--force", "--json")
+    truth = json.loads(cli("generate", tmp_path / "a.zarr", *options))
+    assert truth["kind"] == "logistic"
+
+
+def test_compare(cli, folder, tmp_path):
+    data = sr.open(folder / "a.h5", target="y")
+    sr.Linear().fit(data).save(tmp_path / "a.npz")
+    sr.Linear(ridge=5000.0).fit(data).save(tmp_path / "b.npz")
+    assert "Verdict: agree" in cli("compare", tmp_path / "a.npz", tmp_path / "a.npz")
+    out = cli("compare", tmp_path / "a.npz", tmp_path / "b.npz", code=1)
+    assert "a against b" in out
+    assert "Verdict: differ" in out
+    assert json.loads(cli("compare", tmp_path / "a.npz", tmp_path / "b.npz", "--json", code=1))["verdict"] == "differ"
+    assert "agree" in cli("compare", tmp_path / "a.npz", tmp_path / "b.npz", "--tolerance", 1e9)
+
+
+def test_version_and_help(cli):
+    assert cli("--version") == f"streamreg {sr.__version__}\n"
+    assert "Exit codes" in cli("--help")
+    assert cli() == cli("--help")
+    for command in ("run", "fit", "inspect", "generate", "compare"):
+        assert "For example" in cli(command, "--help")
+
+
+def test_fit_that_did_not_converge_ends_with_1(cli, folder, monkeypatch):
+    from dataclasses import replace
+
+    honest = sr.Linear.fit
+    stuck = lambda *a, **k: replace(honest(*a, **k), status="not converged: raise epochs")  # noqa: E731
+    monkeypatch.setattr(sr.Linear, "fit", stuck)
+    assert "raise epochs" in cli("fit", folder / "a.h5", "--target", "y", code=1)
+
+
+def test_interrupt(cli, folder, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sr.Linear, "fit", interrupted)
+    assert cli("fit", folder / "a.h5", "--target", "y", code=130) == "error: interrupted\n"
+
+
+def test_a_bug_keeps_its_traceback(folder, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sr.Linear, "fit", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["fit", str(folder / "a.h5"), "--target", "y"])
+
+
+HEAVY = ["tensorflow", "keras", "dask", "distributed", "pyarrow", "h5py", "zarr", "numpy", "scipy", "pydantic", "yaml"]
+
+
+def test_help_is_quick_and_loads_nothing_heavy():
+    code = f"""
+import sys, time
+began = time.perf_counter()
+from streamreg.__main__ import main
+main(["--help"])
+print([m for m in {HEAVY} if m in sys.modules], time.perf_counter() - began, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded, seconds = done.stderr.rsplit(" ", 1)
+    assert loaded == "[]"
+    assert float(seconds) < 0.5
+
+
+def test_the_module_runs_and_survives_a_closed_pipe(folder):
+    command = [sys.executable, "-m", "streamreg", "inspect", str(folder / "a.h5"), "--json"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (141, "")
+    assert json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["rows"] == 3000
+
+
+def test_entry_point():
+    try:
+        found = [e.value for e in metadata.distribution("streamreg").entry_points]
+    except metadata.PackageNotFoundError:
+        pytest.skip("not installed")
+    assert found == ["streamreg.__main__:main"]
+
+
+def test_readme_works(tmp_path, monkeypatch, capsys):
+    text = (Path(sr.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    assert len([line for line in code.splitlines() if line]) <= 5
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace("1_000_000", "1_000"), {})
+    assert "linear fit of million.h5" in capsys.readouterr().out
