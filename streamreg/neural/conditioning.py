@@ -96,14 +96,13 @@ class Conditioning:
             1.0,
         )
 
-    def features(self, x: NDArray[Any]) -> Float:
-        """Return conditioned features of some rows, shape (m, p)."""
-        rows = np.empty(x.shape)
+    def features(self, x: NDArray[Any], scratch: Float) -> Float:
+        """Return conditioned features of some rows, shape (m, p): a view of `scratch`, of shape (2, at least m, p)."""
+        rows, out = scratch[0, : len(x)], scratch[1, : len(x)]
         subtract(x, self.centre, rows)
         if self.transform.ndim == 2:
-            return np.asarray(rows @ self.transform)
-        if self.kind == "standardise":
-            rows *= self.transform
+            return np.matmul(rows, self.transform, out=out)
+        rows *= self.transform
         return rows
 
     def target(self, y: NDArray[Any]) -> Float:

@@ -73,12 +73,16 @@ class Line:
         self.size = spec.batch_size or network.batch_size(n, p)
         curvature = loss.bound(0.0) * self.map.curvature
         self.rate = spec.learning_rate or network.learning_rate(spec.optimizer, curvature, p, self.size)
-        model = network.line(p, spec.intercept, spec.precision)
-        optimizer = network.optimizer(spec.optimizer, self.rate)
-        self.trainer = Trainer(model, loss, optimizer, self.size, self.rows.dtype)
-        self.secants = Secants(1.0 / curvature)
+        self.trainer = self._trainer(loss)
+        self.secants = Secants(1.0 / curvature, memory=0 if spec.conditioning == "whiten" else 20)
         self.weights = np.zeros(p + spec.intercept)
-        self.curves: dict[str, list[Any]] = {k: [] for k in ("phase", "loss", "distance", "step", "seconds")}
+        self.curves: dict[str, list[Any]] = {
+            k: [] for k in ("phase", "precision", "loss", "distance", "step", "seconds")
+        }
+
+    def _trainer(self, loss: Loss) -> Trainer:
+        model = network.line(len(self.exact.names), self.spec.intercept, self.rows.dtype.name)
+        return Trainer(model, loss, network.optimizer(self.spec.optimizer, self.rate), self.size, self.rows.dtype)
 
     def run(self, passes: int, began: float, progress: bool | None) -> FitResult:
         """Train until converged, or for all epochs, and return the estimates.
@@ -95,20 +99,24 @@ class Line:
         mini_batch = min(_MINI_BATCH_PASSES, max(1, spec.epochs - 1))
         distance = self._distance(self._estimates())
         with Progress(f"train on {self.rows.source.label}", spec.epochs * self.n, shown=progress) as bar:
-            while epoch < spec.epochs and np.isfinite(self.weights).all():
+            while epoch < spec.epochs:
                 start, before = time.perf_counter(), self.weights
                 phase = "mini-batch" if epoch < mini_batch else "full batch"
                 loss = self._mini_batch(epoch, bar) if epoch < mini_batch else self._full_batch(bar)
                 epoch += 1
-                distance = self._distance(self._estimates())
-                far = distance.fitted if distance.perfect else distance.greatest
-                step = NAN if epoch <= mini_batch else self._step(before)
-                values = phase, loss * self.map.target_scale**2, far, step, time.perf_counter() - start
+                finite = bool(np.isfinite(self.weights).all())
+                distance = self._distance(self._estimates()) if finite else distance
+                far = NAN if not finite else distance.fitted if distance.perfect else distance.greatest
+                step = NAN if epoch <= mini_batch or not finite else self._step(before)
+                loss *= self.map.target_scale**2
+                values = phase, self.rows.dtype.name, loss, far, step, time.perf_counter() - start
                 for curve, value in zip(self.curves.values(), values, strict=True):
                     curve.append(value)
-                bar(0, f"loss {values[1]:.4g}, distance {far:.2g}")
-                if self._converged(distance):
+                bar(0, f"loss {loss:.4g}, distance {far:.2g}")
+                if not finite or self._converged(distance):
                     break
+                if epoch > mini_batch + 1 and far > 0.5 * self.curves["distance"][-2]:
+                    self._refine()
         return self._result(distance, passes + epoch, time.perf_counter() - began)
 
     def _mini_batch(self, epoch: int, bar: Progress) -> float:
@@ -136,6 +144,12 @@ class Line:
             bar(len(x))
         self.weights = self.secants.step(point, sums.gradient / sums.weight)
         return sums.loss / sums.weight
+
+    def _refine(self) -> None:
+        """Go on in float64: on whitened features it is rounding alone that keeps full-batch steps from arriving."""
+        if self.rows.dtype == np.float32 and self.map.kind == "whiten":
+            self.rows = dataclasses.replace(self.rows, dtype=np.dtype(np.float64), _kept={})
+            self.trainer = self._trainer(Loss("squared_error"))
 
     @property
     def exact_weight(self) -> float:
@@ -172,10 +186,10 @@ class Line:
         return distance.greatest <= self.spec.tolerance
 
     def _status(self, distance: Distance) -> str:
-        if self._converged(distance):
-            return self.exact.status
         if not np.isfinite(self.weights).all():
             return f"not converged: training diverged at learning rate {self.rate:.3g}; lower it, or leave it out"
+        if self._converged(distance):
+            return self.exact.status
         amount = f"{distance.fitted:.2g} of the target" if distance.perfect else f"{distance.greatest:.2g} SE"
         advice = "raise epochs" if self.spec.conditioning == "whiten" else "raise epochs, or whiten"
         if self.spec.precision == "float32" and len(self.curves["step"]) > 3:

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 Float: TypeAlias = NDArray[np.float64]
 
-_MEMORY = 20  # earlier passes that `Secants` remembers
 _FLOOR = 1e-10
 
 
@@ -23,17 +22,19 @@ class Secants:
     ----------
     rate : float
         Step length: one over the largest curvature.
+    memory : int
+        Earlier passes to remember; without any, these are plain gradient steps.
     """
 
     rate: float
+    memory: int = 20
     points: list[Float] = field(default_factory=list)
     gradients: list[Float] = field(default_factory=list)
 
     def step(self, point: Float, gradient: Float) -> Float:
         """Return the next weights, given the mean gradient at `point`."""
-        self.points.append(point)
-        self.gradients.append(gradient)
-        del self.points[:-_MEMORY], self.gradients[:-_MEMORY]
+        self.points = [*self.points, point][-self.memory - 1 :]
+        self.gradients = [*self.gradients, gradient][-self.memory - 1 :]
         if len(self.points) == 1:
             return point - self.rate * gradient
         moves, changes = np.diff(self.points, axis=0).T, np.diff(self.gradients, axis=0).T

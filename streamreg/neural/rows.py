@@ -22,7 +22,7 @@ Block = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 """Conditioned features (m, p), target (m,) and weights of mean 1 (m,), in the precision of the training."""
 
 _OPEN = 4  # partitions read at once; fixed, so that the order of rows does not depend on the machine
-_PIECE = 2**19  # numbers conditioned at once in float64
+_PIECE = 2**17  # numbers conditioned at once in float64: a megabyte, which stays in cache
 _READ = 1024  # rows asked of storage at a time, where it can be cut anywhere
 
 
@@ -124,12 +124,14 @@ class Rows:
             return
         fits = self.n * self.row_bytes <= self.memory // 2
         kept: list[Block] = []
+        width = len(self.design.features)
+        step = max(64, _PIECE // max(1, width))
+        scratch = np.empty((2, step, width))
         for chunk in self._partitions[number].chunks(_READ):
             batch = self.design.batch(chunk)
-            step = max(256, _PIECE // max(1, batch.x.shape[1]))
             for start in range(0, len(batch), step):
                 part = slice(start, start + step)
-                x = self.conditioning.features(batch.x[part]).astype(self.dtype)
+                x = self.conditioning.features(batch.x[part], scratch).astype(self.dtype)
                 y = self.conditioning.target(_required(batch.y)[part]).astype(self.dtype)
                 weight = np.ones(len(x)) if batch.weight is None else batch.weight[part] / self.mean_weight
                 block = x, y, weight.astype(self.dtype)
@@ -141,9 +143,17 @@ class Rows:
 
 
 class Feed:
-    """One pass over batches as a ``tf.data.Dataset``, decoded ahead of the training.
+    """One pass over batches through ``tf.data``, decoded ahead of the training.
 
     An error while reading is raised as itself, not wrapped by TensorFlow; so is a source that changed meanwhile.
+
+    Parameters
+    ----------
+    rows : Rows
+    batches : callable
+        Returns a fresh iterator of batches.
+    skip : int
+        Batches to leave out at the start, because they were trained on before.
     """
 
     def __init__(self, rows: Rows, batches: Callable[[], Iterator[Block]], skip: int = 0) -> None:
@@ -151,12 +161,11 @@ class Feed:
         self._error: BaseException | None = None
 
     def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
-        tf, _ = load()
-        width, kind = len(self._rows.design.features), tf.as_dtype(self._rows.dtype)
-        signature = (tf.TensorSpec((None, width), kind), tf.TensorSpec((None,), kind), tf.TensorSpec((None,), kind))
         before = self._rows.source.fingerprint()
-        dataset = tf.data.Dataset.from_generator(self._guarded, output_signature=signature)
-        yield from dataset.prefetch(4)
+        for batch in self.dataset(islice(self._batches(), self._skip, None)):
+            if not len(batch[0]):
+                break
+            yield batch
         if self._error is not None:
             raise self._error
         if self._rows.source.fingerprint() != before:
@@ -164,15 +173,35 @@ class Feed:
                 f"{self._rows.source.label} changed while it was read; let the writer finish, then run again"
             )
 
-    def _guarded(self) -> Iterator[Block]:
+    def dataset(self, batches: Iterator[Block]) -> Any:
+        """Return a ``tf.data.Dataset`` of batches, which become empty at the end.
+
+        Not ``Dataset.from_generator``: that sets the C library's allocator to give memory back at once, and every
+        later array of this process begins with page faults, at twice the cost of a pass.
+        """
+        tf, _ = load()
+        kinds = [tf.as_dtype(self._rows.dtype)] * 3
+        width = len(self._rows.design.features)
+
+        def following(_: Any) -> Block:
+            return self._next(batches)
+
+        def batch(number: Any) -> Any:
+            x, y, weight = tf.numpy_function(following, [number], kinds)
+            return tf.ensure_shape(x, (None, width)), tf.ensure_shape(y, (None,)), tf.ensure_shape(weight, (None,))
+
+        return tf.data.Dataset.counter().map(batch).prefetch(4)
+
+    def _next(self, batches: Iterator[Block]) -> Block:
+        dtype, width = self._rows.dtype, len(self._rows.design.features)
+        end = np.empty((0, width), dtype), np.empty(0, dtype), np.empty(0, dtype)
         try:
-            for number, batch in enumerate(self._batches()):
-                if number >= self._skip:
-                    yield batch
+            return next(batches, end)
         except OnePassError as error:
             self._error = OnePassError(f"Keras needs several passes over the rows. {error}")
         except Exception as error:
             self._error = error
+        return end
 
 
 def _from_window(blocks: Iterable[Block], window: int, size: int, random: np.random.Generator) -> Iterator[Block]:
