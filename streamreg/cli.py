@@ -90,11 +90,11 @@ def _list(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _options(pairs: list[str]) -> dict[str, str]:
-    for pair in pairs:
+def _pairs(options: list[str] | None) -> dict[str, str]:
+    for pair in options or ():
         if "=" not in pair:
-            raise UsageError(f"--option {pair!r}: write NAME=VALUE")
-    return {name.strip(): value.strip() for name, _, value in (pair.partition("=") for pair in pairs)}
+            raise UsageError(f"--power {pair!r}: write NAME=DEGREE, as in x1=3")
+    return {name.strip(): degree.strip() for name, _, degree in (pair.rpartition("=") for pair in options or ())}
 
 
 @app.callback(invoke_without_command=True)
@@ -109,23 +109,29 @@ def fit(
     x: X = None,
     weights: Weights = None,
     features: Annotated[str | None, typer.Option(help="Columns to use: x1,x7. Default: all others.")] = None,
+    power: Annotated[
+        list[str] | None, typer.Option(help="NAME=DEGREE: also the powers of a column; repeatable.")
+    ] = None,
     ridge: Annotated[float, typer.Option(help="Penalty on the squared coefficients.")] = 0.0,
     intercept: Annotated[bool, typer.Option(help="Whether the line has a constant.")] = True,
+    precision: Annotated[str, typer.Option(help="auto, float64 or exact.")] = "auto",
+    digits: Annotated[int, typer.Option(help="Digits of every coefficient that precision auto aims for.")] = 10,
+    singular: Annotated[str, typer.Option(help="Dependent columns: minimum-norm, drop or error.")] = "minimum-norm",
     missing: Annotated[str, typer.Option(help="Rows that hold NaN: error, or drop.")] = "error",
     missing_chunks: MissingChunks = "error",
-    option: Annotated[list[str], typer.Option("--option", "-o", help="NAME=VALUE: any other option of Linear.")] = [],  # noqa: B006
+    weights_mean: Annotated[str, typer.Option(help="What weights are: analytic, or frequency.")] = "analytic",
     save: Annotated[Path | None, typer.Option(help="Save the fit to this .npz file.")] = None,
     rows: Shown = 20,
     threads: Threads = None,
     json: Json = False,
 ) -> Output:
-    """Fit a line by least squares, in one pass over the rows.
+    """Fit a line by least squares, in one pass over the rows (two if the digits need it).
 
     For example:
 
       streamreg fit million.h5 --target y
 
-      streamreg fit flights.zarr --x group/X --target group/delay --features x1,x7 --ridge 0.1
+      streamreg fit flights.zarr --x group/X --target group/delay --features x1,x7
 
       streamreg fit million.npy --target y --json --save million.fit.npz
     """
@@ -133,8 +139,18 @@ def fit(
     from streamreg.models.linear import Linear
     from streamreg.validation import validated
 
-    options = {"ridge": ridge, "intercept": intercept, "missing": missing, "features": _list(features)}
-    model = validated(Linear, options | _options(option))
+    options = {
+        "features": _list(features),
+        "powers": _pairs(power),
+        "ridge": ridge,
+        "intercept": intercept,
+        "precision": precision,
+        "digits": digits,
+        "singular": singular,
+        "missing": missing,
+        "weights": weights_mean,
+    }
+    model = validated(Linear, options)
     source = sources.open(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]
     result = model.fit(source, threads=threads)
     if save is not None:

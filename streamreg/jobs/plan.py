@@ -163,8 +163,12 @@ def outputs(job: Job, folder: Path) -> list[Path]:
 
 
 def _step(name: str, model: Spec) -> Step:
-    epochs = getattr(model, "epochs", 0)  # a model that trains scans once, and then reads the rows in each epoch
-    return Step(name, type(model).__name__.lower(), 1 + epochs, epochs > 0)
+    kind = type(model).__name__.lower()
+    epochs = getattr(model, "epochs", 0)
+    if epochs:  # training scans once, and then reads the rows in each epoch
+        return Step(name, kind, 1 + epochs, True)
+    climbs = getattr(model, "precision", "") == "auto" and not getattr(model, "ridge", 0.0)
+    return Step(name, kind, 2 if climbs else 1, climbs)
 
 
 def _piece(source: Source) -> int:

@@ -70,14 +70,18 @@ def test_fit_passes_options_on(cli, folder):
     out = json.loads(
         cli(
             "fit", folder / "a.h5", "--target", "y", "--x", "X", "--features", "x3, x1", "--ridge", 2, "--no-intercept",
-            "--missing", "drop", "--threads", 1, "-o", "weights=frequency", "--json",
+            "--missing", "drop", "--threads", 1, "--weights-mean", "frequency", "--precision", "float64", "--digits", 8,
+            "--singular", "drop", "--power", "x3=2", "--json",
         )
     )  # fmt: skip
-    assert out["names"] == ["x3", "x1"]
+    assert out["names"] == ["x3", "x3^2", "x1"]
     assert out["has_intercept"] is False
-    assert out["model"]["ridge"] == 2
-    assert out["model"]["missing"] == "drop"
-    assert out["model"]["weights"] == "frequency"
+    expected = sr.Linear(
+        features=("x3", "x1"), ridge=2, intercept=False, missing="drop", weights="frequency", precision="float64",
+        digits=8, singular="drop", powers={"x3": 2},
+    )  # fmt: skip
+    assert out["model"] == expected.to_dict()
+    assert expected.model_fields_set == set(sr.Linear.model_fields) - {"target"}, "the command lacks an option"
 
 
 def test_weights(cli, tmp_path):
@@ -92,7 +96,7 @@ def test_weights(cli, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["fit"], 2, "file"),
+        (["fit"], 2, "Missing argument"),
         (["fit", "{a}"], 2, "--target"),
         (["fit", "{a}", "--target", "y", "--colour", "red"], 2, "--colour"),
         (["fit", "{a}", "--target", "z"], 3, "no column or dataset 'z'"),
@@ -100,8 +104,10 @@ def test_weights(cli, tmp_path):
         (["fit", "{a}", "--target", "y", "--features", "y"], 2, "'y' is the target and named once more"),
         (["fit", "{a}", "--target", "y", "--ridge", "-1"], 2, "ridge is -1.0; it should be greater than or equal to 0"),
         (["fit", "{a}", "--target", "y", "--missing", "perhaps"], 2, "missing is 'perhaps'; it should be 'error' or"),
-        (["fit", "{a}", "--target", "y", "-o", "rigde=1"], 2, "no option 'rigde'; did you mean 'ridge'?"),
-        (["fit", "{a}", "--target", "y", "-o", "ridge"], 2, "write NAME=VALUE"),
+        (["fit", "{a}", "--target", "y", "--digits", "99"], 2, "digits is 99; it should be less than or equal to 15"),
+        (["fit", "{a}", "--target", "y", "--power", "x1"], 2, "write NAME=DEGREE"),
+        (["fit", "{a}", "--target", "y", "--power", "x1=two"], 2, "powers.x1 is 'two'; it should be a valid integer"),
+        (["fit", "{a}", "--target", "y", "--rigde", "1"], 2, "--rigde"),
         (["fit", "{a}", "--target", "y", "--threads", "0"], 2, "--threads"),
         (["fit", "{a}", "--target", "y", "--missing-chunks", "guess"], 2, "missing_chunks is 'guess'"),
         (["fit", "{a}", "--target", "y", "--save", "{folder}/nowhere/a.npz"], 3, "no folder"),
