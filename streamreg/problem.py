@@ -160,8 +160,9 @@ class Solution:
         Likewise for the intercept, the standard errors, and the residual sum of squares.
     status : {"ok", "dependent", "uncertain"}
         "uncertain": float64 moments cannot tell whether columns are dependent; take the exact Gram matrix.
-    digits_after_residuals : float
-        Digits that one residual pass would reach (zero: it would not converge).
+    digits_after_residuals, digits_se_after_residuals : float
+        Digits that one residual pass would reach, of the coefficients and of the standard errors (zero: it would not
+        converge).
     """
 
     coef: Float
@@ -187,6 +188,7 @@ class Solution:
     digits_rss: float
     status: str = "ok"
     digits_after_residuals: float = 0.0
+    digits_se_after_residuals: float = 0.0
 
     @property
     def rank(self) -> int:

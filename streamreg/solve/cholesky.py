@@ -8,14 +8,10 @@ from numpy.typing import NDArray
 from streamreg.kernels import doubledouble as dd
 from streamreg.problem import Problem, Solution
 from streamreg.solve import rank as ranks
+from streamreg.solve.digits import FULL, Errors
 from streamreg.solve.rank import UNIT
 
 Float = NDArray[np.float64]
-
-# Predictions of rounding error are bounds after this factor; checked against exact solutions in the tests.
-_EPS = 4.0 * UNIT
-
-_FULL = 15.3  # digits of a float64 that is right to a few units in the last place
 
 
 @dataclass(slots=True)
@@ -38,9 +34,7 @@ def solve(problem: Problem) -> Solution:
 
     Notes
     -----
-    Cost: ``p**3`` operations, ``24 p**2`` bytes. Digits are predicted from the solution itself: with C the inverse of
-    the scaled Gram matrix G and everything in units of column norms, the error of coefficient i is about
-    ``eps ||C[i, :]|| sqrt(y'y + b'b)``, that is a backward error of eps in G and g (Higham 2002, section 20.4).
+    Cost: ``p**3`` operations, ``24 p**2`` bytes. For the predicted digits see `Errors`.
     """
     p = len(problem.names)
     cross, exponent = problem.cross, problem.exponent[:p]
@@ -67,16 +61,29 @@ def solve(problem: Problem) -> Solution:
     directions, identifiable = ranks.null_space(factor.combination, kept, unit)
     coef = ranks.minimum_norm(np.nan_to_num(basic), directions)
 
-    errors = _Errors(inverse, slopes, yy, rss, max(problem.n - len(kept) - problem.intercept, 1))
+    relative_mean = np.ldexp(problem.mean[0][kept], -exponent[kept]) / scale[kept]
+    intercepts = [_intercept(problem, c) if problem.intercept else 0.0 for c in (coef, np.nan_to_num(basic))]
+    value = float(np.ldexp(intercepts[1], -target_exponent))
+    errors = Errors(
+        inverse=inverse,
+        slopes=slopes,
+        yy=yy,
+        rss=rss,
+        df=max(problem.n - len(kept) - problem.intercept, 1),
+        mean=relative_mean if problem.intercept else None,
+        weight=problem.weight,
+    )
+    slope_errors = errors.slope_errors()
     digits = np.full(p, np.nan)
-    digits[kept] = errors.coefficients()
+    digits[kept] = errors.coefficient_digits(slope_errors)
     if len(kept) < p:
-        digits[:] = errors.coefficients().min(initial=_FULL)
+        digits[:] = digits[kept].min(initial=FULL)
+    after, se_after = errors.after_residuals(value)
+    if not certain:
+        # Which columns depend on which is a guess; so is everything that follows from it.
+        digits, after, se_after = np.zeros(p), 0.0, 0.0
     eigenvalues = np.linalg.eigvalsh(gram[np.ix_(kept, kept)]) if len(kept) else np.ones(1)
     kappa = float(eigenvalues[-1] / max(eigenvalues[0], UNIT / 16 * eigenvalues[-1]))
-    mean = problem.mean
-    relative_mean = np.ldexp(mean[0][kept], -exponent[kept]) / scale[kept]
-    intercepts = [_intercept(problem, c) if problem.intercept else 0.0 for c in (coef, np.nan_to_num(basic))]
     return Solution(
         coef=coef,
         basic=basic,
@@ -95,16 +102,17 @@ def solve(problem: Problem) -> Solution:
         target_exponent=target_exponent,
         identifiable=identifiable,
         null_space=directions,
-        dependencies=ranks.describe(problem.names, factor.combination, kept, unit, mean[0][:p], problem.intercept),
+        dependencies=ranks.describe(
+            problem.names, factor.combination, kept, unit, problem.mean[0][:p], problem.intercept
+        ),
         condition=float(np.sqrt(kappa)),
         digits=digits,
-        digits_intercept=errors.intercept(relative_mean, float(np.ldexp(intercepts[1], -target_exponent)), problem)
-        if problem.intercept
-        else float("nan"),
-        digits_se=errors.standard_errors(),
-        digits_rss=errors.residual_sum(),
+        digits_intercept=errors.intercept_digits(slope_errors, value) if certain else 0.0,
+        digits_se=errors.se_digits(errors.rss_error()) if certain else 0.0,
+        digits_rss=errors.rss_digits(errors.rss_error()),
         status="uncertain" if not certain else "ok" if len(kept) == p else "dependent",
-        digits_after_residuals=errors.after_residuals(kappa),
+        digits_after_residuals=after,
+        digits_se_after_residuals=se_after,
     )
 
 
@@ -120,7 +128,7 @@ def _factor(gram: Float, live: NDArray[np.int64], nu: Float, most: int) -> tuple
         clear = eigenvalues[0] > 16.0 * len(live) * UNIT * eigenvalues[-1]
         # Coefficients of one column on others are at most about 1 / sqrt(smallest eigenvalue).
         if clear and eigenvalues[0] ** 2 > ranks.pivot_tolerance(float(nu[live].max()), np.zeros(0), np.zeros(0)):
-            lower: Float = np.linalg.cholesky(inner)
+            lower = np.asarray(np.linalg.cholesky(inner), dtype=np.float64)
             return _Factor(live, lower, np.zeros((len(live), p - len(live)))), True
     return _in_order(gram, live, nu), not len(live)
 
@@ -165,61 +173,3 @@ def _intercept(problem: Problem, coef: Float) -> float:
     p = len(coef)
     sloped = dd.dot(dd.take(problem.mean, slice(p)), dd.from_float(coef))
     return float(dd.subtract(dd.take(problem.mean, p), sloped)[0])
-
-
-@dataclass(slots=True)
-class _Errors:
-    """Predicted digits, from the inverse of the scaled Gram matrix and the solution, all in units of column norms."""
-
-    inverse: Float
-    slopes: Float
-    yy: float
-    rss: float
-    df: int
-
-    def _reach(self) -> Float:
-        return np.asarray(np.sqrt((self.inverse**2).sum(axis=1)))
-
-    def _size(self) -> Float:
-        """Return what each coefficient is compared with: a digit below a thousandth of its SE means nothing."""
-        errors = np.sqrt(np.maximum(np.diag(self.inverse), 0.0) * self.rss / self.df)
-        return np.maximum(np.abs(self.slopes), 1e-3 * errors)
-
-    def _energy(self) -> float:
-        return float(np.sqrt(self.yy + self.slopes @ self.slopes))
-
-    def coefficients(self) -> Float:
-        return _digits(_EPS * self._reach() * self._energy(), self._size())
-
-    def intercept(self, relative_mean: Float, value: float, problem: Problem) -> float:
-        y = float(np.abs(np.ldexp(problem.mean[0][-1], -int(problem.exponent[-1]))))
-        error = float(np.abs(relative_mean) @ self._reach()) * _EPS * self._energy()
-        error += _EPS * (y + float(np.abs(relative_mean) @ np.abs(self.slopes))) * UNIT
-        spread = np.sqrt(self.rss / self.df / problem.weight)
-        return float(_digits(np.array([error]), np.array([max(abs(value), 1e-3 * spread)]))[0])
-
-    def standard_errors(self) -> float:
-        own = _EPS * (self._reach() ** 2 / np.diag(self.inverse)).max(initial=1.0)
-        return float(_digits(np.array([0.5 * (own + self._rss_error())]), np.ones(1))[0])
-
-    def residual_sum(self) -> float:
-        return float(_digits(np.array([self._rss_error()]), np.ones(1))[0])
-
-    def _rss_error(self) -> float:
-        if not self.rss:
-            return np.inf if self.yy else 0.0
-        return _EPS * (self.yy + float(self.slopes @ self.slopes)) / self.rss
-
-    def after_residuals(self, kappa: float) -> float:
-        """Return the digits that one residual pass reaches, or 0 if it would not converge fast."""
-        if not len(self.slopes):
-            return _FULL
-        if _EPS * kappa >= 1e-2:
-            return 0.0
-        own = _digits(_EPS * self._reach() * np.sqrt(self.rss), self._size()).min()
-        return float(min(2.0 * self.coefficients().min(), _FULL - 0.5 * np.log10(kappa), own))
-
-
-def _digits(error: Float, size: Float) -> Float:
-    relative = np.divide(error, size, out=np.where(error > 0, np.inf, 0.0), where=size > 0)
-    return np.asarray(np.clip(-np.log10(np.maximum(relative, 1e-16)), 0.0, _FULL))

@@ -10,6 +10,7 @@ from streamreg.kernels import bigint
 from streamreg.kernels import doubledouble as dd
 from streamreg.problem import ExactProblem, Solution
 from streamreg.solve import rank as ranks
+from streamreg.solve.digits import FULL
 
 Float = NDArray[np.float64]
 Integers = NDArray[Any]
@@ -18,7 +19,6 @@ Integers = NDArray[Any]
 # twice as many bits, and more than 100 are to be left.
 BITS = 384
 
-_FULL = 15.3  # digits of a float64 that is right to a few units in the last place
 _FULL_SE = 14.7  # the sums behind standard errors are formed in float64
 
 
@@ -70,11 +70,11 @@ def solve(problem: ExactProblem) -> Solution:
     basic[kept] = np.ldexp(_floats(slopes), target_exponent - exponent[kept])
     directions, identifiable = ranks.null_space(combination, kept, unit)
     coef = ranks.minimum_norm(np.nan_to_num(basic), directions)
-    digits = np.full(p, _FULL)
+    digits = np.full(p, FULL)
     if r < p:
         with np.errstate(divide="ignore", invalid="ignore"):
             lost = 8.0 * ranks.UNIT * float(np.linalg.norm(np.nan_to_num(basic) * unit)) / (np.abs(coef) * unit)
-        digits[~identifiable] = np.clip(-np.log10(np.maximum(lost[~identifiable], 1e-300)), 0.0, _FULL)
+        digits[~identifiable] = np.clip(-np.log10(np.maximum(lost[~identifiable], 1e-300)), 0.0, FULL)
 
     gram = _floats(scaled.gram[:p, :p]) / scale[:, None] / scale
     widest = float(np.linalg.eigvalsh(gram[np.ix_(kept, kept)])[-1]) if r else 1.0
@@ -100,11 +100,12 @@ def solve(problem: ExactProblem) -> Solution:
         dependencies=ranks.describe(problem.names, combination, kept, unit, problem.mean[0][:p], problem.intercept),
         condition=float(np.sqrt(widest * narrowest)),
         digits=digits,
-        digits_intercept=_FULL if problem.intercept else float("nan"),
+        digits_intercept=FULL if problem.intercept else float("nan"),
         digits_se=_FULL_SE,
-        digits_rss=_FULL,
+        digits_rss=FULL,
         status="ok" if r == p else "dependent",
-        digits_after_residuals=_FULL,
+        digits_after_residuals=FULL,
+        digits_se_after_residuals=_FULL_SE,
     )
 
 

@@ -1,17 +1,36 @@
-"""Which level of the accuracy ladder the data need, decided from what the first pass predicts."""
+"""How far to climb for the digits that are asked for: float64 moments, a residual pass, the exact Gram matrix."""
 
 from typing import Literal
-
-import numpy as np
 
 from streamreg.problem import Solution
 
 Level = Literal["float64", "residuals", "exact"]
 
 
-def next_level(found: Solution, digits: float = 10.0, se_digits: float = 6.0) -> Level:
-    """Return the level that reaches `digits` for every coefficient and `se_digits` for the standard errors."""
-    least = float(np.nanmin([*found.digits, found.digits_intercept], initial=16.0))
-    if found.status != "uncertain" and least >= digits and min(found.digits_se, found.digits_rss) >= se_digits:
+def next_level(solution: Solution, digits: float = 10.0, se_digits: float = 6.0) -> Level:
+    """Choose the pass that a solution from float64 moments still needs.
+
+    Parameters
+    ----------
+    solution : Solution
+        From float64 moments.
+    digits, se_digits : float
+        Decimal digits wanted of every coefficient, the intercept included, and of the standard errors.
+
+    Returns
+    -------
+    {"float64", "residuals", "exact"}
+        "float64": the solution will do. The others: one more pass, of that kind.
+    """
+    if solution.status == "uncertain":
+        return "exact"
+    coefficients = min(float(solution.digits.min(initial=16.0)), _known(solution.digits_intercept))
+    if coefficients >= digits and min(solution.digits_se, solution.digits_rss) >= se_digits:
         return "float64"
+    if solution.digits_after_residuals >= digits and solution.digits_se_after_residuals >= se_digits:
+        return "residuals"
     return "exact"
+
+
+def _known(value: float) -> float:
+    return 16.0 if value != value else value

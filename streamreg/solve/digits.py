@@ -1,0 +1,129 @@
+"""How many digits to believe: predicted errors of a least-squares solution, from the solution itself.
+
+Everything is in scaled units: columns of unit norm, G their Gram matrix, C its inverse, b the slopes, yy the squared
+norm of the target. Moments computed in float64 carry a backward error of about ``eps`` in G and in ``X'y`` relative to
+these norms (Higham 2002, *Accuracy and Stability of Numerical Algorithms*, sections 3.5 and 20.4).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.solve.rank import UNIT
+
+Float = NDArray[np.float64]
+
+EPS = 4.0 * UNIT  # bounds the error of a sum of products; checked against exact solutions in the tests
+FULL = 15.3  # digits of a float64 that is right to a few units in the last place
+_CONVERGES = 1e-2  # a residual pass must shrink errors at least a hundredfold
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Predicted errors of a solution from float64 moments.
+
+    Attributes
+    ----------
+    inverse : ndarray of shape (r, r)
+    slopes : ndarray of shape (r,)
+    yy, rss : float
+    df : int
+        Residual degrees of freedom, at least 1.
+    mean : ndarray of shape (r,) or None
+        Means of the columns; None without intercept.
+    weight : float
+        Sum of weights.
+    """
+
+    inverse: Float
+    slopes: Float
+    yy: float
+    rss: float
+    df: int
+    mean: Float | None
+    weight: float
+
+    def slope_errors(self) -> Float:
+        """Return absolute errors: ``eps ||C[i, :]|| sqrt(yy + b'b)``."""
+        return EPS * self._reach() * np.sqrt(self.yy + self.slopes @ self.slopes)
+
+    def refined_slope_errors(self) -> Float:
+        """Return absolute errors after a residual pass in float64.
+
+        What the pass leaves of the old error (its contraction is that of C), the rounding of the residuals, and that
+        of their products with the columns.
+        """
+        reach = self._reach()
+        left = EPS * reach * np.linalg.norm(self.slope_errors())
+        residuals = np.sqrt(np.diag(self.inverse)) * EPS * self._size()
+        return np.asarray(left + residuals + EPS * reach * np.sqrt(self.rss))
+
+    def contraction(self) -> float:
+        """Return the factor by which a residual pass shrinks the error, ``eps`` over the smallest eigenvalue of G."""
+        return float(EPS * np.linalg.norm(self.inverse, 2)) if len(self.slopes) else 0.0
+
+    def coefficient_digits(self, errors: Float) -> Float:
+        """Return digits of the slopes; a digit below a thousandth of the standard error means nothing."""
+        spread = np.sqrt(np.maximum(np.diag(self.inverse), 0.0) * self.rss / self.df)
+        return _digits(errors, np.maximum(np.abs(self.slopes), 1e-3 * spread))
+
+    def intercept_digits(self, errors: Float, value: float) -> float:
+        """Return digits of an intercept of that value, given the slopes' errors."""
+        if self.mean is None:
+            return float("nan")
+        far = np.abs(self.mean)
+        error = float(far @ errors) + EPS * self._size() / np.sqrt(self.weight)
+        # Means and their products with the slopes are carried to twice the digits.
+        error += EPS * UNIT * float(far @ np.abs(self.slopes))
+        spread = np.sqrt(self._leverage() * self.rss / self.df)
+        return float(_digits(np.array([error]), np.array([max(abs(value), 1e-3 * spread)]))[0])
+
+    def se_digits(self, rss_error: float) -> float:
+        """Return digits of the standard errors, given the relative error of the residual sum of squares."""
+        own = (self._reach() ** 2 / np.diag(self.inverse)).max(initial=1.0)
+        if self.mean is not None and len(self.mean):
+            own = max(own, float(np.sum((self.inverse @ self.mean) ** 2)) / self._leverage())
+        return float(_digits(np.array([0.5 * (EPS * own + rss_error)]), np.ones(1))[0])
+
+    def rss_digits(self, rss_error: float) -> float:
+        """Return digits of the residual sum of squares, given its relative error."""
+        return float(_digits(np.array([rss_error]), np.ones(1))[0])
+
+    def rss_error(self) -> float:
+        """Return the relative error of the residual sum of squares, a difference of greater numbers."""
+        if not self.rss:
+            return float("inf") if self.yy else 0.0
+        return EPS * (self.yy + float(self.slopes @ self.slopes)) / self.rss
+
+    def refined_rss_error(self) -> float:
+        """Return the same for a sum of squared residuals."""
+        if not self.rss:
+            return float("inf") if self.yy else 0.0
+        return float(EPS * (1.0 + self._size() / np.sqrt(self.rss)))
+
+    def after_residuals(self, value: float) -> tuple[float, float]:
+        """Return the digits that one residual pass reaches, of coefficients and of standard errors; 0: none."""
+        if self.contraction() >= _CONVERGES:
+            return 0.0, 0.0
+        errors = self.refined_slope_errors()
+        digits = self.coefficient_digits(errors).min(initial=FULL)
+        if self.mean is not None:
+            digits = min(digits, self.intercept_digits(errors, value))
+        return float(digits), self.se_digits(self.refined_rss_error())
+
+    def _reach(self) -> Float:
+        return np.asarray(np.sqrt((self.inverse**2).sum(axis=1)))
+
+    def _size(self) -> float:
+        """Return the size of what a residual is the difference of."""
+        return float(np.sqrt(self.yy) + np.abs(self.slopes).sum())
+
+    def _leverage(self) -> float:
+        assert self.mean is not None
+        return float(1.0 / self.weight + self.mean @ self.inverse @ self.mean)
+
+
+def _digits(error: Float, size: Float) -> Float:
+    relative = np.divide(error, size, out=np.where(error > 0, np.inf, 0.0), where=size > 0)
+    return np.asarray(np.clip(-np.log10(np.maximum(relative, 1e-16)), 0.0, FULL))
