@@ -155,7 +155,7 @@ class Solution:
     condition : float
         Condition number of the scaled design of the kept columns.
     digits : ndarray of shape (p,)
-        Decimal digits of `coef` to trust.
+        Decimal digits of `coef` to trust; NaN for those that are not identifiable.
     digits_intercept, digits_se, digits_rss : float
         Likewise for the intercept, the standard errors, and the residual sum of squares.
     status : {"ok", "dependent", "uncertain"}

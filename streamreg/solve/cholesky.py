@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from streamreg.kernels import doubledouble as dd
 from streamreg.problem import Problem, Solution
 from streamreg.solve import rank as ranks
-from streamreg.solve.digits import FULL, Errors
+from streamreg.solve.digits import Errors
 from streamreg.solve.rank import UNIT
 
 Float = NDArray[np.float64]
@@ -76,8 +76,7 @@ def solve(problem: Problem) -> Solution:
     slope_errors = errors.slope_errors()
     digits = np.full(p, np.nan)
     digits[kept] = errors.coefficient_digits(slope_errors)
-    if len(kept) < p:
-        digits[:] = digits[kept].min(initial=FULL)
+    digits[~identifiable] = np.nan
     after, se_after = errors.after_residuals(value)
     if not certain:
         # Which columns depend on which is a guess; so is everything that follows from it.

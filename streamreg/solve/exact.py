@@ -70,11 +70,7 @@ def solve(problem: ExactProblem) -> Solution:
     basic[kept] = np.ldexp(_floats(slopes), target_exponent - exponent[kept])
     directions, identifiable = ranks.null_space(combination, kept, unit)
     coef = ranks.minimum_norm(np.nan_to_num(basic), directions)
-    digits = np.full(p, FULL)
-    if r < p:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            lost = 8.0 * ranks.UNIT * float(np.linalg.norm(np.nan_to_num(basic) * unit)) / (np.abs(coef) * unit)
-        digits[~identifiable] = np.clip(-np.log10(np.maximum(lost[~identifiable], 1e-300)), 0.0, FULL)
+    fixed = not ranks.moves_intercept(problem.mean[0][:p], directions)
 
     gram = _floats(scaled.gram[:p, :p]) / scale[:, None] / scale
     widest = float(np.linalg.eigvalsh(gram[np.ix_(kept, kept)])[-1]) if r else 1.0
@@ -99,8 +95,8 @@ def solve(problem: ExactProblem) -> Solution:
         null_space=directions,
         dependencies=ranks.describe(problem.names, combination, kept, unit, problem.mean[0][:p], problem.intercept),
         condition=float(np.sqrt(widest * narrowest)),
-        digits=digits,
-        digits_intercept=FULL if problem.intercept else float("nan"),
+        digits=np.where(identifiable, FULL, np.nan),
+        digits_intercept=FULL if problem.intercept and fixed else float("nan"),
         digits_se=_FULL_SE,
         digits_rss=FULL,
         status="ok" if r == p else "dependent",

@@ -66,6 +66,12 @@ def null_space(combination: Float, kept: NDArray[np.int64], unit: Float) -> tupl
     return directions, np.asarray(~scaled.any(axis=1))
 
 
+def moves_intercept(mean: Float, directions: Float) -> bool:
+    """Say whether the intercept changes along the null space, so that it is not identifiable either."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool((np.abs(mean @ directions) > _NEGLIGIBLE * (np.abs(mean) @ np.abs(directions))).any())
+
+
 def describe(
     names: Sequence[str], combination: Float, kept: NDArray[np.int64], unit: Float, mean: Float, intercept: bool
 ) -> tuple[Dependency, ...]:

@@ -80,7 +80,7 @@ def refine(problem: Problem, solution: Solution, residuals: ResidualSums) -> Sol
     slope_errors = errors.refined_slope_errors()
     digits = np.full(p, np.nan)
     digits[kept] = errors.coefficient_digits(slope_errors)
-    digits[np.isnan(digits)] = digits[kept].min(initial=solution.digits.max(initial=0.0))
+    digits[~solution.identifiable] = np.nan
     value = float(np.ldexp(intercept, -solution.target_exponent))
     after, se_after = errors.after_residuals(value)
     return replace(

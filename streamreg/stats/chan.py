@@ -49,9 +49,7 @@ class Centred:
     high: Float
 
 
-def of_block(
-    parts: list[NDArray[Any]], weight: Float | None, buffer: Float, low_parts: Float | None = None
-) -> Centred:
+def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float, low_parts: Float | None = None) -> Centred:
     """Return the moments of one block.
 
     Parameters
