@@ -152,8 +152,9 @@ class Linear(Spec):
             from streamreg.solve.refine import refine
             from streamreg.stats.residuals import Residuals
 
-            again = read(Residuals.of(problem, found), "residual pass over")
-            return problem, refine(problem, found, again), dataclasses.replace(origin, level=level, passes=2)
+            normal = moments.problem(origin.target, None, self.intercept)
+            again = read(Residuals.of(normal, found), "residual pass over")
+            return normal, refine(normal, found, again), dataclasses.replace(origin, level=level, passes=2)
         from streamreg.stats.integer_moments import Grid, IntegerMoments
 
         exact = read(IntegerMoments(moments.names, Grid.of(moments)), "exact pass over")
