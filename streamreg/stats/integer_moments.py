@@ -176,7 +176,7 @@ class IntegerMoments(Statistic):
             self._add(high, None)
             return
         # Two-part numbers may exceed a slice by one, so half the rows keep the sums exact.
-        for start in range(0, len(high), step := self.block_rows // 2):
+        for start in range(0, len(high), step := max(self.block_rows // 2, 1)):
             part = slice(start, start + step)
             rest = None if low is None else low[part].copy()
             if weight is None:

@@ -122,6 +122,6 @@ class Residuals(Statistic):
         high, low = arrays["centre"]
         self = cls(meta["names"], (high, low), arrays["coef"], arrays["exponent"])
         self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
-        for (level, index), (high, low) in zip(arrays["place"], arrays["sums"], strict=True):
-            self._tree.nodes.append((int(level), int(index), (high, low)))
+        places = zip(arrays["place"], arrays["sums"], strict=True)
+        self._tree.join((int(level), int(index), (high, low)) for (level, index), (high, low) in places)
         return self

@@ -11,7 +11,19 @@ from streamreg.design import Batch
 from streamreg.kernels import doubledouble as dd
 
 NIST = Path(__file__).parents[1] / "data" / "nist"
-SETS = "Norris Pontius NoInt1 NoInt2 Filip Longley Wampler1 Wampler2 Wampler3 Wampler4 Wampler5".split()
+SETS = (
+    "Norris",
+    "Pontius",
+    "NoInt1",
+    "NoInt2",
+    "Filip",
+    "Longley",
+    "Wampler1",
+    "Wampler2",
+    "Wampler3",
+    "Wampler4",
+    "Wampler5",
+)
 
 
 def feed(statistic, x, y, weight=None, low=None, start=0):
