@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import DataError, NonFiniteError, UsageError, nearest
+from streamreg.kernels.rowhash import Sample
 from streamreg.sources.base import Chunk, Source
 from streamreg.terms import Terms
 
@@ -29,7 +30,7 @@ class Batch:
     start : int
         Row number, in the source, of the first row read.
     read : int
-        Rows read; those with zero weight or missing values are not in `x`.
+        Rows read; those of another sample, with zero weight or with missing values are not in `x`.
     missing : int
         Rows left out for a missing value.
     low : float64 ndarray of shape (m, p) or None
@@ -63,6 +64,8 @@ class Design:
         What to do with NaN: refuse, or leave the row out and count it. Infinity is always refused.
     powers : tuple of (str, int)
         Columns to raise to powers up to a degree; see `terms`.
+    sample : Sample or None
+        Which part of the rows; None: all of them.
     """
 
     label: str
@@ -71,6 +74,7 @@ class Design:
     weights: str | None = None
     missing: Missing = "error"
     powers: tuple[tuple[str, int], ...] = ()
+    sample: Sample | None = None
 
     @classmethod
     def of(
@@ -131,12 +135,16 @@ class Design:
         y = None if self.target is None else _columns(chunk, (self.target,), self.label)[:, 0]
         weight = None
         rows: NDArray[np.int64] | None = None
+        if self.sample is not None:
+            rows = np.flatnonzero(self.sample.mask(chunk.start, len(chunk)))
         if self.weights is not None:
             weight = _columns(chunk, (self.weights,), self.label)[:, 0].astype(np.float64)
             self._check_weights(weight, chunk.start)
             if not weight.all():
-                rows = np.flatnonzero(weight)
-                x, weight, y = x[rows], weight[rows], None if y is None else y[rows]
+                rows = np.flatnonzero(weight) if rows is None else rows[weight[rows] > 0]
+        if rows is not None:
+            x, y = x[rows], None if y is None else y[rows]
+            weight = None if weight is None else weight[rows]
         missing = 0
         if not (_finite(x) and (y is None or _finite(y))):
             keep = self._complete(x, y, chunk.start, rows)

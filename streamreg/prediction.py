@@ -13,7 +13,7 @@ from streamreg.design import Design, Missing
 from streamreg.engines.threads import ordered_map
 from streamreg.errors import DataError
 from streamreg.progress import Progress
-from streamreg.result import FitResult
+from streamreg.result import FitResult, Scale
 from streamreg.sources.base import Partition, Source
 
 Float = NDArray[np.float64]
@@ -24,6 +24,7 @@ NAME = "prediction"
 def predictions(
     fit: FitResult,
     source: Source,
+    kind: Scale = "mean",
     *,
     missing: Missing = "error",
     threads: int | None = None,
@@ -36,6 +37,8 @@ def predictions(
     fit : FitResult
     source : Source
         Must have the columns of the fit; others, a target among them, are not looked at.
+    kind : {"mean", "link"}
+        The mean of the target, or the linear predictor.
     missing : {"error", "drop"}
         "drop": the prediction for a row with NaN is NaN, so that predictions stay beside their rows.
 
@@ -49,19 +52,19 @@ def predictions(
     for name in fit.columns:
         source.schema.require(name, source.label)
     design = Design(source.label, fit.columns, missing=missing)
-    work = partial(_predict, fit=fit, design=design)
+    work = partial(_predict, fit=fit, design=design, kind=kind)
     with Progress(f"predict {source.label}", source.schema.n_rows, shown=progress) as bar:
         for start, values in ordered_map(work, source.partitions(), threads):
             yield start, values
             bar(len(values))
 
 
-def _predict(partition: Partition, *, fit: FitResult, design: Design) -> tuple[int, Float]:
+def _predict(partition: Partition, *, fit: FitResult, design: Design, kind: Scale) -> tuple[int, Float]:
     pieces = []
     for chunk in partition.chunks(4096):
         x, complete = design.rows(chunk)
         values = np.full(len(chunk), np.nan)
-        values[complete] = fit.predict(x)
+        values[complete] = fit.predict(x, kind)
         pieces.append(values)
     return partition.start, np.concatenate(pieces) if pieces else np.zeros(0)
 
@@ -70,6 +73,7 @@ def predict_to(
     out: str | os.PathLike[str],
     fit: FitResult,
     source: Source,
+    kind: Scale = "mean",
     *,
     missing: Missing = "error",
     threads: int | None = None,
@@ -91,6 +95,6 @@ def predict_to(
         raise DataError(f"{source.label}: its number of rows is not known; predictions need a file or an array")
     layout = sinks.Layout({NAME: None}, source.schema.n_rows)
     with sinks.create(Path(out), layout, force=force) as put:
-        for start, values in predictions(fit, source, missing=missing, threads=threads, progress=progress):
+        for start, values in predictions(fit, source, kind, missing=missing, threads=threads, progress=progress):
             put(start, **{NAME: values})
     return source.schema.n_rows

@@ -4,13 +4,14 @@ import dataclasses
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg import inference, stored
 from streamreg.errors import UsageError
+from streamreg.families import family
 from streamreg.kernels.gram import subtract
 from streamreg.sources.base import Source
 from streamreg.terms import Terms
@@ -18,6 +19,8 @@ from streamreg.terms import Terms
 Float = NDArray[np.float64]
 
 NAN = float("nan")
+
+Scale = Literal["mean", "link"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,12 @@ class FitResult:
     geometry : Geometry or None
     training : dict
         Loss curve and the like, for models that train.
+    family : {"gaussian", "binomial", "poisson"}
+        Whose mean is a function of the linear predictor: itself, a probability with that logit, or a rate with that
+        logarithm.
+    deviance, null_deviance, log_lik : float
+        Of families other than gaussian, at the estimates and without the columns; there `rss` and `tss` are squared
+        errors of the mean.
     """
 
     names: tuple[str, ...]
@@ -153,10 +162,19 @@ class FitResult:
     powers: dict[str, int] = field(default_factory=dict)
     geometry: Geometry | None = None
     training: dict[str, Any] = field(default_factory=dict)
+    family: str = "gaussian"
+    deviance: float = NAN
+    null_deviance: float = NAN
+    log_lik: float = NAN
 
     def __post_init__(self) -> None:
         if not self.columns:
             object.__setattr__(self, "columns", self.names)
+
+    @property
+    def df_test(self) -> float:
+        """Degrees of freedom of the tests: infinite, for the normal distribution, where the dispersion is known."""
+        return self.df_resid if self.family == "gaussian" else float("inf")
 
     @property
     def tstats(self) -> Float:
@@ -166,11 +184,11 @@ class FitResult:
     @property
     def pvalues(self) -> Float:
         """Two-sided p-values of the slopes, shape (p,)."""
-        return inference.t_pvalues(self.tstats, self.df_resid)
+        return inference.t_pvalues(self.tstats, self.df_test)
 
     def conf_int(self, level: float = 0.95) -> Float:
         """Return confidence intervals of the slopes, shape (p, 2)."""
-        return inference.t_interval(self.coef, self.std_errors, self.df_resid, level)
+        return inference.t_interval(self.coef, self.std_errors, self.df_test, level)
 
     @property
     def intercept_tstat(self) -> float:
@@ -180,35 +198,43 @@ class FitResult:
     @property
     def intercept_pvalue(self) -> float:
         """Two-sided p-value of the intercept."""
-        return float(inference.t_pvalues(self.intercept_tstat, self.df_resid))
+        return float(inference.t_pvalues(self.intercept_tstat, self.df_test))
 
     def intercept_conf_int(self, level: float = 0.95) -> Float:
         """Return the confidence interval of the intercept, shape (2,)."""
-        return inference.t_interval(self.intercept, self.intercept_std_error, self.df_resid, level)
+        return inference.t_interval(self.intercept, self.intercept_std_error, self.df_test, level)
 
     @property
     def rsquared(self) -> float:
-        """Share of the total sum of squares explained."""
+        """Share of the total sum of squares explained; of the deviance, in families other than gaussian."""
+        if self.family != "gaussian":
+            return inference.r_squared(self.null_deviance, self.deviance)
         return inference.r_squared(self.tss, self.rss)
 
     @property
     def rsquared_adj(self) -> float:
-        """R2 adjusted for degrees of freedom."""
+        """R2 adjusted for degrees of freedom; NaN in families other than gaussian."""
+        if self.family != "gaussian":
+            return NAN
         total = self.nobs - self.has_intercept
         return inference.adjusted_r_squared(self.tss, self.rss, total, self.df_resid)
 
     @property
     def sigma(self) -> float:
-        """Standard error of the regression: ``sqrt(rss / df_resid)``."""
+        """Standard error of the regression: ``sqrt(rss / df_resid)``; 1 where the dispersion is known."""
+        if self.family != "gaussian":
+            return 1.0
         return float(np.sqrt(self.rss / self.df_resid)) if self.df_resid > 0 else NAN
 
     @cached_property
     def _f(self) -> tuple[float, float]:
+        if self.family != "gaussian":
+            return NAN, NAN
         return inference.f_test(self.tss, self.rss, self.rank, self.df_resid)
 
     @property
     def fvalue(self) -> float:
-        """F statistic of all slopes together."""
+        """F statistic of all slopes together; NaN in families other than gaussian."""
         return self._f[0]
 
     @property
@@ -218,7 +244,9 @@ class FitResult:
 
     @property
     def log_likelihood(self) -> float:
-        """Gaussian log-likelihood at its maximum."""
+        """Log-likelihood at its maximum."""
+        if self.family != "gaussian":
+            return self.log_lik
         return inference.log_likelihood(self.rss, self.nobs, self.log_weight)
 
     @property
@@ -248,14 +276,16 @@ class FitResult:
         out[:, ~self.identifiable] = np.nan
         return out
 
-    def predict(self, data: Any) -> Float:
-        """Return fitted values.
+    def predict(self, data: Any, kind: Scale = "mean") -> Float:
+        """Return fitted values: means of the target, which are probabilities in the binomial family.
 
         Parameters
         ----------
         data : array of shape (m, number of columns), or Source
             An array has its columns in the order of `columns`. A source is read as a stream, by column names;
             `streamreg.prediction.predict_to` writes to a file what does not fit in memory.
+        kind : {"mean", "link"}
+            "link": the linear predictor, such as the logit of a probability.
 
         Returns
         -------
@@ -264,14 +294,16 @@ class FitResult:
         Raises
         ------
         UsageError
-            The array has another number of columns.
+            The array has another number of columns, or no such `kind`.
         NotFound
             The source lacks a column.
         """
+        if kind not in ("mean", "link"):
+            raise UsageError(f"predict: no kind {kind!r}; it can be 'mean' or 'link'")
         if isinstance(data, Source):
             from streamreg.prediction import predictions
 
-            return np.concatenate([values for _, values in predictions(self, data)])
+            return np.concatenate([values for _, values in predictions(self, data, kind)])
         rows = np.asarray(data)
         if rows.ndim != 2 or rows.shape[1] != len(self.columns):
             raise UsageError(
@@ -285,7 +317,8 @@ class FitResult:
         subtract(rows, self.centre, centred)
         if low is not None:
             centred += low
-        return np.asarray(self.at_centre + centred @ np.nan_to_num(self.coef))
+        eta = np.asarray(self.at_centre + centred @ np.nan_to_num(self.coef))
+        return eta if kind == "link" else family(self.family).mean(eta)
 
     def summary(self, rows: int | None = None) -> str:
         """Return a table of estimates, errors and diagnostics; `rows` shows only the first few coefficients."""
@@ -311,9 +344,7 @@ class FitResult:
         values, arrays = stored.load(path, "fit")
         for name in ("names", "dependencies", "columns"):
             values[name] = tuple(values[name])
-        parts: dict[str, Any] = {
-            n.removeprefix("geometry."): v for n, v in arrays.items() if n.startswith("geometry.")
-        }
+        parts: dict[str, Any] = {n.removeprefix("geometry."): v for n, v in arrays.items() if n.startswith("geometry.")}
         if parts:
             values["geometry"] = Geometry(**(parts | {"weight": float(parts["weight"])}))
         values |= {n: v for n, v in arrays.items() if not n.startswith("geometry.")}

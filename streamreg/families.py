@@ -1,0 +1,205 @@
+"""Row-wise facts of the exponential families with their canonical links.
+
+With a canonical link the score of a row is ``(y - mean) x`` and its Fisher information ``variance(mean) x x'``
+(McCullagh & Nelder 1989, *Generalized Linear Models*, sections 2.2 and 2.5). Everything is a function of the target y
+and the linear predictor eta, elementwise on arrays of shape (m,).
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.errors import UsageError, nearest
+
+Float = NDArray[np.float64]
+
+# Rows whose variance is below this share of the null model's count as if it were this: their working responses would
+# drown those of the other rows. The score is exact all the same.
+_LEAST = 2.0**-40
+
+
+class Family(ABC):
+    """A distribution of the target, given the linear predictor.
+
+    Attributes
+    ----------
+    name : str
+    link : str
+        What the linear predictor is of the mean.
+    requirement : str
+        What targets must be.
+    """
+
+    name: str
+    link: str
+    requirement: str
+
+    @abstractmethod
+    def mean(self, eta: Float) -> Float:
+        """Return the mean of the target."""
+
+    @abstractmethod
+    def linked(self, mean: float) -> float:
+        """Return the linear predictor of a mean."""
+
+    @abstractmethod
+    def variance(self, mean: Float) -> Float:
+        """Return the variance of the target, which with a canonical link is the derivative of the mean, too."""
+
+    @abstractmethod
+    def deviance(self, y: Float, eta: Float) -> Float:
+        """Return twice the log-likelihood ratio of a perfect fit to this one, for each row."""
+
+    @abstractmethod
+    def saturated(self, y: Float) -> Float:
+        """Return the log-likelihood of a perfect fit, for each row."""
+
+    @abstractmethod
+    def valid(self, y: Float) -> NDArray[np.bool_]:
+        """Return which targets can be."""
+
+    @abstractmethod
+    def violation(self, y: Float, move: Float) -> Float:
+        """Return by how much each row opposes that the linear predictor moves on in this direction for ever.
+
+        If no row does, there is no finite maximum of the likelihood (Albert & Anderson 1984, *Biometrika* 71).
+        """
+
+    def working(self, y: Float, eta: Float, null_mean: float) -> tuple[Float, Float]:
+        """Return working weights and working residuals: their regression on the columns is the Newton step."""
+        mean = self.mean(eta)
+        least = _LEAST * float(self.variance(np.array([null_mean]))[0])
+        weight = np.maximum(self.variance(mean), least)
+        return weight, (y - mean) / weight
+
+
+class Gaussian(Family):
+    """Real targets, whose mean is the linear predictor."""
+
+    name, link, requirement = "gaussian", "identity", "any number"
+
+    def mean(self, eta: Float) -> Float:
+        """Return eta itself."""
+        return eta
+
+    def linked(self, mean: float) -> float:
+        """Return the mean itself."""
+        return mean
+
+    def variance(self, mean: Float) -> Float:
+        """Return 1: the variance is the same for all rows, and estimated."""
+        return np.ones_like(mean)
+
+    def deviance(self, y: Float, eta: Float) -> Float:
+        """Return squared errors."""
+        return np.asarray((y - eta) ** 2)
+
+    def saturated(self, y: Float) -> Float:
+        """Return 0, short of a constant that depends on the variance."""
+        return np.zeros_like(y)
+
+    def valid(self, y: Float) -> NDArray[np.bool_]:
+        """Return where the target is finite."""
+        return np.isfinite(y)
+
+    def violation(self, y: Float, move: Float) -> Float:
+        """Return the size of the move: every row opposes it."""
+        return np.abs(move)
+
+
+class Binomial(Family):
+    """Labels 0 and 1, or shares between them, whose mean has the linear predictor as its logit."""
+
+    name, link, requirement = "binomial", "logit", "between 0 and 1"
+
+    def mean(self, eta: Float) -> Float:
+        """Return the logistic function of eta."""
+        small = np.exp(-np.abs(eta))
+        return np.where(eta >= 0, 1.0, small) / (1.0 + small)
+
+    def linked(self, mean: float) -> float:
+        """Return the logit of the mean."""
+        return float(np.log(mean) - np.log1p(-mean))
+
+    def variance(self, mean: Float) -> Float:
+        """Return ``mean (1 - mean)``."""
+        return np.asarray(mean * (1.0 - mean))
+
+    def deviance(self, y: Float, eta: Float) -> Float:
+        """Return twice the cross-entropy, less that of a perfect fit."""
+        crossed = y * np.logaddexp(0.0, -eta) + (1.0 - y) * np.logaddexp(0.0, eta)
+        return np.asarray(2.0 * (crossed + self.saturated(y)))
+
+    def saturated(self, y: Float) -> Float:
+        """Return ``y log y + (1 - y) log(1 - y)``, which is 0 for labels."""
+        return _xlogx(y) + _xlogx(1.0 - y)
+
+    def valid(self, y: Float) -> NDArray[np.bool_]:
+        """Return where the target is a label or a share."""
+        return np.asarray((y >= 0) & (y <= 1))
+
+    def violation(self, y: Float, move: Float) -> Float:
+        """Return how far labels 1 move down, labels 0 move up, and shares move at all."""
+        return np.where(y == 1, -move, np.where(y == 0, move, np.abs(move)))
+
+
+class Poisson(Family):
+    """Counts, whose mean has the linear predictor as its logarithm."""
+
+    name, link, requirement = "poisson", "log", "0 or more"
+
+    def mean(self, eta: Float) -> Float:
+        """Return the exponential of eta."""
+        # Beyond e**200 a trial step is refused, not computed.
+        return np.exp(np.minimum(eta, 200.0))
+
+    def linked(self, mean: float) -> float:
+        """Return the logarithm of the mean."""
+        return float(np.log(mean))
+
+    def variance(self, mean: Float) -> Float:
+        """Return the mean."""
+        return mean
+
+    def deviance(self, y: Float, eta: Float) -> Float:
+        """Return ``2 (y log(y / mean) - (y - mean))``."""
+        mean = np.maximum(self.mean(eta), 1e-300)
+        excess = (y - mean) / mean
+        # y log(y / mean) - (y - mean), without the cancellation of large counts.
+        return np.asarray(2.0 * mean * ((1.0 + excess) * np.log1p(np.maximum(excess, -1 + 1e-16)) - excess))
+
+    def saturated(self, y: Float) -> Float:
+        """Return ``y log y - y - log y!``."""
+        from scipy.special import gammaln
+
+        return np.asarray(_xlogx(y) - y - gammaln(y + 1.0))
+
+    def valid(self, y: Float) -> NDArray[np.bool_]:
+        """Return where the target is not negative."""
+        return np.asarray(y >= 0)
+
+    def violation(self, y: Float, move: Float) -> Float:
+        """Return how far counts of zero move up, and others move at all."""
+        return np.where(y > 0, np.abs(move), move)
+
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (Gaussian(), Binomial(), Poisson())}
+
+
+def family(name: str) -> Family:
+    """Return the family of that name.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    if name not in FAMILIES:
+        raise UsageError(f"no family {name!r}{nearest(name, FAMILIES)}")
+    return FAMILIES[name]
+
+
+def _xlogx(y: Float) -> Float:
+    """Return ``y log y``, which is 0 at 0."""
+    return np.asarray(y * np.log(np.where(y > 0, y, 1.0)))

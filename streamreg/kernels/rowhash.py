@@ -1,0 +1,57 @@
+"""Which rows are held out, and which fold a row is in: a hash of the row number, which needs no memory of the choice.
+
+The same rows are chosen whatever the storage, the chunks, the threads or the order of reading.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+def uniform(start: int, count: int, seed: int = 0) -> NDArray[np.float64]:
+    """Return a number in [0, 1) for each of the rows `start` to ``start + count - 1``, shape (count,).
+
+    The numbers of SplitMix64 (Steele, Lea & Flood 2014, *Fast splittable pseudorandom number generators*, section 4),
+    which can be made in any order.
+    """
+    first = _mixed(np.array([seed % 2**64], dtype=np.uint64))
+    rows = np.arange(start + 1, start + count + 1, dtype=np.uint64)
+    high = _mixed(first + rows * np.uint64(_GOLDEN)) >> np.uint64(11)
+    return np.asarray(high.astype(np.float64) * 2.0**-53)
+
+
+def fold_numbers(start: int, count: int, folds: int, seed: int = 0) -> NDArray[np.int64]:
+    """Return which of `folds` folds, from 0, each row is in; shape (count,)."""
+    return np.asarray((uniform(start, count, seed) * folds).astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A part of the rows: those held out, or all others.
+
+    Attributes
+    ----------
+    fraction : float
+        Share of rows that are held out.
+    seed : int
+        Another seed holds out other rows.
+    held_out : bool
+        Whether this is the part that is held out, or the rest, to train on.
+    """
+
+    fraction: float
+    seed: int = 0
+    held_out: bool = True
+
+    def mask(self, start: int, count: int) -> NDArray[np.bool_]:
+        """Return which of the rows from `start` on are in this part, shape (count,)."""
+        return np.asarray((uniform(start, count, self.seed) < self.fraction) == self.held_out)
+
+
+def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
