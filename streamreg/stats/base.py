@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design import Batch
+from streamreg.stats.record import Record
 
 
 class Statistic(ABC):
@@ -28,16 +29,30 @@ class Statistic(ABC):
     block_rows : int
         How many rows `update` is to be given at a time; blocks begin at multiples of it, counted from row 0 of the
         source. It depends on the number of columns alone, so results do not depend on chunks, threads or memory.
+    target : str or None
+        The column to explain unless another one is asked for.
+    record : Record or None
+        Which rows these are, where that is known.
     """
 
     n: int = 0
     n_read: int = 0
     n_missing: int = 0
     block_rows: int
+    target: str | None = None
+    record: Record | None = None
 
     @abstractmethod
     def fresh(self) -> Self:
         """Return an empty statistic of the same kind."""
+
+    def lengthened(self, factor: int) -> Self:
+        """Return an empty statistic of the same kind, with blocks `factor` times as long if it can work on such."""
+        return self.fresh()
+
+    def compact(self) -> Self:
+        """Return the same state, as small as it can be."""
+        return self
 
     def update(self, batch: Batch) -> Self:
         """Absorb one block of rows; returns self."""
@@ -50,6 +65,9 @@ class Statistic(ABC):
 
     def merge(self, other: Self) -> Self:
         """Absorb another state, whose rows come after this one's; returns self. Associative."""
+        if other.n_read:
+            self.record = Record.joined(self.record, other.record) if self.n_read else other.record
+            self.target = self.target or other.target
         self.n += other.n
         self.n_read += other.n_read
         self.n_missing += other.n_missing

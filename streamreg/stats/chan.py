@@ -107,7 +107,9 @@ def merge(a: Centred, b: Centred) -> Centred:
     else:
         exponent = a.exponent
     cross += added
-    cross += np.multiply.outer(step, step * (a.weight * (b.weight / total)))
+    # The root on both sides keeps the matrix symmetric to the last bit, so that one triangle is the whole of it.
+    step = step * np.sqrt(a.weight * (b.weight / total))
+    cross += np.multiply.outer(step, step)
     mean = dd.add(a.mean, dd.multiply_float(delta, b.weight / total))
     low, high = np.minimum(a.low, b.low), np.maximum(a.high, b.high)
     return Centred(total, a.log_weight + b.log_weight, mean, cross, exponent, low, high)

@@ -14,6 +14,7 @@ from streamreg.errors import DataError, NotFound, nearest
 from streamreg.kernels import bigint, slices
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.bigint import BigMatrix
+from streamreg.kernels.scratch import scratch
 from streamreg.problem import ExactProblem
 from streamreg.stats.base import Statistic
 from streamreg.stats.moments import Moments
@@ -73,6 +74,8 @@ class IntegerMoments(Statistic):
         The q columns: features, then the target if there is one.
     grid : Grid, optional
         Default: one that suits the first block.
+    target : str, optional
+        The column to explain unless another one is asked for.
 
     Notes
     -----
@@ -80,8 +83,8 @@ class IntegerMoments(Statistic):
     columns, less for float32 or integers, about ten times as much with weights. ``96 q**2`` bytes.
     """
 
-    def __init__(self, names: Sequence[str], grid: Grid | None = None) -> None:
-        self.names = tuple(names)
+    def __init__(self, names: Sequence[str], grid: Grid | None = None, target: str | None = None) -> None:
+        self.names, self.target = tuple(names), target
         # Few columns: long blocks, for they cost calls; many: as long as three slices of 23 bits stay exact.
         self.block_rows = 4096 if len(self.names) <= 16 else 512
         self._bits = slices.slice_bits(self.block_rows)
@@ -96,12 +99,10 @@ class IntegerMoments(Statistic):
         self._settled = BigMatrix.zeros(q)
         self._extended = np.zeros(q - 1, dtype=bool)
         self._log_weight = 0
-        self._buffer: Float | None = None
-        self._stack: Float | None = None
 
     def fresh(self) -> Self:
         """Return an empty statistic over the same columns, on the same grid."""
-        new = type(self)(self.names)
+        new = type(self)(self.names, target=self.target)
         new._shared = self._shared
         return new
 
@@ -109,10 +110,7 @@ class IntegerMoments(Statistic):
 
     def _absorb(self, batch: Batch) -> None:
         p, m = batch.x.shape[1], len(batch)
-        if self._buffer is None:
-            self._buffer = np.empty((self.block_rows, len(self.names)))
-            self._stack = np.empty((self.block_rows, 1 + slices.DENSE * len(self.names)))
-        high, low = self._buffer[:m], None
+        high, low = scratch(m, len(self.names), "scaled"), None
         parts = [batch.x] if batch.y is None else [batch.x, batch.y[:, None]]
         if batch.low is not None or any(_is_long(part) for part in parts):
             high, low = _two_parts(parts, batch.low)
@@ -187,8 +185,7 @@ class IntegerMoments(Statistic):
     def _add(self, high: Float, low: Float | None) -> None:
         """Add ``z' z``: one symmetric product of the dense slices side by side, and thin ones for the rest."""
         m, q = high.shape
-        assert self._stack is not None
-        stack = self._stack[:m]
+        stack = scratch(m, 1 + slices.DENSE * q, "slices")
         stack[:, 0] = 1.0
         dense, sparse = slices.cut(high, low, self._bits, stack[:, 1:])
         whole = stack[:, : 1 + dense * q]
@@ -317,14 +314,14 @@ class IntegerMoments(Statistic):
         )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the state as plain arrays: the integers as fixed-width little-endian bytes."""
-        meta = {"names": self.names, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing}
+        """Return the state as plain arrays: the lower triangle's integers as fixed-width little-endian bytes."""
+        meta = {"names": self.names, "target": self.target, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing}
         meta["log_weight"] = self._log_weight
         total = self.total() if self.n else self._settled
         grid = self._grid or self._shared.grid
         return {
             "meta": np.array(json.dumps(meta)),
-            "sums": bigint.to_bytes(total.entries),
+            "sums": bigint.to_bytes(total.entries[np.tril_indices(len(total.entries))]),
             "exponent": total.exponent,
             "extended": self._extended,
             "grid": np.zeros(0, dtype=np.int64) if grid is None else grid.exponent,
@@ -334,9 +331,12 @@ class IntegerMoments(Statistic):
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild the state."""
         meta = json.loads(str(arrays["meta"]))
-        self = cls(meta["names"], Grid(arrays["grid"]) if len(arrays["grid"]) else None)
+        self = cls(meta["names"], Grid(arrays["grid"]) if len(arrays["grid"]) else None, meta["target"])
         self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
-        self._settled = BigMatrix(bigint.from_bytes(arrays["sums"]), arrays["exponent"].copy())
+        self._settled = BigMatrix.zeros(len(self.names) + 1)
+        rows, columns = np.tril_indices(len(self.names) + 1)
+        self._settled.exponent[:] = arrays["exponent"]
+        self._settled.entries[rows, columns] = self._settled.entries[columns, rows] = bigint.from_bytes(arrays["sums"])
         self._extended = arrays["extended"].copy()
         self._log_weight = meta["log_weight"]
         return self

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streamreg.design import Batch
 from streamreg.errors import DataError, NotFound, nearest
 from streamreg.kernels import doubledouble as dd
+from streamreg.kernels.scratch import scratch
 from streamreg.problem import Problem
 from streamreg.stats import chan
 from streamreg.stats.base import Statistic, block_rows
@@ -27,28 +28,34 @@ class Moments(Statistic):
     ----------
     names : sequence of str
         The q columns, in the order in which batches hold them: features, then the target if there is one.
+    target : str, optional
+        The column to explain unless another one is asked for.
+    block : int, optional
+        Rows of a block; default: what fits a level-2 cache.
 
     Notes
     -----
     Cost: ``8 q**2`` bytes for each level of the tree, ``q**2`` multiplications a row (on one triangle), one pass.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = tuple(names)
-        self.block_rows = block_rows(len(self.names))
+    def __init__(self, names: Sequence[str], target: str | None = None, block: int | None = None) -> None:
+        self.names, self.target = tuple(names), target
+        self.block_rows = block or block_rows(len(self.names))
         self._tree = BlockTree(chan.merge, chan.copy)
-        self._buffer: NDArray[np.float64] | None = None
 
     def fresh(self) -> Self:
         """Return an empty statistic over the same columns."""
-        return type(self)(self.names)
+        return type(self)(self.names, self.target, self.block_rows)
+
+    def lengthened(self, factor: int) -> Self:
+        """Return an empty statistic over the same columns, with blocks `factor` times as long."""
+        return type(self)(self.names, self.target, self.block_rows * factor)
 
     def _absorb(self, batch: Batch) -> None:
-        if self._buffer is None:
-            self._buffer = np.empty((self.block_rows, len(self.names)))
+        buffer = scratch(len(batch), len(self.names), "moments")
         parts = [batch.x] if batch.y is None else [batch.x, batch.y[:, None]]
         try:
-            block = chan.of_block(parts, batch.weight, self._buffer, batch.low)
+            block = chan.of_block(parts, batch.weight, buffer, batch.low)
         except DataError as error:
             raise DataError(f"rows {batch.start:,} to {batch.start + batch.read - 1:,}: {error}") from None
         self._tree.push(batch.start // self.block_rows, block)
@@ -74,6 +81,14 @@ class Moments(Statistic):
     def log_weight(self) -> float:
         """Sum of the logarithms of the weights."""
         return self.total().log_weight
+
+    def compact(self) -> Self:
+        """Return the same moments, without the tree that holds the sums of parts of the rows."""
+        out = self.fresh()
+        out.n, out.n_read, out.n_missing, out.record = self.n, self.n_read, self.n_missing, self.record
+        if self._tree:
+            out._tree.push(0, self._tree.total())
+        return out
 
     def problem(self, target: str, features: Sequence[str] | None = None, intercept: bool = True) -> Problem:
         """Pose the least-squares problem of one column on others. No rows are read.
@@ -107,16 +122,20 @@ class Moments(Statistic):
         return Problem(chosen, target, cross, exponent, mean, self.n, total.weight, intercept)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the state as plain arrays: one entry along the first axis for each node of the tree."""
-        meta = {"names": self.names, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing}
+        """Return the state as plain arrays: one entry along the first axis for each node of the tree.
+
+        Of the symmetric matrices only the lower triangle is returned.
+        """
+        meta = {"names": self.names, "target": self.target, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing}
         nodes = [node for _, _, node in self._tree.nodes]
         q = len(self.names)
+        lower = np.tril_indices(q)
         return {
             "meta": np.array(json.dumps(meta)),
             "place": np.array([place for *place, _ in self._tree.nodes], dtype=np.int64).reshape(-1, 2),
             "weight": np.array([(node.weight, node.log_weight) for node in nodes]).reshape(-1, 2),
             "mean": np.array([node.mean for node in nodes]).reshape(-1, 2, q),
-            "cross": np.array([node.cross for node in nodes]).reshape(-1, q, q),
+            "cross": np.array([node.cross[lower] for node in nodes]).reshape(-1, len(lower[0])),
             "exponent": np.array([node.exponent for node in nodes], dtype=np.int64).reshape(-1, q),
             "range": np.array([(node.low, node.high) for node in nodes]).reshape(-1, 2, q),
         }
@@ -125,18 +144,25 @@ class Moments(Statistic):
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild the state."""
         meta = json.loads(str(arrays["meta"]))
-        self = cls(meta["names"])
+        self = cls(meta["names"], meta["target"])
         self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
+        nodes = []
         for k, (level, index) in enumerate(arrays["place"]):
             weight, logs = arrays["weight"][k]
             high, low = arrays["mean"][k]
+            cross = _symmetric(arrays["cross"][k], len(self.names))
             node = chan.Centred(
-                float(weight),
-                float(logs),
-                (high, low),
-                arrays["cross"][k].copy(),
-                arrays["exponent"][k],
-                *arrays["range"][k],
+                float(weight), float(logs), (high, low), cross, arrays["exponent"][k], *arrays["range"][k]
             )
-            self._tree.nodes.append((int(level), int(index), node))
+            nodes.append((int(level), int(index), node))
+        self._tree.join(nodes)
         return self
+
+
+def _symmetric(lower: NDArray[np.float64], q: int) -> NDArray[np.float64]:
+    """Return the symmetric matrix with this lower triangle."""
+    matrix = np.empty((q, q))
+    rows, columns = np.tril_indices(q)
+    matrix[rows, columns] = lower
+    matrix[columns, rows] = lower
+    return matrix

@@ -1,0 +1,101 @@
+"""Where the rows of a scan came from: what a saved state must say of itself years later."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from streamreg.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One source that was read.
+
+    Attributes
+    ----------
+    label : str
+        The source's name: its path, for files.
+    fingerprint : str
+        The source's fingerprint when it was read.
+    rows, missing, weightless : int
+        Rows read, and among them those left out for a missing value and for zero weight.
+    probes : tuple of (int, str)
+        A row number and a hash of a few rows from there on, at several places: what tells whether the same rows are
+        still there.
+    version : str
+        Of streamreg.
+    """
+
+    label: str
+    fingerprint: str
+    rows: int
+    missing: int
+    weightless: int
+    probes: tuple[tuple[int, str], ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The sources of a state, and how they were read.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        In the order in which they were read or merged.
+    features : tuple of str
+    target, weights : str or None
+    missing : str
+    powers : tuple of (str, int)
+    by : str
+        How rows were put in groups; empty if they were not.
+    precision : str
+    """
+
+    parts: tuple[Part, ...]
+    features: tuple[str, ...]
+    target: str | None = None
+    weights: str | None = None
+    missing: str = "error"
+    powers: tuple[tuple[str, int], ...] = ()
+    by: str = ""
+    precision: str = "float64"
+
+    @classmethod
+    def joined(cls, a: Self | None, b: Self | None) -> Self | None:
+        """Return the record of two states merged; None if that of one of them is not known."""
+        if a is None or b is None:
+            return None
+        return dataclasses.replace(a, parts=a.parts + b.parts)
+
+    def require_apart(self, other: Self) -> None:
+        """Make sure that rows of two states may be added up.
+
+        Raises
+        ------
+        DataError
+            Both hold the same rows, or one is weighted and the other is not.
+        """
+        if (self.weights is None) != (other.weights is None):
+            names = [f"by {r.weights!r}" if r.weights else "not at all" for r in (self, other)]
+            raise DataError(f"one scan is weighted {names[0]}, the other {names[1]}; scan both alike, then merge")
+        same = next((part for part in self.parts if part in other.parts), None)
+        if same is not None:
+            raise DataError(
+                f"both hold the {same.rows:,} rows of {same.label}, which would count twice; merge scans of other rows"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Undo `to_dict`, from JSON's lists too."""
+        parts = tuple(
+            Part(**(part | {"probes": tuple((int(row), str(mark)) for row, mark in part["probes"])}))
+            for part in values["parts"]
+        )
+        powers = tuple((str(name), int(degree)) for name, degree in values["powers"])
+        return cls(**({**values} | {"parts": parts, "features": tuple(values["features"]), "powers": powers}))
