@@ -1,6 +1,6 @@
 """From stored rows to numbers ready to accumulate: which columns, in which role, and what to do with missing values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -35,6 +35,10 @@ class Batch:
         Rows left out for a missing value.
     low : float64 ndarray of shape (m, p) or None
         What `x` lacks to the exact values, where they are known to twice float64's digits.
+    keys : int64 ndarray of shape (m, k) or None
+        What groups the rows belong to.
+    kept : int ndarray of shape (m,) or None
+        Where the rows of `x` stand among the rows read; None: all of them are there.
     """
 
     x: NDArray[Any]
@@ -44,9 +48,23 @@ class Batch:
     read: int
     missing: int = 0
     low: NDArray[np.float64] | None = None
+    keys: NDArray[np.int64] | None = None
+    kept: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def take(self, rows: NDArray[np.int64] | slice) -> "Batch":
+        """Return some of the rows, as a batch that was read alone."""
+        x, weight, low = self.x[rows], self.weight, self.low
+        return Batch(
+            x,
+            None if self.y is None else self.y[rows],
+            None if weight is None else weight[rows],
+            self.start,
+            len(x),
+            low=None if low is None else low[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,8 @@ class Design:
         Columns to raise to powers up to a degree; see `terms`.
     sample : Sample or None
         Which part of the rows; None: all of them.
+    keys : tuple of str
+        Columns of whole numbers that say which groups a row belongs to.
     """
 
     label: str
@@ -75,6 +95,7 @@ class Design:
     missing: Missing = "error"
     powers: tuple[tuple[str, int], ...] = ()
     sample: Sample | None = None
+    keys: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -83,23 +104,30 @@ class Design:
         features: tuple[str, ...] | None = None,
         missing: Missing = "error",
         powers: Mapping[str, int] | None = None,
+        keys: tuple[str, ...] = (),
     ) -> Self:
         """Read the roles of `source`; `features` overrides which columns are regressed on.
+
+        Columns in `keys` are features only if they are named as such.
 
         Raises
         ------
         NotFound
-            A feature is not a column.
+            A feature or key is not a column.
         UsageError
-            The target or the weights are among the features, or powers are asked of what is not a feature.
+            The target or the weights are among the features or keys, or powers are asked of what is not a feature.
         """
         if features is not None:
             source = source.with_roles(features=features)
         roles, names = source.roles, source.schema.names
-        others = {roles.target, roles.weights}
+        for key in keys:
+            if source.schema.require(key, source.label) in (roles.target, roles.weights):
+                what = "target" if key == roles.target else "weights"
+                raise UsageError(f"{source.label}: column {key!r} is the {what} and cannot say which group a row is in")
+        others = {roles.target, roles.weights, *keys}
         chosen = roles.features if roles.features is not None else tuple(n for n in names if n not in others)
         Terms.of(chosen, powers or {})
-        return cls(source.label, chosen, roles.target, roles.weights, missing, tuple((powers or {}).items()))
+        return cls(source.label, chosen, roles.target, roles.weights, missing, tuple((powers or {}).items()), keys=keys)
 
     def with_target(self) -> Self:
         """Return this design, having made sure that there is a target."""
@@ -109,7 +137,7 @@ class Design:
 
     def without_target(self) -> Self:
         """Return this design for rows to predict: features only."""
-        return replace(self, target=None, weights=None)
+        return replace(self, target=None, weights=None, keys=())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,10 +157,11 @@ class Design:
         NonFiniteError
             NaN (unless `missing` is "drop") or infinity, with row and column.
         DataError
-            A negative or non-finite weight, with its row.
+            A negative or non-finite weight, or a key that is not a whole number, with its row.
         """
         x = _columns(chunk, self.features, self.label)
         y = None if self.target is None else _columns(chunk, (self.target,), self.label)[:, 0]
+        groups = [_columns(chunk, (name,), self.label)[:, 0] for name in self.keys]
         weight = None
         rows: NDArray[np.int64] | None = None
         if self.sample is not None:
@@ -144,17 +173,19 @@ class Design:
                 rows = np.flatnonzero(weight) if rows is None else rows[weight[rows] > 0]
         if rows is not None:
             x, y = x[rows], None if y is None else y[rows]
-            weight = None if weight is None else weight[rows]
+            weight, groups = None if weight is None else weight[rows], [g[rows] for g in groups]
         missing = 0
-        if not (_finite(x) and (y is None or _finite(y))):
-            keep = self._complete(x, y, chunk.start, rows)
+        if not (_finite(x) and (y is None or _finite(y)) and all(map(_finite, groups))):
+            keep = self._complete(x, y, chunk.start, rows, groups)
             missing = len(x) - len(keep)
             x, weight, y = x[keep], None if weight is None else weight[keep], None if y is None else y[keep]
+            rows, groups = keep if rows is None else rows[keep], [g[keep] for g in groups]
+        keys = self._whole(groups, chunk.start, rows) if groups else None
         low = None
         if self.powers:
             x, low = self.terms.expand(x)
             _require_finite_powers(x, self.terms, self.label, chunk.start)
-        return Batch(x, y, weight, chunk.start, len(chunk), missing, low)
+        return Batch(x, y, weight, chunk.start, len(chunk), missing, low, keys, rows)
 
     def rows(self, chunk: Chunk) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return the features of the rows that are complete, in storage order, and which rows those are.
@@ -169,19 +200,43 @@ class Design:
         return (x if len(keep) == len(x) else x[keep]), keep
 
     def _complete(
-        self, x: NDArray[Any], y: NDArray[Any] | None, start: int, rows: NDArray[np.int64] | None
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any] | None,
+        start: int,
+        rows: NDArray[np.int64] | None,
+        groups: Sequence[NDArray[Any]] = (),
     ) -> NDArray[np.int64]:
         """Return the rows without NaN; raise for infinity, and for NaN unless it is to be dropped."""
-        table = x if y is None else np.column_stack([x, y])
+        table = x if y is None and not groups else np.column_stack([x, *([] if y is None else [y]), *groups])
         bad = np.isinf(table) if self.missing == "drop" else ~np.isfinite(table)
         if bad.any():
             i, j = (int(k[0]) for k in np.nonzero(bad))
             row = start + (i if rows is None else int(rows[i]))
             value = "NaN (a missing value)" if np.isnan(table[i, j]) else "infinity"
             remedy = "add missing: drop to leave such rows out, or fill them" if np.isnan(table[i, j]) else "mend it"
-            name = (*self.features, self.target)[j]
+            name = (*self.features, *([] if y is None else [self.target]), *self.keys)[j]
             raise NonFiniteError(f"{self.label}, row {row:,} (from 0), column {name!r}: {value}; {remedy}")
         return np.flatnonzero(~np.isnan(table).any(axis=1))
+
+    def _whole(self, groups: Sequence[NDArray[Any]], start: int, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Return the keys as integers, shape (m, k)."""
+        out = np.empty((len(groups[0]), len(groups)), dtype=np.int64)
+        for column, (name, values) in enumerate(zip(self.keys, groups, strict=True)):
+            good = np.ones(len(values), dtype=bool)
+            if values.dtype.kind == "f":
+                good = (values == np.rint(values)) & (np.abs(values) <= 2.0**53)
+            elif values.dtype == np.uint64:
+                good = values < 2**63
+            if not good.all():
+                i = int(np.argmin(good))
+                row = start + (i if rows is None else int(rows[i]))
+                raise DataError(
+                    f"{self.label}, row {row:,} (from 0), column {name!r}: {values[i]} does not name a group; "
+                    "groups are whole numbers that int64 holds, so code the column as such"
+                )
+            out[:, column] = values
+        return out
 
     def _check_weights(self, weight: NDArray[np.float64], start: int) -> None:
         good = (weight >= 0) & np.isfinite(weight)

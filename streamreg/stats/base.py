@@ -81,6 +81,10 @@ class Statistic(ABC):
     @abstractmethod
     def _join(self, other: Self) -> None: ...
 
+    def counts(self) -> dict[str, int]:
+        """Return the numbers of rows absorbed, read and missing, by name."""
+        return {"n": self.n, "n_read": self.n_read, "n_missing": self.n_missing}
+
     @abstractmethod
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the whole state as plain arrays."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.kernels import doubledouble as dd
+from streamreg.kernels import gram
 from streamreg.kernels.gram import cross_product, extremes, shift, subtract
 
 Float = NDArray[np.float64]
@@ -33,7 +34,8 @@ class Centred:
     mean : pair of ndarrays of shape (q,)
         Double-double, in the units of the data.
     cross : ndarray of shape (q, q)
-        Centred cross-products ``sum w (z - mean)(z - mean)'``, times ``2**-(exponent_i + exponent_j)``.
+        Centred cross-products ``sum w (z - mean)(z - mean)'``, times ``2**-(exponent_i + exponent_j)``: the lower
+        triangle. What is above it counts only after `whole`.
     exponent : int ndarray of shape (q,)
         Zero unless a column's deviations are beyond 1e+-90.
     low, high : ndarrays of shape (q,)
@@ -58,11 +60,17 @@ def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float, low
         Columns side by side; their widths add up to q.
     weight : ndarray of shape (m,) or None
     buffer : ndarray of shape (at least m, q)
-        Scratch.
+        Scratch, with the room that `gram.room` asks for.
     low_parts : ndarray of shape (m, k) or None
         What the first k columns lack to the exact values.
     """
     m, q = len(parts[0]), buffer.shape[1]
+    total, logs = float(m), 0.0
+    if weight is not None:
+        total, logs = float(weight.sum()), float(np.log(weight).sum())
+    if low_parts is None and (done := gram.block(parts, weight, total, buffer)) is not None:
+        low, high, centre, nudge, rest, cross = done
+        return Centred(total, logs, dd.add_float(dd.two_sum(centre, nudge), rest), cross, np.zeros(q, np.int64), low, high)
     z = buffer[:m]
     low, high, centre = np.empty(q), np.empty(q), np.empty(q)
     column = 0
@@ -78,11 +86,9 @@ def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float, low
     if exponent.any():
         np.ldexp(z, -exponent, out=z)
     if weight is None:
-        total, logs = float(m), 0.0
         rest = np.add.reduce(z, axis=0) / total
         correction = np.zeros(q)
     else:
-        total, logs = float(weight.sum()), float(np.log(weight).sum())
         rest = weight @ z / total
         # A heavy row would drown the others if it were not centred before the products.
         z -= rest
@@ -98,6 +104,8 @@ def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float, low
 def merge(a: Centred, b: Centred) -> Centred:
     """Return the moments of both sets of rows; the arrays of `a` may be used again."""
     total = a.weight + b.weight
+    if gram.merge(_arrays(a), _arrays(b), a.weight, b.weight):
+        return replace(a, weight=total, log_weight=a.log_weight + b.log_weight)
     delta = dd.subtract(b.mean, a.mean)
     step, cross, added = delta[0], a.cross, b.cross
     if a.exponent.any() or b.exponent.any() or (np.abs(step) > 2.0**_PLAIN).any():
@@ -117,7 +125,17 @@ def merge(a: Centred, b: Centred) -> Centred:
 
 def copy(a: Centred) -> Centred:
     """Return moments that `merge` may reuse."""
-    return replace(a, cross=a.cross.copy())
+    mean = (a.mean[0].copy(), a.mean[1].copy())
+    return replace(a, mean=mean, cross=a.cross.copy(), low=a.low.copy(), high=a.high.copy())
+
+
+def whole(a: Centred) -> Centred:
+    """Return moments with both triangles of the cross-products."""
+    return replace(a, cross=np.tril(a.cross) + np.tril(a.cross, -1).T)
+
+
+def _arrays(a: Centred) -> tuple[NDArray[Any], ...]:
+    return a.cross, *a.mean, a.low, a.high, a.exponent
 
 
 def _exponents(wanted: NDArray[Any], live: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -315,7 +315,7 @@ class IntegerMoments(Statistic):
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as plain arrays: the lower triangle's integers as fixed-width little-endian bytes."""
-        meta = {"names": self.names, "target": self.target, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing}
+        meta: dict[str, Any] = {"names": self.names, "target": self.target, **self.counts()}
         meta["log_weight"] = self._log_weight
         total = self.total() if self.n else self._settled
         grid = self._grid or self._shared.grid

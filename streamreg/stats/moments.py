@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streamreg.design import Batch
 from streamreg.errors import DataError, NotFound, nearest
 from streamreg.kernels import doubledouble as dd
+from streamreg.kernels import gram
 from streamreg.kernels.scratch import scratch
 from streamreg.problem import Problem
 from streamreg.stats import chan
@@ -52,7 +53,8 @@ class Moments(Statistic):
         return type(self)(self.names, self.target, self.block_rows * factor)
 
     def _absorb(self, batch: Batch) -> None:
-        buffer = scratch(len(batch), len(self.names), "moments")
+        q = len(self.names)
+        buffer = scratch(gram.room(len(batch), q), q, "moments")
         parts = [batch.x] if batch.y is None else [batch.x, batch.y[:, None]]
         try:
             block = chan.of_block(parts, batch.weight, buffer, batch.low)
@@ -75,7 +77,7 @@ class Moments(Statistic):
         """
         if not self._tree:
             raise DataError("no rows with a positive weight and without missing values; nothing to estimate from")
-        return self._tree.total()
+        return chan.whole(self._tree.total())
 
     @property
     def log_weight(self) -> float:
@@ -126,7 +128,7 @@ class Moments(Statistic):
 
         Of the symmetric matrices only the lower triangle is returned.
         """
-        meta = {"names": self.names, "target": self.target, "n": self.n, "n_read": self.n_read, "n_missing": self.n_missing}
+        meta: dict[str, Any] = {"names": self.names, "target": self.target, **self.counts()}
         nodes = [node for _, _, node in self._tree.nodes]
         q = len(self.names)
         lower = np.tril_indices(q)
