@@ -13,32 +13,48 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Comparison": "streamreg.comparison",
+    "Constrained": "streamreg.models.constrained",
     "DataError": "streamreg.errors",
     "FitResult": "streamreg.result",
     "Keras": "streamreg.models.neural",
     "Linear": "streamreg.models.linear",
     "Moments": "streamreg.stats.moments",
+    "Penalised": "streamreg.models.penalised",
+    "PenaltyPath": "streamreg.candidates",
+    "RestrictionTest": "streamreg.hypotheses",
+    "Selection": "streamreg.candidates",
     "StreamregError": "streamreg.errors",
+    "Subsets": "streamreg.models.selection",
     "UsageError": "streamreg.errors",
     "compare": "streamreg.comparison",
+    "fit_targets": "streamreg.models.targets",
     "generate": "streamreg.generation",
     "open": "streamreg.sources",
     "run_job": "streamreg.jobs",
     "scan": "streamreg.scans",
+    "wald_test": "streamreg.hypotheses",
 }
 
 if TYPE_CHECKING:
+    from streamreg.candidates import PenaltyPath as PenaltyPath
+    from streamreg.candidates import Selection as Selection
     from streamreg.comparison import Comparison as Comparison
     from streamreg.comparison import compare as compare
     from streamreg.errors import DataError as DataError
     from streamreg.errors import StreamregError as StreamregError
     from streamreg.errors import UsageError as UsageError
     from streamreg.generation import generate as generate
+    from streamreg.hypotheses import RestrictionTest as RestrictionTest
+    from streamreg.hypotheses import wald_test as wald_test
     from streamreg.jobs import run_job as run_job
+    from streamreg.models.constrained import Constrained as Constrained
     from streamreg.models.linear import Linear as Linear
-    from streamreg.scans import scan as scan
     from streamreg.models.neural import Keras as Keras
+    from streamreg.models.penalised import Penalised as Penalised
+    from streamreg.models.selection import Subsets as Subsets
+    from streamreg.models.targets import fit_targets as fit_targets
     from streamreg.result import FitResult as FitResult
+    from streamreg.scans import scan as scan
     from streamreg.sources import open as open
     from streamreg.stats.moments import Moments as Moments
 

@@ -79,3 +79,14 @@ def aic(log_lik: float, parameters: int) -> float:
 def bic(log_lik: float, parameters: int, n: float) -> float:
     """Return Schwarz's criterion, with the same count of parameters as `aic`."""
     return parameters * math.log(n) - 2.0 * log_lik if n > 0 else NAN
+
+
+def weighted_mean_and_error(values: ArrayLike, weights: ArrayLike) -> tuple[Float, Float]:
+    """Return the mean over the last axis, weighted, and its standard error ``sqrt(weighted variance / (k - 1))``.
+
+    For held-out errors of k folds and their sizes: the error over all rows, as glmnet reports it.
+    """
+    values, weights = np.asarray(values, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+    share = weights / weights.sum()
+    mean = np.asarray(values @ share)
+    return mean, np.asarray(np.sqrt((values - mean[..., None]) ** 2 @ share / (len(weights) - 1)))

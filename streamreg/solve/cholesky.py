@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.kernels import doubledouble as dd
+from streamreg.kernels.blas import one_thread
 from streamreg.problem import Problem, Solution
 from streamreg.solve import rank as ranks
 from streamreg.solve.digits import Errors
@@ -23,8 +24,46 @@ class _Factor:
     combination: Float
 
 
-def solve(problem: Problem) -> Solution:
+@dataclass(frozen=True, slots=True)
+class Factored:
+    """What the columns of a problem fix, whatever its target: factor once, solve for many targets."""
+
+    factor: _Factor
+    certain: bool
+    scale: Float
+    gram: Float
+    root: Float
+    inverse: Float
+    kappa: float
+
+
+def factor(problem: Problem) -> Factored:
+    """Factor the centred Gram matrix of a problem's columns, scaled to unit diagonal."""
+    p = len(problem.names)
+    cross, exponent = problem.cross, problem.exponent[:p]
+    norm = np.sqrt(np.maximum(np.diag(cross)[:p], 0.0))
+    scale = np.where(norm > 0, norm, 1.0)
+    gram = cross[:p, :p] / scale[:, None] / scale
+    deviation = np.ldexp(norm, exponent) / np.sqrt(problem.weight)
+    size = np.hypot(problem.mean[0][:p], deviation) if problem.intercept else deviation
+    nu = ranks.input_rounding(size, deviation)
+    live = np.flatnonzero((norm > 0) & (nu < ranks.CONSTANT))
+    found, certain = _factor(gram, live, nu, problem.n - problem.intercept)
+    kept = found.kept
+    root = _solve_lower(found.lower, np.eye(len(kept)))
+    eigenvalues = np.linalg.eigvalsh(gram[np.ix_(kept, kept)]) if len(kept) else np.ones(1)
+    kappa = float(eigenvalues[-1] / max(eigenvalues[0], UNIT / 16 * eigenvalues[-1]))
+    return Factored(found, certain, scale, gram, root, root.T @ root, kappa)
+
+
+def solve(problem: Problem, factored: Factored | None = None) -> Solution:
     """Solve by Cholesky of the centred Gram matrix scaled to unit diagonal.
+
+    Parameters
+    ----------
+    problem : Problem
+    factored : Factored, optional
+        `factor` of a problem with the same columns and rows.
 
     Returns
     -------
@@ -36,29 +75,25 @@ def solve(problem: Problem) -> Solution:
     -----
     Cost: ``p**3`` operations, ``24 p**2`` bytes. For the predicted digits see `Errors`.
     """
+    with one_thread(len(problem.names)):
+        return _solve(problem, factor(problem) if factored is None else factored)
+
+
+def _solve(problem: Problem, factored: Factored) -> Solution:
     p = len(problem.names)
     cross, exponent = problem.cross, problem.exponent[:p]
-    norm = np.sqrt(np.maximum(np.diag(cross), 0.0))
-    scale = np.where(norm[:p] > 0, norm[:p], 1.0)
-    gram = cross[:p, :p] / scale[:, None] / scale
+    found, certain, scale = factored.factor, factored.certain, factored.scale
+    kept, inverse = found.kept, factored.inverse
     rhs, yy = cross[:p, p] / scale, float(cross[p, p])
-    deviation = np.ldexp(norm[:p], exponent) / np.sqrt(problem.weight)
-    size = np.hypot(problem.mean[0][:p], deviation) if problem.intercept else deviation
-    nu = ranks.input_rounding(size, deviation)
+    half = _solve_lower(found.lower, rhs[kept])
+    slopes = factored.root.T @ half
+    rss = max(yy - float(half @ half), 0.0)
 
-    live = np.flatnonzero((norm[:p] > 0) & (nu < ranks.CONSTANT))
-    factor, certain = _factor(gram, live, nu, problem.n - problem.intercept)
-    kept = factor.kept
-    half = _solve_lower(factor.lower, np.column_stack([rhs[kept], np.eye(len(kept))]))
-    inverse = half[:, 1:].T @ half[:, 1:]
-    slopes = half[:, 1:].T @ half[:, 0]
-    rss = max(yy - float(half[:, 0] @ half[:, 0]), 0.0)
-
-    unit = np.where(norm[:p] > 0, np.ldexp(scale, exponent), 1.0)
+    unit = np.where(np.diag(cross)[:p] > 0, np.ldexp(scale, exponent), 1.0)
     target_exponent = int(problem.exponent[p])
     basic = np.full(p, np.nan)
     basic[kept] = np.ldexp(slopes / scale[kept], target_exponent - exponent[kept])
-    directions, identifiable = ranks.null_space(factor.combination, kept, unit)
+    directions, identifiable = ranks.null_space(found.combination, kept, unit)
     coef = ranks.minimum_norm(np.nan_to_num(basic), directions)
 
     relative_mean = np.ldexp(problem.mean[0][kept], -exponent[kept]) / scale[kept]
@@ -81,8 +116,6 @@ def solve(problem: Problem) -> Solution:
     if not certain:
         # Which columns depend on which is a guess; so is everything that follows from it.
         digits, after, se_after = np.zeros(p), 0.0, 0.0
-    eigenvalues = np.linalg.eigvalsh(gram[np.ix_(kept, kept)]) if len(kept) else np.ones(1)
-    kappa = float(eigenvalues[-1] / max(eigenvalues[0], UNIT / 16 * eigenvalues[-1]))
     return Solution(
         coef=coef,
         basic=basic,
@@ -91,7 +124,7 @@ def solve(problem: Problem) -> Solution:
         kept=kept,
         scale=scale,
         exponent=exponent,
-        gram=gram,
+        gram=factored.gram,
         inverse=inverse,
         mean_leverage=float(1.0 / problem.weight + relative_mean @ inverse @ relative_mean)
         if problem.intercept
@@ -102,9 +135,9 @@ def solve(problem: Problem) -> Solution:
         identifiable=identifiable,
         null_space=directions,
         dependencies=ranks.describe(
-            problem.names, factor.combination, kept, unit, problem.mean[0][:p], problem.intercept
+            problem.names, found.combination, kept, unit, problem.mean[0][:p], problem.intercept
         ),
-        condition=float(np.sqrt(kappa)),
+        condition=float(np.sqrt(factored.kappa)),
         digits=digits,
         digits_intercept=errors.intercept_digits(slope_errors, value) if certain else 0.0,
         digits_se=errors.se_digits(errors.rss_error()) if certain else 0.0,

@@ -1,0 +1,146 @@
+"""Tests of linear restrictions on the coefficients of a fit."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg import inference, stored, tables
+from streamreg.errors import UsageError
+from streamreg.result import FitResult
+from streamreg.solve import restrictions as rules
+
+Float = NDArray[np.float64]
+
+_NULL = 1e-9  # a direction that moves a restriction by less than this, relative to its terms, leaves it alone
+
+
+@dataclass(frozen=True, slots=True)
+class RestrictionTest:
+    """Outcome of `wald_test`.
+
+    Attributes
+    ----------
+    restrictions : tuple of str
+        The q restrictions that are tested jointly.
+    estimate : ndarray of shape (q,)
+        Left side minus right side, at the estimates.
+    std_errors : ndarray of shape (q,)
+    fvalue : float
+        ``chi2 / q``; for the usual covariance it is the F test that compares the residual sums of squares of the fits
+        with and without the restrictions.
+    df_num, df_denom : float
+        Degrees of freedom of `fvalue`; `df_denom` is infinite where the dispersion is known.
+    pvalue : float
+    chi2, chi2_pvalue : float
+        Wald's statistic, and its p-value for large samples.
+    """
+
+    restrictions: tuple[str, ...]
+    estimate: Float
+    std_errors: Float
+    fvalue: float
+    df_num: int
+    df_denom: float
+    pvalue: float
+    chi2: float
+    chi2_pvalue: float
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def summary(self) -> str:
+        """Return the test as a table."""
+        facts = [
+            ("F", f"{self.fvalue:.6g} on {self.df_num} and {self.df_denom:.10g} df"),
+            ("P > F", f"{self.pvalue:.4g}"),
+            ("Wald chi2", f"{self.chi2:.6g} on {self.df_num} df"),
+            ("P > chi2", f"{self.chi2_pvalue:.4g}"),
+        ]
+        t = inference.t_statistics(self.estimate, self.std_errors)
+        p = inference.t_pvalues(t, self.df_denom)
+        rows = [
+            [text, f"{e:.6g}", f"{s:.4g}", f"{z:.4g}", f"{q:.3f}"]
+            for text, e, s, z, q in zip(self.restrictions, self.estimate, self.std_errors, t, p, strict=True)
+        ]
+        header = ("", "left - right", "std error", "t", "P>|t|")
+        return tables.render("Test of linear restrictions", facts, header, rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain Python values, for JSON."""
+        return {name: stored.plain(getattr(self, name)) for name in self.__slots__}
+
+
+def wald_test(fit: FitResult, restrictions: str) -> RestrictionTest:
+    """Test linear restrictions jointly, by ``(R b - r)' (R cov R')^-1 (R b - r)``.
+
+    Parameters
+    ----------
+    fit : FitResult
+        With a covariance: of `sr.Linear` without ridge.
+    restrictions : str
+        For example ``"x1 = x2, x3 = 0, 2 x1 + x4 = 1"``; ``intercept`` is the constant.
+
+    Raises
+    ------
+    NotFound
+        A name is not one of the fit's.
+    UsageError
+        The text cannot be read, a restriction follows from others, the data do not determine what it restricts, or the
+        fit has no covariance.
+
+    Notes
+    -----
+    Combinations that the data determine can be tested even where single coefficients are not identifiable: with
+    ``x2 = 2 x1``, ``x1 + 2 x2`` is. Cost: ``q p**2`` operations.
+    """
+    parsed = rules.parse(restrictions, fit.names)
+    geometry = fit.geometry
+    if geometry is None:
+        raise UsageError("this fit has no covariance to test with; fit sr.Linear")
+    constant = parsed.matrix[:, 0]
+    if constant.any() and not fit.has_intercept:
+        raise UsageError("this fit has no intercept to restrict")
+    if not fit.sigma >= 0 or np.isnan(fit.std_errors[fit.identifiable]).any():
+        raise UsageError(
+            "this fit has no standard errors (ridge, or no degrees of freedom); fit sr.Linear without ridge"
+        )
+    norms = geometry.norms()
+    # b0 = at_centre - centre'b, and the fitted value at the centre is uncorrelated with the slopes.
+    slopes = parsed.matrix[:, 1:] - np.multiply.outer(constant, fit.centre)
+    _estimable(parsed, slopes, geometry.null_space)
+    rules.independent(parsed, np.concatenate([[1.0], norms]))
+    estimate = constant * fit.at_centre + slopes @ np.nan_to_num(fit.coef) - parsed.value
+    scaled = slopes[:, geometry.kept] / norms[geometry.kept]
+    spread = scaled @ geometry.inverse @ scaled.T + np.multiply.outer(constant, constant) / geometry.weight
+    return _outcome(parsed.texts, estimate, spread, fit)
+
+
+def _estimable(parsed: rules.Restrictions, slopes: Float, null_space: Float) -> None:
+    moved = np.abs(slopes @ null_space) > _NULL * (np.abs(slopes) @ np.abs(null_space))
+    if moved.any():
+        text = parsed.texts[int(np.argmax(moved.any(axis=1)))]
+        raise UsageError(f"the data do not determine what restriction {text!r} restricts: columns are dependent")
+
+
+def _outcome(texts: tuple[str, ...], estimate: Float, spread: Float, fit: FitResult) -> RestrictionTest:
+    """Return the test; `spread` is the covariance of `estimate` in units of the error variance."""
+    from scipy.special import chdtrc, fdtrc
+
+    q, df = len(texts), float(fit.df_resid)
+    root = np.sqrt(np.diag(spread))
+    whitened = np.linalg.solve(np.linalg.cholesky(spread / root[:, None] / root), estimate / root)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        chi2 = float(np.float64(whitened @ whitened) / np.float64(fit.sigma) ** 2)
+    return RestrictionTest(
+        restrictions=texts,
+        estimate=estimate,
+        std_errors=np.asarray(root * fit.sigma),
+        fvalue=chi2 / q,
+        df_num=q,
+        df_denom=df,
+        pvalue=float(fdtrc(q, df, chi2 / q)),
+        chi2=chi2,
+        chi2_pvalue=float(chdtrc(q, chi2)),
+    )

@@ -1,0 +1,118 @@
+"""Least squares under linear equality constraints, from one scan."""
+
+import dataclasses
+import time
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.design import Missing
+from streamreg.errors import UsageError
+from streamreg.models.base import Spec, as_source
+from streamreg.models.estimates import Origin, result
+from streamreg.problem import Problem
+from streamreg.result import FitResult, Geometry
+from streamreg.scans import scan
+from streamreg.solve import cholesky, constrained, restrictions
+from streamreg.solve.scaled import Scaled
+from streamreg.stats.base import Statistic
+from streamreg.stats.moments import Moments
+
+Float = NDArray[np.float64]
+
+
+class Constrained(Spec):
+    """Least squares whose slopes obey linear equations.
+
+    Parameters
+    ----------
+    restrictions : str
+        For example ``"x1 + x2 = 1, x3 = 2 x4"``; see `sr.wald_test`, which tests whether the data object to them.
+    intercept, features, target, missing, weights
+        As in `sr.Linear`.
+
+    Notes
+    -----
+    Standard errors take the restrictions as true: ``cov = s**2 Z (Z'X'X Z)^-1 Z'`` with Z a basis of what they leave
+    free, and ``s**2 = rss / (n - p + q)``. A slope that they fix has standard error zero.
+    """
+
+    restrictions: str
+    intercept: bool = True
+    features: tuple[str, ...] | None = None
+    target: str | None = None
+    missing: Missing = "error"
+    weights: Literal["analytic", "frequency"] = "analytic"
+
+    ridge: ClassVar[float] = 0.0
+    singular: ClassVar[str] = "minimum-norm"
+
+    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
+        """Estimate the coefficients.
+
+        Parameters
+        ----------
+        data : Moments, Source, or anything that `streamreg.open` takes
+        threads : int, optional
+        progress : bool, optional
+
+        Raises
+        ------
+        NotFound
+            A restriction names what is not a feature.
+        UsageError
+            The restrictions cannot be read, follow from each other or contradict each other.
+        """
+        began = time.perf_counter()
+        moments, label, passes = data, "moments", 0
+        if not isinstance(data, Moments):
+            if isinstance(data, Statistic):
+                raise UsageError(f"this needs Moments (sr.scan), not {type(data).__name__}")
+            source = as_source(data).with_roles(target=self.target)
+            moments, label, passes = scan(source, self.features, self.missing, threads, progress), source.label, 1
+        problem = moments.problem(self.target or moments.names[-1], self.features, self.intercept)
+        parsed = restrictions.parse(self.restrictions, problem.names)
+        if parsed.matrix[:, 0].any():
+            raise UsageError("restrict slopes only; intercept=False is a line through the origin")
+        scaled = Scaled.of(problem)
+        restrictions.independent(parsed, np.concatenate([[1.0], np.ldexp(scaled.norm, scaled.exponent)]))
+        reduced = constrained.reduce(problem, parsed.matrix[:, 1:], parsed.value)
+        found = cholesky.solve(reduced.problem)
+        origin = Origin.of(moments, problem.target, label, passes, "float64")
+        free = result(self, reduced.problem, found, origin)
+        return dataclasses.replace(_expand(free, problem, scaled, reduced), seconds=time.perf_counter() - began)
+
+
+def _expand(free: FitResult, problem: Problem, scaled: Scaled, reduced: constrained.Reduced) -> FitResult:
+    """Return the result for the columns of the data, from that for the free directions."""
+    p, geometry = len(problem.names), free.geometry
+    assert geometry is not None
+    unit = np.ldexp(scaled.norm, scaled.exponent)
+    coef = reduced.particular + reduced.basis @ free.coef
+    basis = reduced.basis[:, geometry.kept] * unit[:, None] / geometry.norms()[geometry.kept]
+    inverse = basis @ geometry.inverse @ basis.T
+    errors = free.sigma * np.sqrt(np.maximum(np.diag(inverse), 0.0)) / unit
+    fixed = np.abs(basis).max(axis=1, initial=0.0) < 1e-12
+    errors[fixed] = 0.0 * free.sigma
+    null_space = reduced.basis @ geometry.null_space
+    identifiable = ~(
+        np.abs(null_space * unit[:, None]) > 1e-9 * np.abs(unit[:, None] * null_space).max(initial=0.0)
+    ).any(axis=1)
+    errors[~identifiable] = np.nan
+    centre = problem.mean[0][:p].copy() if problem.intercept else np.zeros(p)
+    weakest = float(np.nanmin(free.digits)) if np.isfinite(free.digits).any() else np.nan
+    return dataclasses.replace(
+        free,
+        names=problem.names,
+        columns=problem.names,
+        coef=coef,
+        std_errors=errors,
+        tss=scaled.tss,
+        identifiable=identifiable,
+        dependencies=(),
+        digits=np.where(identifiable, weakest, np.nan),
+        centre=centre,
+        at_centre=float(scaled.at_means(coef[None], centre)[0]),
+        geometry=Geometry(scaled.gram, inverse, np.arange(p), scaled.norm, scaled.exponent, null_space, problem.weight),
+    )
