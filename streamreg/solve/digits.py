@@ -96,13 +96,14 @@ class Errors:
             return float("inf") if self.yy else 0.0
         return float(EPS * self._energy() ** 2 / self.rss)
 
-    def refined_rss_error(self) -> float:
+    def refined_rss_error(self, rss: float | None = None) -> float:
         """Return the same for squared residuals less what the step takes off them, up to the step's own error."""
-        if not self.rss:
+        rss = self.rss if rss is None else rss
+        if not rss:
             return float("inf") if self.yy else 0.0
         excess = (EPS * self._energy()) ** 2 * float(np.trace(self.inverse))
-        left = (EPS + self.contraction()) * excess / self.rss
-        return float(EPS * (1.0 + self._size() / np.sqrt(self.rss)) + left)
+        left = (EPS + self.contraction()) * excess / rss
+        return float(EPS * (1.0 + self._size() / np.sqrt(rss)) + left)
 
     def after_residuals(self, value: float) -> tuple[float, float]:
         """Return the digits that one residual pass reaches, of coefficients and of standard errors; 0: none."""
@@ -112,7 +113,9 @@ class Errors:
         digits = self.coefficient_digits(errors).min(initial=FULL)
         if self.mean is not None:
             digits = min(digits, self.intercept_digits(errors, value))
-        return float(digits), self.se_digits(self.refined_rss_error())
+        # The least that the residual sum may be: a perfect fit is not told from a good one here.
+        least = max(self.rss - EPS * self._energy() ** 2, 0.0)
+        return float(digits), self.se_digits(self.refined_rss_error(least))
 
     def _reach(self) -> Float:
         return np.asarray(np.sqrt((self.inverse**2).sum(axis=1)))

@@ -60,6 +60,8 @@ def solve(problem: ExactProblem) -> Solution:
     scale = np.where(norm > 0, norm, 1.0)
     unit = np.where(norm > 0, np.ldexp(scale, exponent), 1.0)
     slopes, rss = elimination.project(p)
+    if rss < scaled.gram[p, p] >> (BITS // 2):
+        rss = 0  # rounding of the fixed point: the fit is perfect
     inverse = elimination.inverse() * scale[kept, None] * scale[kept]
     combination = np.zeros((r, p - r))
     for column, j in enumerate(np.setdiff1d(np.arange(p), kept)):
@@ -84,11 +86,11 @@ def solve(problem: ExactProblem) -> Solution:
         basic_intercept=basic_intercept,
         kept=kept,
         scale=scale,
-        exponent=exponent,
+        exponent=np.where(norm > 0, exponent, 0),
         gram=gram,
         inverse=inverse,
         mean_leverage=1.0 / problem.weight + elimination.square(scaled.mean) if problem.intercept else float("nan"),
-        rss=max(float(rss) / 2.0**BITS, 0.0),
+        rss=float(rss) / 2.0**BITS,
         tss=float(diagonal[p]),
         target_exponent=target_exponent,
         identifiable=identifiable,
@@ -114,9 +116,10 @@ def _scale(problem: ExactProblem) -> _Scaled:
         moments, divisor = weight * sums - np.multiply.outer(first, first), weight
     else:
         moments, divisor = sums, 1
-    size = np.array([int(v).bit_length() for v in np.diag(moments)], dtype=np.int64)
-    rough = (size - divisor.bit_length()) // 2 + exponent
-    common = np.where(size > 0, rough, exponent)
+    # Constant columns have no deviation: their magnitude stands in for it.
+    size, whole = (np.array([int(v).bit_length() for v in np.diag(m)], dtype=np.int64) for m in (moments, sums))
+    deviation, magnitude = (size - divisor.bit_length()) // 2, (whole - weight.bit_length()) // 2
+    common = np.where(size > 0, deviation, np.where(whole > 0, magnitude, -exponent)) + exponent
     by = (exponent - common).astype(object)
     gram = _shift(moments, np.add.outer(by, by) + BITS) // divisor
     mean = _shift(first, by + BITS - int(problem.exponent[0])) // weight

@@ -322,7 +322,7 @@ def test_penalties():
 def test_powers_in_double_double():
     x = np.array([0.1, -3.7, 1e10, 1 / 3])
     high, low = dd.powers(x, 6)
-    for value, h, l in zip(x, high, low, strict=True):
+    for value, h, rest in zip(x, high, low, strict=True):
         for k in range(6):
             truth = Fraction(float(value)) ** (k + 1)
-            assert abs(Fraction(float(h[k])) + Fraction(float(l[k])) - truth) <= abs(truth) * Fraction(2) ** -100
+            assert abs(Fraction(float(h[k])) + Fraction(float(rest[k])) - truth) <= abs(truth) * Fraction(2) ** -100

@@ -64,7 +64,7 @@ def test_digits_promised_below_the_exact_level_are_kept(name, size):
         coef, errors = estimates(problem, level)
         promised = np.append(level.digits, level.digits_intercept if problem.intercept else 16.0).min()
         assert agreement(coef, data["exact"]["f64"]["beta"]) >= promised - 0.3
-        if Fraction(data["exact"]["f64"]["rss"]):
+        if Fraction(data["exact"]["f64"]["rss"]) and level.status == "ok":
             assert max(agreement(errors, data["exact"]["f64"]["se"]), 0.0) >= level.digits_se - 0.3
 
 

@@ -1,0 +1,127 @@
+"""Predicted digits are never more than 0.3 above the true ones: against exact rational solutions."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from reference import estimates, feed, fit, named, root_digits
+
+from streamreg.solve import cholesky, exact
+from streamreg.solve.ladder import next_level
+from streamreg.solve.refine import refine
+from streamreg.stats.integer_moments import IntegerMoments
+from streamreg.stats.moments import Moments
+from streamreg.stats.residuals import Residuals
+
+ALLOWED = 0.3
+
+
+def problem(seed):
+    """A regression with condition number 1..1e14, offsets 0..1e6, any noise, sometimes weighted."""
+    rng = np.random.default_rng(seed)
+    n, p = int(rng.integers(8, 60)), int(rng.integers(1, 6))
+    kappa, offset = 10 ** rng.uniform(0, 14), 10 ** rng.uniform(0, 6) * (rng.random() < 0.8)
+    left, right = np.linalg.qr(rng.standard_normal((n, p)))[0], np.linalg.qr(rng.standard_normal((p, p)))[0]
+    x = left * np.geomspace(1, 1 / kappa, p) @ right * np.sqrt(n) + offset * rng.standard_normal(p)
+    y = x @ rng.standard_normal(p) + 10 ** rng.uniform(-8, 1) * rng.standard_normal(n)
+    y += offset * rng.standard_normal() * (rng.random() < 0.5)
+    weight = None if rng.random() < 0.7 else 10.0 ** rng.uniform(-3, 3, n)
+    return x, y, weight, bool(rng.random() < 0.8)
+
+
+def true_digits(values, truths, spreads):
+    """Digits of coefficients, none below a thousandth of the standard error being asked for."""
+    found = []
+    for value, truth, spread in zip(values, truths, spreads, strict=True):
+        size = max(abs(truth), Fraction(spread) / 1000)
+        error = abs(Fraction(float(value)) - truth) / size if size else Fraction(0)
+        found.append(16.0 if not error else float(np.clip(-np.log10(max(float(error), 1e-300)), 0.0, 16.0)))
+    return np.array(found)
+
+
+def excess(posed, found, reference):
+    """By how much the prediction exceeds the truth: coefficients with intercept, and standard errors."""
+    coef, errors = estimates(posed, found)
+    promised = np.append(found.digits_intercept, found.digits) if posed.intercept else found.digits
+    spreads = [float(v) ** 0.5 for v in reference.variance]
+    true = true_digits(coef, reference.coef, spreads)
+    true_se = min(root_digits(e, v) for e, v in zip(errors, reference.variance, strict=True))
+    return float((promised - true).max()), found.digits_se - max(true_se, 0.0)
+
+
+@pytest.mark.slow
+def test_promises_on_five_hundred_random_problems():
+    levels = {"float64": 0, "residuals": 0, "exact": 0}
+    worst: dict[str, float] = dict.fromkeys(levels, -99.0)
+    for seed in range(500):
+        x, y, weight, intercept = problem(seed)
+        reference = fit(x, y, weight, None, intercept)
+        posed = feed(Moments(named(x)), x, y, weight).problem("y", intercept=intercept)
+        found = cholesky.solve(posed)
+        candidates = {}
+        if found.status == "ok":
+            candidates["float64"] = (posed, found)
+            if found.digits_after_residuals:
+                again = refine(posed, found, feed(Residuals.of(posed, found), x, y, weight))
+                candidates["residuals"] = (posed, again)
+        exactly = feed(IntegerMoments(named(x)), x, y, weight).problem("y", intercept=intercept)
+        last = exact.solve(exactly)
+        if last.status == "ok":
+            candidates["exact"] = (exactly, last)
+        for level, (of, solution) in candidates.items():
+            worst[level] = max(worst[level], *excess(of, solution, reference))
+        # What "auto" promises before it climbs is kept after it.
+        wanted = 10.0
+        level = next_level(found, wanted)
+        levels[level] += 1
+        if level in candidates:
+            coef, _ = estimates(*candidates[level])
+            spreads = [float(v) ** 0.5 for v in reference.variance]
+            assert true_digits(coef, reference.coef, spreads).min() >= wanted - ALLOWED, (seed, level)
+    assert max(worst.values()) <= ALLOWED, worst
+    assert min(levels.values()) >= 30, levels
+
+
+def test_a_perfect_fit_asks_for_the_exact_level():
+    x = np.random.default_rng(0).integers(-50, 50, (30, 2)).astype(float)
+    posed = feed(Moments(named(x)), x, x @ np.array([2.0, -3.0]) + 1.0).problem("y")
+    assert next_level(cholesky.solve(posed)) == "exact"
+
+
+def test_levels_by_digits_asked():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((500, 3))
+    x[:, 2] = x[:, 0] + 1e-3 * x[:, 2]
+    found = cholesky.solve(feed(Moments(named(x)), x, rng.standard_normal(500)).problem("y"))
+    climbed = [next_level(found, digits) for digits in range(1, 16)]
+    assert climbed == sorted(climbed, key=["float64", "residuals", "exact"].index)
+    assert climbed[0] == "float64"
+    assert "residuals" in climbed
+    assert next_level(found, 1, se_digits=15) == "exact"
+
+
+def test_a_residual_pass_doubles_the_digits():
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((3000, 4)) + 100.0
+    x[:, 3] = x[:, 0] + 1e-4 * x[:, 3]
+    y = x.sum(axis=1) + rng.standard_normal(3000)
+    posed = feed(Moments(named(x)), x, y).problem("y")
+    rough = cholesky.solve(posed)
+    fine = refine(posed, rough, feed(Residuals.of(posed, rough), x, y))
+    true = exact.solve(feed(IntegerMoments(named(x)), x, y).problem("y"))
+
+    def wrong(found):
+        return np.abs(found.coef / true.coef - 1).max()
+
+    assert wrong(fine) < 1e-3 * wrong(rough)
+    assert -np.log10(wrong(fine)) >= fine.digits.min() - ALLOWED
+    assert fine.intercept == pytest.approx(true.intercept, rel=10 ** -(fine.digits_intercept - ALLOWED))
+
+
+def test_units_change_no_promise():
+    x, y, weight, intercept = problem(3)
+    plain = cholesky.solve(feed(Moments(named(x)), x, y, weight).problem("y", intercept=intercept))
+    units = 2.0 ** np.array([600, -600, 3, 40, -7])[: x.shape[1]]
+    scaled = cholesky.solve(feed(Moments(named(x)), x * units, y * 2.0**-500, weight).problem("y", intercept=intercept))
+    np.testing.assert_allclose(scaled.digits, plain.digits, atol=0.2)
+    assert scaled.digits_se == pytest.approx(plain.digits_se, abs=0.2)
