@@ -36,7 +36,7 @@ class Choice(Spec, Generic[Found]):
     features : tuple of str, optional
         Columns to choose from; default: all that have no other role.
     target : str, optional
-        Column to explain; default: the source's target, or the last column of the moments.
+        Column to explain; default: the target of the source or of the moments, else their last column.
     missing : {"error", "drop"}
         What to do with rows that hold NaN.
     weights : {"analytic", "frequency"}
@@ -116,7 +116,7 @@ class Choice(Spec, Generic[Found]):
         """Return the slopes of the same candidates for other rows, shape (m, p)."""
 
     def _pose(self, moments: Moments) -> Problem:
-        return moments.problem(self.target or moments.names[-1], self.features, self.intercept)
+        return moments.problem(self.target or moments.target or moments.names[-1], self.features, self.intercept)
 
     def _common(self, scaled: Scaled, moments: Moments, coef: Float, df: Float) -> dict[str, Any]:
         """Return the fields that all candidates have."""

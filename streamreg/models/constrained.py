@@ -71,7 +71,9 @@ class Constrained(Spec):
                 raise UsageError(f"this needs Moments (sr.scan), not {type(data).__name__}")
             source = as_source(data).with_roles(target=self.target)
             moments, label, passes = scan(source, self.features, self.missing, threads, progress), source.label, 1
-        problem = moments.problem(self.target or moments.names[-1], self.features, self.intercept)
+        problem = moments.problem(
+            self.target or moments.target or moments.names[-1], self.features, self.intercept
+        )
         parsed = restrictions.parse(self.restrictions, problem.names)
         if parsed.matrix[:, 0].any():
             raise UsageError("restrict slopes only; intercept=False is a line through the origin")
