@@ -16,8 +16,10 @@ _HOME = {
     "Constrained": "streamreg.models.constrained",
     "DataError": "streamreg.errors",
     "FitResult": "streamreg.result",
+    "Glm": "streamreg.models.glm",
     "Keras": "streamreg.models.neural",
     "Linear": "streamreg.models.linear",
+    "Logistic": "streamreg.models.glm",
     "Moments": "streamreg.stats.moments",
     "Penalised": "streamreg.models.penalised",
     "PenaltyPath": "streamreg.candidates",
@@ -26,9 +28,13 @@ _HOME = {
     "StreamregError": "streamreg.errors",
     "Subsets": "streamreg.models.selection",
     "UsageError": "streamreg.errors",
+    "append": "streamreg.scans",
     "compare": "streamreg.comparison",
     "fit_targets": "streamreg.models.targets",
+    "folds": "streamreg.scans",
     "generate": "streamreg.generation",
+    "load": "streamreg.stats.saved",
+    "merge": "streamreg.scans",
     "open": "streamreg.sources",
     "run_job": "streamreg.jobs",
     "scan": "streamreg.scans",
@@ -48,15 +54,21 @@ if TYPE_CHECKING:
     from streamreg.hypotheses import wald_test as wald_test
     from streamreg.jobs import run_job as run_job
     from streamreg.models.constrained import Constrained as Constrained
+    from streamreg.models.glm import Glm as Glm
+    from streamreg.models.glm import Logistic as Logistic
     from streamreg.models.linear import Linear as Linear
     from streamreg.models.neural import Keras as Keras
     from streamreg.models.penalised import Penalised as Penalised
     from streamreg.models.selection import Subsets as Subsets
     from streamreg.models.targets import fit_targets as fit_targets
     from streamreg.result import FitResult as FitResult
+    from streamreg.scans import append as append
+    from streamreg.scans import folds as folds
+    from streamreg.scans import merge as merge
     from streamreg.scans import scan as scan
     from streamreg.sources import open as open
     from streamreg.stats.moments import Moments as Moments
+    from streamreg.stats.saved import load as load
 
 __all__ = [*_HOME, "__version__"]
 

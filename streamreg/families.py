@@ -14,10 +14,6 @@ from streamreg.errors import UsageError, nearest
 
 Float = NDArray[np.float64]
 
-# Rows whose variance is below this share of the null model's count as if it were this: their working responses would
-# drown those of the other rows. The score is exact all the same.
-_LEAST = 2.0**-40
-
 
 class Family(ABC):
     """A distribution of the target, given the linear predictor.
@@ -66,12 +62,10 @@ class Family(ABC):
         If no row does, there is no finite maximum of the likelihood (Albert & Anderson 1984, *Biometrika* 71).
         """
 
-    def working(self, y: Float, eta: Float, null_mean: float) -> tuple[Float, Float]:
-        """Return working weights and working residuals: their regression on the columns is the Newton step."""
+    def score(self, y: Float, eta: Float) -> tuple[Float, Float]:
+        """Return ``y - mean`` and the variance, each to full relative precision where it is small."""
         mean = self.mean(eta)
-        least = _LEAST * float(self.variance(np.array([null_mean]))[0])
-        weight = np.maximum(self.variance(mean), least)
-        return weight, (y - mean) / weight
+        return y - mean, self.variance(mean)
 
 
 class Gaussian(Family):
@@ -125,6 +119,13 @@ class Binomial(Family):
     def variance(self, mean: Float) -> Float:
         """Return ``mean (1 - mean)``."""
         return np.asarray(mean * (1.0 - mean))
+
+    def score(self, y: Float, eta: Float) -> tuple[Float, Float]:
+        """Return ``y - mean`` and the variance, without the cancellation of means near 1."""
+        small = np.exp(-np.abs(eta))
+        near, far = small / (1.0 + small), 1.0 / (1.0 + small)
+        up = eta >= 0
+        return np.asarray(y * np.where(up, near, far) - (1.0 - y) * np.where(up, far, near)), near * far
 
     def deviance(self, y: Float, eta: Float) -> Float:
         """Return twice the cross-entropy, less that of a perfect fit."""

@@ -3,6 +3,7 @@
 import numpy as np
 
 from streamreg import tables
+from streamreg.families import family
 from streamreg.result import FitResult
 
 
@@ -21,10 +22,7 @@ def summary(fit: FitResult, rows: int | None = None) -> str:
         ("precision", f"{fit.level}, {fit.passes} pass{'' if fit.passes == 1 else 'es'}"),
         ("condition", number(fit.condition, 3)),
         ("seconds", number(fit.seconds, 3)),
-        ("R2", number(fit.rsquared)),
-        ("adjusted R2", number(fit.rsquared_adj)),
-        ("F", f"{number(fit.fvalue)} (p {number(fit.f_pvalue, 3)})"),
-        ("residual std error", number(fit.sigma)),
+        *_explained(fit),
         ("log-likelihood", number(fit.log_likelihood, 8)),
         ("AIC", number(fit.aic, 8)),
         ("BIC", number(fit.bic, 8)),
@@ -51,8 +49,25 @@ def summary(fit: FitResult, rows: int | None = None) -> str:
     notes = list(_notes(fit))
     if rows is not None and rows < len(fit.names):
         notes.insert(0, f"... and {len(fit.names) - rows} more coefficients")
-    header = ("", "estimate", "std error", "t", "P>|t|", "[0.025", "0.975]", "digits")
+    letter = "t" if fit.family == "gaussian" else "z"
+    header = ("", "estimate", "std error", letter, f"P>|{letter}|", "[0.025", "0.975]", "digits")
     return tables.render(f"{fit.model.get('kind', 'linear')} fit of {fit.source}", facts, header, lines, notes)
+
+
+def _explained(fit: FitResult) -> list[tuple[str, str]]:
+    if fit.family == "gaussian":
+        return [
+            ("R2", number(fit.rsquared)),
+            ("adjusted R2", number(fit.rsquared_adj)),
+            ("F", f"{number(fit.fvalue)} (p {number(fit.f_pvalue, 3)})"),
+            ("residual std error", number(fit.sigma)),
+        ]
+    return [
+        ("family", f"{fit.family}, {family(fit.family).link} link"),
+        ("deviance", number(fit.deviance, 8)),
+        ("null deviance", number(fit.null_deviance, 8)),
+        ("deviance explained", number(fit.rsquared)),
+    ]
 
 
 def _line(

@@ -64,14 +64,20 @@ class Origin:
         )
 
 
-def result(model: Any, problem: Problem | ExactProblem, found: Solution, origin: Origin) -> FitResult:
-    """Return the estimates of `model` with errors, in the units of the data."""
+def result(
+    model: Any, problem: Problem | ExactProblem, found: Solution, origin: Origin, sigma: float | None = None
+) -> FitResult:
+    """Return the estimates of `model` with errors, in the units of the data.
+
+    `sigma` is the residual standard deviation where it is known, in the scaled units of the solution.
+    """
     p = len(problem.names)
     nobs = problem.weight if model.weights == "frequency" else float(origin.n)
     df = nobs - found.rank - model.intercept
     with np.errstate(over="ignore"):
         rss, tss = (float(np.ldexp(v, 2 * found.target_exponent)) for v in (found.rss, found.tss))
-    sigma = float(np.sqrt(found.rss / df)) if df > 0 and not model.ridge else NAN
+    if sigma is None:
+        sigma = float(np.sqrt(found.rss / df)) if df > 0 and not model.ridge else NAN
     errors = np.full(p, np.nan)
     # Divided first and scaled last: with units of 1e200 the squares would not fit.
     relative = sigma * np.sqrt(np.maximum(np.diag(found.inverse), 0.0)) / found.scale[found.kept]
@@ -88,7 +94,7 @@ def result(model: Any, problem: Problem | ExactProblem, found: Solution, origin:
     moved = np.abs(mean @ found.null_space) > 1e-9 * (np.abs(mean) @ np.abs(found.null_space))
     if moved.any() and model.singular != "drop":
         intercept_error = NAN
-    centre, at_centre = _centre(problem, np.nan_to_num(coef))
+    centre, at_centre = centred_line(problem, np.nan_to_num(coef))
     return FitResult(
         names=problem.names,
         target=origin.target,
@@ -128,7 +134,7 @@ def result(model: Any, problem: Problem | ExactProblem, found: Solution, origin:
     )
 
 
-def _centre(problem: Problem | ExactProblem, coef: Float) -> tuple[Float, float]:
+def centred_line(problem: Problem | ExactProblem, coef: Float) -> tuple[Float, float]:
     """Return a point near the means, and the fitted value there, good to the last digit."""
     p = len(coef)
     if not problem.intercept:

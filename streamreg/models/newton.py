@@ -1,0 +1,184 @@
+"""Newton's method for a likelihood, one scan of the rows at each step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.families import Family
+from streamreg.kernels import doubledouble as dd
+from streamreg.problem import Problem, Solution
+from streamreg.solve import cholesky
+from streamreg.solve.digits import EPS
+from streamreg.stats.working import Likelihood, Predictor, WorkingMoments
+
+Float = NDArray[np.float64]
+Read = Callable[[Predictor, Predictor | None], WorkingMoments]
+
+_SLACK = 1e-10  # relative rise of the deviance that rounding may cause
+_ROUNDING = 1e-6  # standard errors; the most that rounding may keep a fit from its maximum
+_PARALLEL = 1e-6  # share of a move that rows may oppose although it separates them, because other steps still go on
+_FAR = 0.5  # a move along which the likelihood rises for ever changes the linear predictor by one each time
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The Newton step at a predictor.
+
+    Attributes
+    ----------
+    problem : Problem
+    solution : Solution
+    change : Predictor
+    distance : float
+        ``sqrt(g' H^-1 g)``, g being the score and H the Fisher information: a bound of the distance to the maximum,
+        in standard errors, of every linear combination of the coefficients, good to first order.
+    each : ndarray of shape (p,)
+        Step of each coefficient in its standard errors; NaN where it is not identifiable.
+    errors : ndarray of shape (p,)
+        Predicted rounding error of each coefficient, in its standard errors.
+    """
+
+    problem: Problem
+    solution: Solution
+    change: Predictor
+    distance: float
+    each: Float
+    errors: Float
+
+
+def newton_step(state: WorkingMoments, intercept: bool) -> Step:
+    """Solve for the Newton step. No rows are read."""
+    problem = state.problem(intercept)
+    found = cholesky.solve(problem)
+    p = len(problem.names)
+    change, at, level = found.coef, 0.0, 0.0
+    if intercept:
+        offset = dd.add_float(dd.take(problem.mean, slice(p)), -state.at.centre)
+        at = float(dd.subtract(dd.take(problem.mean, p), dd.dot(offset, dd.from_float(change)))[0])
+        level = float(problem.mean[0][p]) ** 2 * problem.weight
+    norms = np.ldexp(found.scale, found.exponent)
+    scaled = change * norms
+    errors, each = np.full(p, np.nan), np.full(p, np.nan)
+    spread = np.sqrt(np.diag(found.inverse))
+    each[found.kept] = np.abs(scaled[found.kept]) / spread
+    each[~found.identifiable] = np.nan
+    # Rounding of the score, and of the solution: eps ||C[i, :]|| ||x|| for each unit of the step.
+    share = state.rounding()[found.kept] / norms[found.kept]
+    wrong = EPS * (np.abs(found.inverse) @ share + np.linalg.norm(found.inverse, axis=1) * np.linalg.norm(scaled))
+    errors[found.kept] = wrong / spread
+    distance = float(np.sqrt(max(float(scaled @ found.gram @ scaled), 0.0) + level))
+    return Step(problem, found, Predictor(state.at.centre, change, at), distance, each, errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Maximum:
+    """Where Newton's method ended.
+
+    Attributes
+    ----------
+    at : Predictor
+    step : Step
+        The last one, which is part of `at` if the method converged.
+    state : WorkingMoments
+        Of the last scan.
+    passes : int
+    status : str
+        "ok", or why this is not the maximum.
+    bounded : bool
+        Whether there is a finite maximum at all.
+    """
+
+    at: Predictor
+    step: Step
+    state: WorkingMoments
+    passes: int
+    status: str
+    bounded: bool = True
+
+
+def maximise(
+    read: Read,
+    facts: Family,
+    start: Predictor,
+    first: Predictor | None,
+    *,
+    intercept: bool,
+    tolerance: float,
+    iterations: int,
+) -> Maximum:
+    """Climb to the maximum of a likelihood with a canonical link, which is concave.
+
+    A step that makes the deviance rise is halved. The last step is taken without looking at the rows again: where the
+    one before it was below `tolerance`, this one is below its square, up to a factor.
+
+    Parameters
+    ----------
+    read : callable
+        Scans the rows at a predictor; also told the move that led there.
+    facts : Family
+    start : Predictor
+        Without slopes.
+    first : Predictor, optional
+        The Newton step at the start, if it is known.
+    intercept : bool
+    tolerance : float
+        In standard errors.
+    iterations : int
+        Scans at most.
+    """
+    at, move, share = start if first is None else start.moved(first), first, 1.0
+    below, best = np.inf, None
+    for passes in range(1, iterations + 1):
+        state = read(at, move)
+        now = state.likelihood()
+        if passes == 1 and first is not None:
+            below = now.null_deviance
+        if now.deviance > below + _SLACK * abs(below) and move is not None and share > 1e-3:
+            # Too far: come back to half of the step.
+            at, share = at.moved(move, -share / 2), share / 2
+            continue
+        step = newton_step(state, intercept)
+        best = Maximum(at, step, state, passes, "ok")
+        apart = _separation(facts, now, move, step)
+        if apart:
+            return replace(best, status=f"not converged: {apart}", bounded=False)
+        rounding = min(float(np.nanmax(np.append(step.errors, 0.0))), _ROUNDING)
+        if step.distance <= max(tolerance, rounding):
+            return replace(best, at=at.moved(step.change))
+        move, below, share = step.change, now.deviance, 1.0
+        at = at.moved(move)
+    if best is None:
+        step = newton_step(state, intercept)
+        best = Maximum(at, step, state, passes, "ok")
+    reason = f"{best.step.distance:.2g} SE from the maximum after {passes} scans; raise max_iterations"
+    return replace(best, passes=passes, status=f"not converged: {reason}")
+
+
+def _separation(facts: Family, now: Likelihood, move: Predictor | None, step: Step) -> str:
+    """Return why the likelihood has no finite maximum, or nothing."""
+    whole = now.misfit < 0 or (now.reach > 0 and now.opposed <= 0)
+    part = now.reach >= _FAR and now.opposed <= _PARALLEL * now.reach
+    if move is None or not (whole or part):
+        return ""
+    weights = move.coef * np.ldexp(step.solution.scale, step.solution.exponent)
+    remedy = "so the coefficients grow without bound; leave columns out, or join rare categories"
+    if facts.name == "binomial":
+        extent = "all rows with label 1 from those with label 0" if whole else "some rows from all of the other label"
+        name = "complete separation" if whole else "quasi-complete separation"
+        direction = _direction(step.problem.names, weights)
+        return f"{name}: {direction} tells {extent} (the greater, the more 1), {remedy}"
+    direction = _direction(step.problem.names, -weights)
+    return f"no finite maximum: where {direction} is high, all counts are zero, {remedy}"
+
+
+def _direction(names: tuple[str, ...], weights: Float) -> str:
+    """Return the columns that a direction joins, the largest first but for their signs."""
+    size = np.abs(weights)
+    order = [int(i) for i in np.argsort(-size, kind="stable") if size[i] >= 0.2 * size.max()]
+    text = ""
+    for i in sorted(order[:4], key=lambda i: weights[i] < 0):
+        sign = (" - " if weights[i] < 0 else " + ") if text else ("-" if weights[i] < 0 else "")
+        text += sign + names[i]
+    return (text or "the intercept") + (" and others" if len(order) > 4 else "")

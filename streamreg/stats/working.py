@@ -1,0 +1,280 @@
+"""Moments of one step of iteratively reweighted least squares: everything Newton's method asks of the rows."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.design import Batch
+from streamreg.errors import DataError
+from streamreg.families import Family, family
+from streamreg.kernels import doubledouble as dd
+from streamreg.kernels.gram import subtract
+from streamreg.problem import Problem
+from streamreg.stats.base import Statistic
+from streamreg.stats.moments import Moments
+from streamreg.stats.tree import BlockTree
+
+Float = NDArray[np.float64]
+
+# Rows whose variance is below this share of the null model's count in the information as if it were this.
+_LEAST = 2.0**-100
+_FACTS = 7  # sums that are facts of the rows alone, before those for each column
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """A linear predictor, ``at + (x - centre)'coef``.
+
+    Attributes
+    ----------
+    centre, coef : ndarrays of shape (p,)
+    at : float
+    """
+
+    centre: Float
+    coef: Float
+    at: float
+
+    def moved(self, step: "Predictor", share: float = 1.0) -> "Predictor":
+        """Return the predictor a step further on; the step has the same centre."""
+        return Predictor(self.centre, self.coef + share * step.coef, self.at + share * step.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """Sums over the rows at a linear predictor.
+
+    Attributes
+    ----------
+    weight : float
+        The rows' own weights.
+    deviance, null_deviance : float
+        At the predictor, and at the mean of the target.
+    saturated : float
+        Log-likelihood of a perfect fit.
+    rss, tss : float
+        Squared errors of the mean, and about the mean of the target.
+    opposed, reach : float
+        The most that a row opposes the last move (see `Family.violation`), and the most that a row moved.
+    misfit : float
+        The most that a row opposes the predictor itself: not positive if it separates the labels.
+    """
+
+    weight: float
+    deviance: float
+    null_deviance: float
+    saturated: float
+    rss: float
+    tss: float
+    opposed: float
+    reach: float
+    misfit: float
+
+
+class WorkingMoments(Statistic):
+    """Score and Fisher information of a linear predictor, and the likelihood there.
+
+    The information ``sum w variance x x'`` is kept as weighted `Moments` of the features, the score
+    ``sum w (y - mean) x`` apart from it, in double-double across blocks: together they give the Newton step as a
+    correction whose rounding errors are relative to the standard errors, whatever the coefficients are (McCullagh &
+    Nelder 1989, *Generalized Linear Models*, section 2.5).
+
+    Parameters
+    ----------
+    names : sequence of str
+        The p features, then the target.
+    family : str
+    at : Predictor
+    null_mean : float
+        Mean of the target in a model without features.
+    move : Predictor, optional
+        The step that led here, with the same centre.
+
+    Notes
+    -----
+    Cost: one pass, ``p**2 + 8 p`` multiplications and three exponentials or logarithms a row, ``8 p**2`` bytes for
+    each level of the tree.
+    """
+
+    def __init__(
+        self, names: Sequence[str], family: str, at: Predictor, null_mean: float, move: Predictor | None = None
+    ) -> None:
+        self.names, self.family, self.at, self.null_mean, self.move = tuple(names), family, at, null_mean, move
+        self.moments = Moments(self.names)  # its target column is empty
+        self.block_rows = self.moments.block_rows
+        self._tree: BlockTree[dd.DD] = BlockTree(dd.add, lambda sums: sums)
+        self._most = np.full(3, -np.inf)
+        self._buffer: Float | None = None
+
+    def fresh(self) -> Self:
+        """Return an empty statistic about the same predictor."""
+        return type(self)(self.names, self.family, self.at, self.null_mean, self.move)
+
+    def problem(self, intercept: bool) -> Problem:
+        """Pose the least-squares problem whose solution is the Newton step. No rows are read.
+
+        Its target is the working residual ``(y - mean) / variance``.
+        """
+        problem = self.moments.problem(self.names[-1], None, intercept)
+        sums = self._tree.total()
+        p = len(self.names) - 1
+        level, score = dd.take(sums, _FACTS), dd.take(sums, slice(_FACTS + 1, _FACTS + 1 + p))
+        mean = [part.copy() for part in problem.mean]
+        if intercept:
+            weight = dd.from_float(problem.weight)
+            mean[0][p], mean[1][p] = dd.divide(level, weight)
+            apart = dd.add_float(dd.take(problem.mean, slice(p)), -self.at.centre)
+            score = dd.subtract(score, dd.multiply(apart, level))
+        cross = problem.cross.copy()
+        cross[:p, p] = cross[p, :p] = np.ldexp(score[0], -problem.exponent[:p])
+        cross[p, p] = sums[0][_FACTS - 1]
+        return replace(problem, cross=cross, mean=(mean[0], mean[1]))
+
+    def rounding(self) -> Float:
+        """Return a bound of the rounding errors of the score, in units of 2**-53, shape (p,)."""
+        return self._tree.total()[0][_FACTS + len(self.names) :]
+
+    def likelihood(self) -> Likelihood:
+        """Return the sums over all rows."""
+        sums = self._tree.total()[0]
+        return Likelihood(*(float(value) for value in (*sums[: _FACTS - 1], *self._most)))
+
+    def _absorb(self, batch: Batch) -> None:
+        facts = family(self.family)
+        y = checked_target(batch, facts, self.names[-1])
+        rows = self._centred(batch)
+        eta = self.at.at + rows @ self.at.coef
+        residual, variance = facts.score(y, eta)
+        least = _LEAST * float(facts.variance(np.array([self.null_mean]))[0])
+        variance = np.maximum(variance, least)
+        prior = np.ones(len(y)) if batch.weight is None else batch.weight
+        null = np.full(len(y), facts.linked(self.null_mean))
+        each = (
+            np.ones(len(y)),
+            facts.deviance(y, eta),
+            facts.deviance(y, null),
+            facts.saturated(y),
+            residual**2,
+            (y - self.null_mean) ** 2,
+            residual**2 / variance,
+            residual,
+        )
+        sums = [*(prior @ column for column in each), *((prior * residual) @ rows)]
+        most = [-np.inf, 0.0, facts.violation(y, eta).max()]
+        if self.move is not None:
+            moved = self.move.at + rows @ self.move.coef
+            most[:2] = facts.violation(y, moved).max(), np.abs(moved).max()
+        self._most = np.maximum(self._most, most)
+        np.abs(rows, out=rows)
+        sums += [*((prior * (np.abs(residual) + variance * np.abs(eta))) @ rows)]
+        self._tree.push(batch.start // self.block_rows, dd.from_float(np.array(sums)))
+        information = prior * variance
+        self.moments.update(
+            Batch(batch.x, np.zeros(len(y)), information, batch.start, batch.read, batch.missing, batch.low)
+        )
+
+    def _centred(self, batch: Batch) -> Float:
+        if self._buffer is None:
+            self._buffer = np.empty((self.block_rows, len(self.names) - 1))
+        rows = self._buffer[: len(batch)]
+        subtract(batch.x, self.at.centre, rows)
+        if batch.low is not None:
+            rows += batch.low
+        return rows
+
+    def _join(self, other: Self) -> None:
+        if other.names != self.names or not np.array_equal(other.at.coef, self.at.coef):
+            raise DataError("working moments about different predictors do not merge")
+        self.moments.merge(other.moments)
+        self._tree.join(other._tree.nodes)
+        self._most = np.maximum(self._most, other._most)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as plain arrays: those of the moments, and one row of sums for each node of the tree."""
+        meta = {
+            "names": self.names,
+            "family": self.family,
+            "null_mean": self.null_mean,
+            "n": self.n,
+            "n_read": self.n_read,
+            "n_missing": self.n_missing,
+        }
+        lines = [self.at] if self.move is None else [self.at, self.move]
+        nodes = self._tree.nodes
+        return {f"moments.{name}": array for name, array in self.moments.to_arrays().items()} | {
+            "meta": np.array(json.dumps(meta)),
+            "centre": self.at.centre,
+            "lines": np.array([[*line.coef, line.at] for line in lines]),
+            "place": np.array([place for *place, _ in nodes], dtype=np.int64).reshape(-1, 2),
+            "sums": np.array([sums for *_, sums in nodes]).reshape(-1, 2, _FACTS + 2 * len(self.names) - 1),
+            "most": self._most,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Rebuild the state."""
+        meta = json.loads(str(arrays["meta"]))
+        lines = [Predictor(arrays["centre"], line[:-1], float(line[-1])) for line in arrays["lines"]]
+        self = cls(meta["names"], meta["family"], lines[0], meta["null_mean"], *lines[1:])
+        self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
+        inner = {name.removeprefix("moments."): a for name, a in arrays.items() if name.startswith("moments.")}
+        self.moments = Moments.from_arrays(inner)
+        pairs = zip(arrays["place"].tolist(), arrays["sums"], strict=True)
+        self._tree.join((level, index, (high, low)) for (level, index), (high, low) in pairs)
+        self._most = arrays["most"].copy()
+        return self
+
+
+class TargetMoments(Moments):
+    """Moments of features and target, refusing targets that a family cannot have."""
+
+    family = "gaussian"
+
+    @classmethod
+    def of(cls, names: Sequence[str], family: str) -> Self:
+        """Return an empty statistic over the features and, last, the target of a family."""
+        self = cls(names)
+        self.family = family
+        return self
+
+    def fresh(self) -> Self:
+        """Return an empty statistic over the same columns."""
+        other = super().fresh()
+        other.family = self.family
+        return other
+
+    def lengthened(self, factor: int) -> Self:
+        """Return an empty statistic over the same columns, with longer blocks."""
+        other = super().lengthened(factor)
+        other.family = self.family
+        return other
+
+    def _absorb(self, batch: Batch) -> None:
+        checked_target(batch, family(self.family), self.names[-1])
+        super()._absorb(batch)
+
+
+def checked_target(batch: Batch, facts: Family, name: str) -> Float:
+    """Return the target as float64.
+
+    Raises
+    ------
+    DataError
+        A value that the family cannot have; says the row.
+    """
+    assert batch.y is not None
+    y = batch.y.astype(np.float64)
+    good = facts.valid(y)
+    if not good.all():
+        i = int(np.argmin(good))
+        whole = batch.read == len(batch)
+        row = f"row {batch.start + i:,}" if whole else f"rows {batch.start:,} to {batch.start + batch.read - 1:,}"
+        raise DataError(
+            f"{row} (from 0), column {name!r}: {y[i]:g}; a {facts.name} target is {facts.requirement}; "
+            "recode it, or choose another family"
+        )
+    return y
