@@ -21,6 +21,7 @@ Float = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 DENSE = 3  # slices kept whole: 3 x 23 bits hold float64 numbers within a factor 2**16 of the greatest
+DENSE_PRODUCT = 6  # the same for products of two
 _SAMPLE = 16  # one row in so many is looked at to tell a dense remainder from a sparse one
 
 
@@ -57,8 +58,8 @@ def cut(high: Float, low: Float | None, bits: int, stack: Float) -> tuple[int, l
     high, low : ndarrays of shape (m, q)
     bits : int
         Bits of a slice.
-    stack : ndarray of shape (m, DENSE * q)
-        Receives the slices that are dense, side by side, from level 0.
+    stack : ndarray of shape (m, k * q)
+        Receives the slices that are dense, side by side, from level 0: at most k of them.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def cut(high: Float, low: Float | None, bits: int, stack: Float) -> tuple[int, l
         if low is not None:
             low *= base
         sample = high[::_SAMPLE]
-        if dense == DENSE or 8 * np.count_nonzero(sample) < sample.size:
+        if dense * q == stack.shape[1] or 8 * np.count_nonzero(sample) < sample.size:
             break
     return dense, sparse + _below(high, low, bits, dense)
 
@@ -160,7 +161,8 @@ def product(a: Slice, b: Slice) -> Float:
 class Sums:
     """Sums of integer products by pair of levels, exact.
 
-    Each pair of levels has two 64-bit words, ``upper * 2**32 + lower``: room for 2**41 blocks.
+    Each pair of levels has one 64-bit word for every entry, and a second one, for ``2**32`` times as much, once there
+    have been 512 blocks: room for 2**41.
 
     Parameters
     ----------
@@ -170,27 +172,31 @@ class Sums:
 
     Notes
     -----
-    Cost: ``16 columns**2`` bytes for each pair of levels; six pairs for full float64 columns.
+    Cost: ``8 columns**2`` bytes for each pair of levels, twice that for many rows; six pairs for full float64 columns.
     """
 
     _RIPE = 512  # additions below 2**53 that a 64-bit word holds
 
     def __init__(self, columns: int, symmetric: bool) -> None:
         self.columns, self.symmetric = columns, symmetric
-        self.words: dict[tuple[int, int], NDArray[np.int64]] = {}
+        self._lower: dict[tuple[int, int], NDArray[np.int64]] = {}
+        self._upper: dict[tuple[int, int], NDArray[np.int64]] = {}
         self._added = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return 8 * self.columns**2 * (len(self._lower) + len(self._upper))
 
     def add(self, levels: tuple[int, int], rows: Any, columns: Any, block: Float) -> None:
         """Add a block of integers below 2**53 at some rows and columns (index arrays, or slices)."""
         if self.symmetric and levels[0] > levels[1]:
             levels, rows, columns, block = levels[::-1], columns, rows, block.T
-        if levels not in self.words:
-            self.words[levels] = np.zeros((2, self.columns, self.columns), dtype=np.int64)
-        lower = self.words[levels][1]
-        if isinstance(rows, slice) and isinstance(columns, slice):
-            lower[rows, columns] += block.astype(np.int64)
-        else:
-            lower[np.ix_(np.arange(self.columns)[rows], np.arange(self.columns)[columns])] += block.astype(np.int64)
+        if levels not in self._lower:
+            self._lower[levels] = np.zeros((self.columns, self.columns), dtype=np.int64)
+        if not (isinstance(rows, slice) and isinstance(columns, slice)):
+            rows, columns = np.ix_(np.arange(self.columns)[rows], np.arange(self.columns)[columns])
+        self._lower[levels][rows, columns] += block.astype(np.int64)
 
     def tick(self) -> None:
         """Count a block; carry when the lower words may be full."""
@@ -199,18 +205,22 @@ class Sums:
             self._carry()
 
     def _carry(self) -> None:
-        for words in self.words.values():
-            words[0] += words[1] >> 32
-            words[1] &= 0xFFFFFFFF
+        for levels, lower in self._lower.items():
+            if levels in self._upper:
+                self._upper[levels] += lower >> 32
+            else:
+                self._upper[levels] = lower >> 32
+            lower &= 0xFFFFFFFF
         self._added = 1
 
     def merge(self, other: "Sums") -> None:
         """Add the sums of the same columns on the same grid."""
-        for levels, words in other.words.items():
-            if levels in self.words:
-                self.words[levels] += words
-            else:
-                self.words[levels] = words.copy()
+        for mine, theirs in ((self._lower, other._lower), (self._upper, other._upper)):
+            for levels, words in theirs.items():
+                if levels in mine:
+                    mine[levels] += words
+                else:
+                    mine[levels] = words.copy()
         self._added += other._added
         if self._added >= self._RIPE:
             self._carry()
@@ -218,11 +228,11 @@ class Sums:
     def total(self, bits: int) -> tuple[NDArray[Any], int]:
         """Return Python integers of shape (columns, columns), and the level whose unit (squared) they count."""
         total = np.zeros((self.columns, self.columns), dtype=object)
-        if not self.words:
-            return total, 0
-        deepest = max(i + j for i, j in self.words)
-        for (i, j), (upper, lower) in self.words.items():
-            value = (upper.astype(object) << 32) + lower.astype(object)
+        deepest = max((i + j for i, j in self._lower), default=0)
+        for (i, j), lower in self._lower.items():
+            value = lower.astype(object)
+            if (i, j) in self._upper:
+                value = value + (self._upper[i, j].astype(object) << 32)
             if self.symmetric and i != j:
                 value = value + value.T
             total = total + (value << (bits * (deepest - i - j)))
