@@ -90,11 +90,12 @@ def _fold_partition(partition: Partition, *, design: Design, statistic: S) -> _R
 
 
 def _append(total: _Run[S], run: _Run[S], design: Design, size: int) -> None:
-    """Add the next rows. `total` begins at row 0, so it has no head."""
+    """Add the next rows. Those of `total` are followed without a gap, so it has no head."""
     total.rows += run.rows
     if run.head:
         total.tail += run.head
-        if sum(map(len, total.tail)) == size:
+        last = total.tail[-1]
+        if (last.start + len(last)) % size == 0:
             for chunk in _joined(total.tail):
                 total.state.update(design.batch(chunk))
             total.tail = []

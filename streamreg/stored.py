@@ -1,6 +1,7 @@
-"""Results as files: plain arrays and JSON in one archive, with a protocol number; never pickle."""
+"""Results as files: plain arrays and JSON in one archive, with a protocol number and a checksum; never pickle."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -12,15 +13,30 @@ from numpy.typing import NDArray
 from streamreg.errors import CorruptError, NotFound
 from streamreg.files import whole
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def save(path: str | os.PathLike[str], kind: str, value: Any) -> None:
     """Write a dataclass to one file; fields that are dataclasses themselves are written as ``field.name`` arrays."""
-    values, arrays = _parts(value)
-    meta = json.dumps({"streamreg": kind, "protocol": PROTOCOL, "values": values})
+    write(path, kind, *_parts(value))
+
+
+def write(path: str | os.PathLike[str], kind: str, values: dict[str, Any], arrays: Arrays) -> None:
+    """Write plain values and arrays to one file, with a SHA-256 checksum over all of them.
+
+    Parameters
+    ----------
+    path
+    kind : str
+        What it is, in a word; `load` asks for the same.
+    values : dict
+        What JSON can hold.
+    arrays : dict of str to ndarray
+    """
+    arrays = {"values": np.array(json.dumps(values)), **arrays}
+    meta = json.dumps({"streamreg": kind, "protocol": PROTOCOL, "sha256": _checksum(arrays)})
     with whole(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, meta=np.array(meta), **arrays)
 
@@ -40,8 +56,17 @@ def _parts(value: Any) -> tuple[dict[str, Any], Arrays]:
     return values, arrays
 
 
+def _checksum(arrays: Arrays) -> str:
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
 def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Arrays]:
-    """Return the plain values and the arrays that `save` wrote.
+    """Return the plain values and the arrays that `save` or `write` wrote.
 
     Raises
     ------
@@ -56,13 +81,17 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Array
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         meta = json.loads(str(arrays.pop("meta")))
-        found, protocol, values = meta["streamreg"], meta["protocol"], meta["values"]
+        found, protocol = meta["streamreg"], int(meta["protocol"])
+        checksum = _checksum(arrays) if protocol == PROTOCOL else None
+        values = meta["values"] if protocol == 1 else json.loads(str(arrays.pop("values", "{}")))
     except Exception as error:  # zipfile, zlib, numpy and json each raise their own for damaged bytes
         raise CorruptError(f"{path}: not a saved {kind}, or damaged ({error}); make it again") from error
     if found != kind:
         raise CorruptError(f"{path}: holds a saved {found}, not a {kind}")
     if protocol > PROTOCOL:
         raise CorruptError(f"{path}: saved by a newer streamreg (protocol {protocol}, known {PROTOCOL}); upgrade")
+    if checksum is not None and checksum != meta.get("sha256"):
+        raise CorruptError(f"{path}: damaged (its checksum is not that of its contents); make it again")
     return values, arrays
 
 

@@ -1,12 +1,17 @@
 """A model is a frozen specification: the object, its YAML and the provenance in a result are one thing."""
 
+import os
 from abc import abstractmethod
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from streamreg import sources
+from streamreg.errors import UsageError
 from streamreg.sources.base import Source
+from streamreg.stats.base import Statistic
+from streamreg.stats.grouped import Grouped
+from streamreg.stats.saved import SUFFIX, load
 
 
 class Spec(BaseModel):
@@ -24,5 +29,25 @@ class Spec(BaseModel):
 
 
 def as_source(data: Any) -> Source:
-    """Return `data` as a source: a source stays one, anything that `streamreg.open` takes is opened."""
+    """Return `data` as a source: a source stays one, anything that `streamreg.open` takes is opened.
+
+    Raises
+    ------
+    UsageError
+        These are moments, which hold no rows.
+    """
+    if as_state(data) is not None:
+        raise UsageError("moments hold no rows, and rows are needed here; pass the source that was scanned")
     return data if isinstance(data, Source) else sources.open(data)
+
+
+def as_state(data: Any) -> Any:
+    """Return the state of an earlier scan, of all its rows together: `data` itself, or what is in a file of moments.
+
+    None if `data` is something else.
+    """
+    if isinstance(data, str | os.PathLike) and str(data).endswith(SUFFIX):
+        data = load(data)
+    if isinstance(data, Grouped):
+        return data.merged()
+    return data if isinstance(data, Statistic) else None

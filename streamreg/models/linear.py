@@ -10,7 +10,7 @@ from pydantic import Field
 from streamreg.design import Design, Missing
 from streamreg.errors import DataError, UsageError
 from streamreg.fold import fold
-from streamreg.models.base import Spec, as_source
+from streamreg.models.base import Spec, as_source, as_state
 from streamreg.models.estimates import Origin, result
 from streamreg.problem import ExactProblem, Problem, Solution
 from streamreg.progress import Progress
@@ -71,7 +71,7 @@ class Linear(Spec):
 
         Parameters
         ----------
-        data : Source, Moments, IntegerMoments, or anything that `streamreg.open` takes
+        data : Source, moments of `streamreg.scan` or the path of their file, or anything that `streamreg.open` takes
             From moments no row is read.
         threads : int, optional
             Workers; the result has the same bits for any number.
@@ -89,7 +89,8 @@ class Linear(Spec):
         began = time.perf_counter()
         if self.ridge and self.precision == "exact":
             raise UsageError("ridge is computed in float64; leave out precision='exact', or the ridge")
-        solved = self._from_state(data) if isinstance(data, Statistic) else self._scan(data, threads, progress)
+        state = as_state(data)
+        solved = self._scan(data, threads, progress) if state is None else self._from_state(state)
         problem, found, origin = solved
         if self.singular == "error" and found.dependencies:
             raise DataError(f"{origin.label}: dependent columns: {'; '.join(map(str, found.dependencies))}")
@@ -106,7 +107,7 @@ class Linear(Spec):
         exact = isinstance(state, IntegerMoments)
         if self.precision == "exact" and not exact:
             raise UsageError("these moments are float64; scan with precision='exact', or fit the source itself")
-        target = self.target or state.names[-1]
+        target = state.explained(self.target)
         origin = Origin.of(state, target, "moments", 0, "exact" if exact else "float64")
         return *self._solve(state, target, self.features), origin
 

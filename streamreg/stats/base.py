@@ -4,6 +4,7 @@ A `Statistic` absorbs batches of rows and merges with its like. The public verbs
 statistic writes the hooks `_absorb` and `_join`.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Self
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design import Batch
+from streamreg.errors import UsageError
 from streamreg.stats.record import Record
 
 
@@ -50,6 +52,11 @@ class Statistic(ABC):
         """Return an empty statistic of the same kind, with blocks `factor` times as long if it can work on such."""
         return self.fresh()
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that the state takes up, roughly."""
+        return 0
+
     def compact(self) -> Self:
         """Return the same state, as small as it can be."""
         return self
@@ -80,6 +87,25 @@ class Statistic(ABC):
 
     @abstractmethod
     def _join(self, other: Self) -> None: ...
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state to one file; `streamreg.load` reads it."""
+        from streamreg.stats.saved import save
+
+        save(self, path)
+
+    def explained(self, target: str | None) -> str:
+        """Return the column to explain: `target`, or the one remembered.
+
+        Raises
+        ------
+        UsageError
+            There is neither.
+        """
+        chosen = target or self.target
+        if chosen is None:
+            raise UsageError("these moments have no target of their own; say which column to explain, as in target='y'")
+        return chosen
 
     def counts(self) -> dict[str, int]:
         """Return the numbers of rows absorbed, read and missing, by name."""

@@ -84,6 +84,12 @@ class Moments(Statistic):
         """Sum of the logarithms of the weights."""
         return self.total().log_weight
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that the state takes up, roughly."""
+        q = len(self.names)
+        return 2000 + len(self._tree.nodes) * (8 * q * (q + 6) + 1200)
+
     def compact(self) -> Self:
         """Return the same moments, without the tree that holds the sums of parts of the rows."""
         out = self.fresh()

@@ -20,9 +20,9 @@ class Part:
         The source's fingerprint when it was read.
     rows, missing, weightless : int
         Rows read, and among them those left out for a missing value and for zero weight.
-    probes : tuple of (int, str)
-        A row number and a hash of a few rows from there on, at several places: what tells whether the same rows are
-        still there.
+    probes : tuple of (int, int, str)
+        A row number, how many rows from there on, and a hash of them, at several places: what tells whether the same
+        rows are still there.
     version : str
         Of streamreg.
     """
@@ -32,7 +32,7 @@ class Part:
     rows: int
     missing: int
     weightless: int
-    probes: tuple[tuple[int, str], ...]
+    probes: tuple[tuple[int, int, str], ...]
     version: str
 
 
@@ -94,7 +94,7 @@ class Record:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Undo `to_dict`, from JSON's lists too."""
         parts = tuple(
-            Part(**(part | {"probes": tuple((int(row), str(mark)) for row, mark in part["probes"])}))
+            Part(**(part | {"probes": tuple((int(row), int(count), str(mark)) for row, count, mark in part["probes"])}))
             for part in values["parts"]
         )
         powers = tuple((str(name), int(degree)) for name, degree in values["powers"])

@@ -1,0 +1,187 @@
+"""Which rows a scan has read: marks of them, and the rows that came after.
+
+A scan of a source leaves `Part.probes`: hashes of a few rows at the beginning of up to sixteen partitions and of the
+last rows. They cost no extra reading. Before rows are appended, the same places of the grown source are read again and
+must hash alike. So a source that was replaced, sorted, shifted or changed at one of these places is noticed; a change
+of old rows elsewhere is not.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streamreg.errors import ChangedError, UsageError
+from streamreg.sources.base import Chunk, Partition, Source
+from streamreg.stats.record import Part
+
+PROBE = 64
+"""Rows of a probe."""
+
+_PLACES = 16
+
+Marks = dict[int, tuple[int, str]]
+"""Row number to number of rows, and their hash."""
+
+
+def mark(chunk: Chunk, part: slice = slice(None)) -> str:
+    """Return a hash of some rows, as stored."""
+    total = hashlib.sha256(f"{chunk.names} {chunk.matrix.dtype.str}".encode())
+    total.update(chunk.matrix[part].tobytes())
+    for name in sorted(chunk.vectors):
+        total.update(f"{name} {chunk.vectors[name].dtype.str}".encode())
+        total.update(chunk.vectors[name][part].tobytes())
+    return total.hexdigest()[:24]
+
+
+class Marked(Source):
+    """A source that notes hashes of some rows while they are read.
+
+    Parameters
+    ----------
+    inner : Source
+
+    Attributes
+    ----------
+    marks : dict of int to (int, str)
+        Filled during a pass.
+    """
+
+    def __init__(self, inner: Source) -> None:
+        self.inner, self.schema, self.label, self.roles = inner, inner.schema, inner.label, inner.roles
+        self.one_pass = inner.one_pass
+        self.marks: Marks = {}
+
+    def partitions(self) -> Sequence[Partition]:
+        """Return the inner source's partitions, some of which leave marks."""
+        found = self.inner.partitions()
+        chosen = set(np.linspace(0, len(found) - 1, min(len(found), _PLACES)).round().astype(int).tolist())
+        last = len(found) - 1
+        return [
+            _MarkedPartition(p, self.marks, k == last) if k in chosen or k == last else p for k, p in enumerate(found)
+        ]
+
+    def fingerprint(self) -> str:
+        """Return the inner source's."""
+        return self.inner.fingerprint()
+
+    def probes(self) -> tuple[tuple[int, int, str], ...]:
+        """Return (row, number of rows, hash), in row order."""
+        return tuple((row, *rest) for row, rest in sorted(self.marks.items()))
+
+
+@dataclass
+class _MarkedPartition(Partition):
+    inner: Partition
+    marks: Marks
+    last: bool
+
+    @property
+    def start(self) -> int:  # type: ignore[override]  # the inner partition's
+        return self.inner.start
+
+    @property
+    def stop(self) -> int | None:  # type: ignore[override]
+        return self.inner.stop
+
+    def chunks(self, rows: int) -> Iterator[Chunk]:
+        """Yield the inner partition's chunks."""
+        first, end = True, None
+        for chunk in self.inner.chunks(rows):
+            if first and len(chunk):
+                self.marks[chunk.start] = (min(PROBE, len(chunk)), mark(chunk, slice(PROBE)))
+                first = False
+            if self.last and len(chunk):
+                at = max(len(chunk) - PROBE, 0)
+                end = (chunk.start + at, (len(chunk) - at, mark(chunk, slice(at, None))))
+            yield chunk
+        if end is not None:
+            self.marks.setdefault(*end)
+
+
+class Later(Source):
+    """The rows of a source from a certain one on, under their old numbers.
+
+    Only the partition that holds the border is read from its beginning (about 32 MB at most).
+    """
+
+    def __init__(self, inner: Source, first: int) -> None:
+        self.inner, self.schema, self.label, self.roles = inner, inner.schema, inner.label, inner.roles
+        self.one_pass = inner.one_pass
+        self.first = first
+
+    def partitions(self) -> Sequence[Partition]:
+        """Return the partitions with such rows."""
+        return [
+            p if p.start >= self.first else _LaterPartition(p, self.first)
+            for p in self.inner.partitions()
+            if p.stop is None or p.stop > self.first
+        ]
+
+    def fingerprint(self) -> str:
+        """Return the inner source's."""
+        return self.inner.fingerprint()
+
+
+@dataclass
+class _LaterPartition(Partition):
+    inner: Partition
+    start: int
+    stop: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stop = self.inner.stop
+
+    def chunks(self, rows: int) -> Iterator[Chunk]:
+        """Yield the rows from `start` on."""
+        for chunk in self.inner.chunks(rows):
+            at = max(self.start - chunk.start, 0)
+            if at < len(chunk):
+                vectors = {name: v[at:] for name, v in chunk.vectors.items()}
+                yield Chunk(chunk.start + at, chunk.matrix[at:], chunk.names, vectors) if at else chunk
+
+
+def new_rows(source: Source, part: Part) -> Source | None:
+    """Return the rows of a grown source that came after those of `part`, or None if there are none.
+
+    Raises
+    ------
+    ChangedError
+        There are fewer rows than there were, or some of the old ones changed.
+    UsageError
+        The source cannot say how many rows it has.
+    """
+    n = source.schema.n_rows
+    if n is None or source.one_pass:
+        raise UsageError(
+            f"{source.label}: rows are appended from files and arrays, which can be read from the middle on"
+        )
+    if n < part.rows:
+        raise ChangedError(
+            f"{source.label}: has {n:,} rows, and {part.rows:,} were scanned; it was replaced or cut, so scan all of it"
+        )
+    for row, count, expected in part.probes:
+        if _mark_at(source, row, count) != expected:
+            raise ChangedError(
+                f"{source.label}: rows from {row:,} on are not those that were scanned; scan all of it again"
+            )
+    return Later(source, part.rows) if n > part.rows else None
+
+
+def _mark_at(source: Source, row: int, count: int) -> str:
+    """Hash as many rows from `row` on."""
+    pieces = []
+    for partition in source.partitions():
+        if partition.stop is not None and partition.stop <= row:
+            continue
+        for chunk in partition.chunks(PROBE):
+            if chunk.start + len(chunk) <= row:
+                continue
+            here = slice(max(row - chunk.start, 0), row + count - chunk.start)
+            vectors = {name: v[here].copy() for name, v in chunk.vectors.items()}
+            pieces.append(Chunk(chunk.start, chunk.matrix[here].copy(), chunk.names, vectors))
+            if chunk.start + len(chunk) >= row + count:
+                vectors = {name: np.concatenate([c.vectors[name] for c in pieces]) for name in vectors}
+                return mark(Chunk(row, np.concatenate([c.matrix for c in pieces]), chunk.names, vectors))
+    return ""
