@@ -1,4 +1,27 @@
-"""Training with Keras: rows through tf.data, a network (or a line), and its weights back in the units of the data.
+"""Training with Keras: rows through tf.data, a line or a network, and its weights back in the units of the data.
 
 The only owner of TensorFlow, which `backend.load` imports when the first fit begins.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streamreg.neural.result import NetworkResult
+    from streamreg.neural.task import Task
+    from streamreg.result import FitResult
+
+
+def train(task: "Task") -> "FitResult | NetworkResult":
+    """Do a training: of a line, by its loss, or of a network."""
+    task.check()
+    if not task.spec.is_line:
+        from streamreg.neural.nets import Net
+
+        return Net(task).run()
+    if task.spec.loss == "squared_error":
+        from streamreg.neural.line import Line
+
+        return Line(task).run()
+    from streamreg.neural.likelihood import Likelihood
+
+    return Likelihood(task).run()

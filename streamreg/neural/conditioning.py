@@ -96,6 +96,14 @@ class Conditioning:
             1.0,
         )
 
+    def second_moment(self, problem: Problem) -> Float:
+        """Return the mean of ``zz'``, shape (p, p), from the moments of the rows."""
+        p = len(problem.names)
+        exponent = problem.exponent[:p]
+        raw = np.ldexp(problem.cross[:p, :p] / problem.weight, exponent[:, None] + exponent)
+        matrix = self.transform if self.transform.ndim == 2 else np.diag(self.transform)
+        return np.asarray(matrix.T @ raw @ matrix)
+
     def features(self, x: NDArray[Any], scratch: Float) -> Float:
         """Return conditioned features of some rows, shape (m, p): a view of `scratch`, of shape (2, at least m, p)."""
         rows, out = scratch[0, : len(x)], scratch[1, : len(x)]

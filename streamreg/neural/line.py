@@ -1,33 +1,27 @@
-"""Train a line: mini-batch passes, then full-batch steps, until the estimates are the least-squares ones."""
+"""Train a line: mini-batch passes, then full-batch steps, until the estimates are those that minimise the loss."""
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.agreement import Distance, measure
-from streamreg.design import Design
 from streamreg.neural import network
-from streamreg.neural.conditioning import Conditioning, intercept
-from streamreg.neural.losses import Loss
+from streamreg.neural.checkpoint import Arrays
+from streamreg.neural.conditioning import intercept
+from streamreg.neural.passes import Passes
 from streamreg.neural.polish import Secants
-from streamreg.neural.rows import Feed, Rows
+from streamreg.neural.task import Task, Validation
 from streamreg.neural.trainer import Sums, Trainer
-from streamreg.problem import Problem
 from streamreg.progress import Progress
 from streamreg.result import NAN, FitResult
 from streamreg.solve import rank as ranks
-from streamreg.sources.base import Source
-
-if TYPE_CHECKING:
-    from streamreg.models.neural import Keras
 
 Float: TypeAlias = NDArray[np.float64]
 
 _MINI_BATCH_PASSES = 2
-_FULL_BATCH_ROWS = 8192
 _PERFECT = 1e-3  # for a perfect fit: converged when fitted values are this many tolerances off, relative to the target
 _DIVERGED = 4.0  # times the loss of the model without slopes
 
@@ -45,182 +39,236 @@ class Line:
 
     Parameters
     ----------
-    spec : Keras
-    source : Source
-    problem : Problem
-        Moments of the rows.
-    exact : FitResult
-        Their solution: the measure of the distance, never the source of a weight.
-    threads : int or None
+    task : Task
     """
 
-    def __init__(self, spec: "Keras", source: Source, problem: Problem, exact: FitResult, threads: int | None) -> None:
-        p, n = len(problem.names), problem.n
-        self.spec, self.exact, self.n = spec, exact, n
-        self.map = Conditioning.of(problem, spec.conditioning, exact.rank, scale_target=True)
-        self.rows = Rows(
-            source,
-            Design.of(source, problem.names, spec.missing).with_target(),
-            self.map,
-            mean_weight=problem.weight / n,
-            dtype=np.dtype(spec.precision),
-            n=n,
-            memory=spec.memory_mb * 2**20,
-            seed=spec.seed,
-            threads=threads,
-        )
-        loss = Loss("squared_error")
-        self.size = spec.batch_size or network.batch_size(n, p)
-        curvature = loss.bound(0.0) * self.map.curvature
-        self.rate = spec.learning_rate or network.learning_rate(spec.optimizer, curvature, p, self.size)
-        self.trainer = self._trainer(loss)
-        self.secants = Secants(1.0 / curvature, memory=0 if spec.conditioning == "whiten" else 20)
-        self.weights = np.zeros(p + spec.intercept)
-        self.curves: dict[str, list[Any]] = {
-            k: [] for k in ("phase", "precision", "loss", "distance", "step", "seconds")
-        }
+    hessian = False
+    shared = SHARED
 
-    def _trainer(self, loss: Loss) -> Trainer:
-        model = network.line(len(self.exact.names), self.spec.intercept, self.rows.dtype.name)
-        return Trainer(model, loss, network.optimizer(self.spec.optimizer, self.rate), self.size, self.rows.dtype)
+    def __init__(self, task: Task) -> None:
+        p, spec = len(task.problem.names), task.spec
+        self.task, self.spec, self.exact, self.map = task, spec, task.exact, task.map
+        self.size = spec.batch_size or network.batch_size(task.problem.n, p)
+        curvature = task.loss.bound(task.mean) * self.map.curvature
+        self.rate = spec.learning_rate or network.learning_rate(spec.optimizer or "sgd", curvature, p, self.size)
+        self.secants = Secants(1.0 / (curvature + 2.0 * spec.l2), memory=0 if self._plain else 20)
+        self.weights = self._start(p)
+        self.before = self.weights
+        self.optimum = self._optimum()
+        self.far, self.arrived = NAN, False
+        curves = ("phase", "precision", "loss", "val_loss", "distance", "step", "seconds")
+        self.curves: dict[str, list[Any]] = {k: [] for k in curves}
+        self.passes = Passes(task.rows(), self._trainer(), spec.epochs, task.checkpoint, task.callbacks, self._state)
+        self._restore()
 
-    def run(self, passes: int, began: float, progress: bool | None) -> FitResult:
-        """Train until converged, or for all epochs, and return the estimates.
+    @property
+    def _plain(self) -> bool:
+        return self.spec.conditioning == "whiten" and not self.spec.l2
 
-        Parameters
-        ----------
-        passes : int
-            Passes over the rows so far.
-        began : float
-            When the fit began, on the clock of `time.perf_counter`.
-        progress : bool or None
-        """
-        spec, epoch = self.spec, 0
-        mini_batch = min(_MINI_BATCH_PASSES, max(1, spec.epochs - 1))
-        distance = self._distance(self._estimates())
-        with Progress(f"train on {self.rows.source.label}", spec.epochs * self.n, shown=progress) as bar:
-            while epoch < spec.epochs:
-                start, before = time.perf_counter(), self.weights
-                phase = "mini-batch" if epoch < mini_batch else "full batch"
-                loss = self._mini_batch(epoch, bar) if epoch < mini_batch else self._full_batch(bar)
-                epoch += 1
+    def _trainer(self, dtype: str | None = None) -> Trainer:
+        spec = self.spec
+        model = network.line(len(self.exact.names), spec.intercept, dtype or spec.precision, spec.l2)
+        optimizer = network.optimizer(spec.optimizer or "sgd", self.rate)
+        null = self.task.loss.start(self.task.mean) if spec.intercept else 0.0
+        return Trainer(model, self.task.loss, optimizer, self.size, np.dtype(dtype or spec.precision), null)
+
+    def _start(self, p: int) -> Float:
+        task, weights = self.task, np.zeros(p + self.spec.intercept)
+        if self.spec.intercept:
+            weights[p] = task.loss.start(task.mean)
+        if self.spec.start == "random":
+            weights[:p] = np.random.default_rng(self.spec.seed).normal(size=p) / max(p, 1) ** 0.5
+        if task.start is not None:
+            at = task.start.at_centre + (self.map.centre - task.start.centre) @ task.start.coef
+            weights[:p] = self.map.back(task.start.coef)
+            if self.spec.intercept:
+                weights[p] = (at - self.map.target_centre) / self.map.target_scale
+        return weights
+
+    def run(self) -> FitResult:
+        """Train until converged, or for all epochs, and return the estimates."""
+        task, passes, validation = self.task, self.passes, Validation(self.task)
+        mini_batch = min(_MINI_BATCH_PASSES, max(1, self.spec.epochs - 1))
+        total = self.spec.epochs * task.problem.n
+        passes.callbacks.on_train_begin()
+        with Progress(f"train on {task.source.label}", total, shown=task.progress) as bar:
+            while passes.epoch < self.spec.epochs and not self.arrived:
+                start = time.perf_counter()
+                phase = "mini-batch" if passes.epoch < mini_batch else "full batch"
+                if passes.begin():
+                    self.before = self.weights
+                    passes.trainer.set_weights(self.weights)
+                loss = self._mini_batch(bar) if phase == "mini-batch" else self._full_batch(bar)
+                seconds = time.perf_counter() - start
                 finite = bool(np.isfinite(self.weights).all())
-                distance = self._distance(self._estimates()) if finite else distance
-                far = NAN if not finite else distance.fitted if distance.perfect else distance.greatest
-                step = NAN if epoch <= mini_batch or not finite else self._step(before)
-                loss *= self.map.target_scale**2
-                values = phase, self.rows.dtype.name, loss, far, step, time.perf_counter() - start
+                step = self._step() if finite and phase != "mini-batch" else NAN
+                self.far, self.arrived = self._assess(step) if finite else (NAN, False)
+                passes.trainer.set_weights(self.weights)
+                held = validation.loss(passes.trainer) if finite else NAN
+                values = phase, passes.rows.dtype.name, loss * task.loss_unit, held, self.far, step, seconds
                 for curve, value in zip(self.curves.values(), values, strict=True):
                     curve.append(value)
-                bar(0, f"loss {loss:.4g}, distance {far:.2g}")
-                if not finite or self._converged(distance):
+                stop = passes.end({"loss": loss * task.loss_unit, "val_loss": held, "distance": self.far})
+                bar(0, f"loss {loss * task.loss_unit:.4g}, distance {self.far:.2g}")
+                if stop or not finite:
                     break
-                if epoch > mini_batch + 1 and far > 0.5 * self.curves["distance"][-2]:
+                if phase != "mini-batch":
                     self._refine()
-        return self._result(distance, passes + epoch, time.perf_counter() - began)
+        passes.callbacks.on_train_end()
+        return self._result(task.passes + passes.epoch + validation.passes)
 
-    def _mini_batch(self, epoch: int, bar: Progress) -> float:
-        """Train one epoch of mini-batches; set the weights to their average, the start of the first epoch left out."""
-        self.trainer.set_weights(self.weights)
-        first = -(-self.n // self.size) // 4 if epoch == 0 else 0
-        total = np.zeros(2)
-        for number, (x, y, weight) in enumerate(Feed(self.rows, lambda: self.rows.shuffled(epoch, self.size))):
-            total += self.trainer.update(x, y, weight, average=number >= first).numpy()
-            bar(len(x), f"loss {total[0] / total[1] * self.map.target_scale**2:.4g}")
-        self.trainer.take_average()
-        loss = float(total[0] / total[1])
-        diverged = not loss < _DIVERGED * self.exact.tss / self.exact_weight / self.map.target_scale**2
+    def _mini_batch(self, bar: Progress) -> float:
+        """Train one epoch of mini-batches; take the average of the weights, the start of the first epoch left out."""
+        trainer = self.passes.trainer
+        first = -(-self.task.problem.n // self.size) // 4 if self.passes.epoch == 0 else 0
+        loss = self.passes.mini_batch(bar, first)
+        trainer.take_average()
+        diverged = not loss * self.task.loss_unit < _DIVERGED * self._null_loss()
         if not diverged or self.spec.learning_rate is not None:
-            self.weights = self.trainer.weights()
+            self.weights = trainer.weights()
         return loss
 
     def _full_batch(self, bar: Progress) -> float:
         """Sum the gradient over all rows, and take one step from it in float64."""
-        self.trainer.set_weights(self.weights)
-        point = self.trainer.weights()  # as rounded
-        sums = Sums.zeros(len(point), hessian=False)
-        for x, y, weight in Feed(self.rows, lambda: self.rows.in_order(_FULL_BATCH_ROWS)):
-            sums.add(self.trainer.sums(x, y, weight, hessian=False))
-            bar(len(x))
-        self.weights = self.secants.step(point, sums.gradient / sums.weight)
+        trainer, p = self.passes.trainer, len(self.exact.names)
+        point = trainer.weights()  # as rounded
+        sums = self.passes.full_batch(bar, self.hessian)
+        gradient = sums.gradient / sums.weight
+        gradient[:p] += 2.0 * self.spec.l2 * point[:p]
+        self.weights = self._next(point, sums, gradient)
         return sums.loss / sums.weight
 
-    def _refine(self) -> None:
-        """Go on in float64: on whitened features it is rounding alone that keeps full-batch steps from arriving."""
-        if self.rows.dtype == np.float32 and self.map.kind == "whiten":
-            self.rows = dataclasses.replace(self.rows, dtype=np.dtype(np.float64), _kept={})
-            self.trainer = self._trainer(Loss("squared_error"))
+    def _next(self, point: Float, sums: Sums, gradient: Float) -> Float:
+        return self.secants.step(point, gradient)
+
+    def _null_loss(self) -> float:
+        return self.exact.tss / self._geometry_weight
 
     @property
-    def exact_weight(self) -> float:
-        """Sum of weights."""
+    def _geometry_weight(self) -> float:
         assert self.exact.geometry is not None
         return self.exact.geometry.weight
 
+    def _refine(self) -> None:
+        """Go on in float64 where rounding alone keeps full-batch steps from arriving."""
+        far, precision = self.curves["distance"], self.curves["precision"]
+        stuck = len(far) > 1 and self.curves["phase"][-2] == "full batch" and far[-1] > 0.5 * far[-2]
+        if not self.arrived and stuck and precision[-1] == "float32" and self._plain:
+            self._to_float64()
+
+    def _to_float64(self) -> None:
+        passes = self.passes
+        passes.rows = dataclasses.replace(passes.rows, dtype=np.dtype(np.float64), _kept={})
+        passes.trainer = self._trainer("float64")
+
     def _estimates(self) -> FitResult:
         """Return the present weights as estimates in the units of the data."""
-        p = len(self.exact.names)
+        p, spec = len(self.exact.names), self.spec
         coef = self.map.slopes(self.weights[:p])
         if self.map.kind == "whiten":
             assert self.exact.geometry is not None
             coef = ranks.minimum_norm(coef, self.exact.geometry.null_space)
-        at_centre = self.map.at_centre(self.weights[p]) if self.spec.intercept else 0.0
-        constant = intercept(coef, self.map.centre, at_centre) if self.spec.intercept else 0.0
+        at_centre = self.map.at_centre(self.weights[p]) if spec.intercept else 0.0
+        constant = intercept(coef, self.map.centre, at_centre) if spec.intercept else 0.0
         return dataclasses.replace(
             self.exact, coef=coef, intercept=constant, centre=self.map.centre, at_centre=at_centre
         )
 
-    def _distance(self, fit: FitResult) -> Distance:
-        assert self.exact.geometry is not None
-        return measure(self.exact, self.exact.geometry, self.exact, fit)
+    def _optimum(self) -> FitResult:
+        """Return the estimates that minimise the loss: least squares, or with a penalty on conditioned slopes.
 
-    def _step(self, before: Float) -> float:
+        Another object than `exact`, lest `measure` allow it the rounding of its own digits.
+        """
+        if not self.spec.l2 or self.hessian:
+            return dataclasses.replace(self.exact)
+        second = self.map.second_moment(self.task.problem)
+        theta = self.map.back(self.exact.coef)
+        shrunk = np.asarray(np.linalg.solve(second + self.spec.l2 * np.eye(len(second)), second @ theta), np.float64)
+        coef = self.map.slopes(shrunk)
+        constant = intercept(coef, self.exact.centre, self.exact.at_centre)
+        return dataclasses.replace(self.exact, coef=coef, intercept=constant)
+
+    def _distance(self) -> Distance:
+        assert self.exact.geometry is not None
+        return measure(self.exact, self.exact.geometry, self.optimum, self._estimates())
+
+    def _assess(self, step: float) -> tuple[float, bool]:
+        """Return the distance to the minimum, and whether it is within the tolerance."""
+        distance = self._distance()
+        if distance.perfect:
+            return distance.fitted, distance.fitted <= _PERFECT * self.spec.tolerance
+        return distance.greatest, distance.greatest <= self.spec.tolerance
+
+    def _step(self) -> float:
         """Return the largest move of a slope in the last full-batch step, in standard errors."""
-        move = self.map.slopes(self.weights - before if not self.spec.intercept else (self.weights - before)[:-1])
+        p = len(self.exact.names)
+        move = self.map.slopes(np.subtract(self.weights[:p], self.before[:p]))
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.nanmax(np.abs(move) / self.exact.std_errors, initial=0.0))
 
-    def _converged(self, distance: Distance) -> bool:
-        if distance.perfect:
-            return distance.fitted <= _PERFECT * self.spec.tolerance
-        return distance.greatest <= self.spec.tolerance
-
-    def _status(self, distance: Distance) -> str:
+    def _status(self) -> str:
+        epochs = len(self.curves["loss"])
         if not np.isfinite(self.weights).all():
             return f"not converged: training diverged at learning rate {self.rate:.3g}; lower it, or leave it out"
-        if self._converged(distance):
+        if self.arrived:
             return self.exact.status
-        amount = f"{distance.fitted:.2g} of the target" if distance.perfect else f"{distance.greatest:.2g} SE"
         advice = "raise epochs" if self.spec.conditioning == "whiten" else "raise epochs, or whiten"
-        if self.spec.precision == "float32" and len(self.curves["step"]) > 3:
-            advice += ", or take precision float64"
-        return f"not converged: {amount} from the minimum after {len(self.curves['loss'])} epochs; {advice}"
+        return f"not converged: {self.far:.2g} {self._unit()} from the minimum after {epochs} epochs; {advice}"
 
-    def _result(self, distance: Distance, passes: int, seconds: float) -> FitResult:
+    def _unit(self) -> str:
+        return "of the target" if self._distance().perfect else "SE"
+
+    def _result(self, passes: int) -> FitResult:
         fit, p = self._estimates(), len(self.exact.names)
-        change = distance.excess * self.exact.rss
         training = {
             **self.curves,
-            "distance_unit": "relative to the target" if distance.perfect else "standard errors",
+            "loss_name": self.spec.loss,
             "conditioning": self.spec.conditioning,
             "batch_size": self.size,
             "learning_rate": self.rate,
-            "shared_with_exact": SHARED,
+            "shared_with_exact": self.shared,
             "own": OWN,
         }
-        return dataclasses.replace(
-            fit,
-            std_errors=np.full(p, np.nan),
-            intercept_std_error=NAN,
-            rss=self.exact.rss + (change if np.isfinite(change) else (distance.fitted**2 * self.exact.tss)),
-            passes=passes,
-            level="mini-batch",
-            digits=np.full(p, np.nan),
-            digits_intercept=NAN,
-            digits_se=NAN,
-            status=self._status(distance),
-            seconds=seconds,
-            model=self.spec.to_dict(),
-            source=self.rows.source.label,
-            training=training,
-        )
+        values: dict[str, Any] = {
+            "std_errors": np.full(p, np.nan),
+            "intercept_std_error": NAN,
+            "passes": passes,
+            "level": "mini-batch",
+            "digits": np.full(p, np.nan),
+            "digits_intercept": NAN,
+            "digits_se": NAN,
+            "status": self._status(),
+            "seconds": time.perf_counter() - self.task.began,
+            "model": self.spec.to_dict(),
+            "source": self.task.source.label,
+            "training": training,
+        }
+        return dataclasses.replace(fit, **(values | self._goodness(fit)))
+
+    def _goodness(self, fit: FitResult) -> dict[str, Any]:
+        assert self.exact.geometry is not None
+        if not np.isfinite(self.weights).all():
+            return {"rss": NAN}
+        distance = measure(self.exact, self.exact.geometry, dataclasses.replace(self.exact), fit)
+        return {"rss": self.exact.rss + distance.fitted**2 * self.exact.tss}
+
+    def _state(self) -> tuple[dict[str, Any], Arrays]:
+        arrays = {"weights": self.weights, "before": self.before}
+        arrays |= {f"polish.{k}": v for k, v in self._polish().to_arrays().items()}
+        return {"curves": self.curves, "far": self.far, "arrived": self.arrived}, arrays
+
+    def _polish(self) -> Any:
+        return self.secants
+
+    def _restore(self) -> None:
+        meta, arrays = self.task.checkpoint.meta, self.task.checkpoint.arrays
+        if not meta:
+            return
+        self.weights, self.before = arrays["weights"], arrays["before"]
+        self._polish().restore({k.removeprefix("polish."): v for k, v in arrays.items() if k.startswith("polish.")})
+        self.far, self.arrived = meta["far"], meta["arrived"]
+        self.curves = meta["curves"]
+        self._refine()
+        if "float64" in self.curves["precision"] and self.spec.precision == "float32":
+            self._to_float64()
+        self.passes.restore()

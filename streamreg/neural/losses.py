@@ -31,12 +31,12 @@ class Loss:
         return self.name in ("squared_error", "huber")
 
     def rows(self, y: Any, eta: Any) -> Any:
-        """Return the loss of each row, shape (m,): squared error, or minus the log-likelihood short of a constant."""
+        """Return the loss of each row, shape (m,): squared error, Huber's, or half the deviance."""
         tf, _ = load()
         if self.name == "binary_cross_entropy":
             return tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=eta)
         if self.name == "poisson":
-            return tf.exp(eta) - y * eta
+            return tf.exp(eta) - y * eta + tf.math.xlogy(y, y) - y
         if self.name == "huber":
             size = tf.abs(y - eta)
             inner = tf.minimum(size, self.delta)
@@ -53,15 +53,24 @@ class Loss:
         return self.mean(eta) - y
 
     def curvature(self, y: Any, eta: Any) -> Any:
-        """Return the second derivative of `rows` with respect to eta, shape (m,)."""
+        """Return what Newton's method takes for the second derivative of `rows` with respect to eta, shape (m,).
+
+        For the Huber loss, whose own is zero far out, the curvature of the parabola that touches it from above (Huber
+        & Ronchetti 2009, *Robust Statistics*, section 7.8): steps then never overshoot.
+        """
         tf, _ = load()
         if self.name == "binary_cross_entropy":
             return tf.sigmoid(eta) * tf.sigmoid(-eta)
         if self.name == "poisson":
             return tf.exp(eta)
         if self.name == "huber":
-            return tf.cast(tf.abs(y - eta) <= self.delta, eta.dtype)
+            return self.delta / tf.maximum(tf.abs(y - eta), self.delta)
         return 2.0 * tf.ones_like(eta)
+
+    def within(self, y: Any, eta: Any) -> Any:
+        """Return which rows are in the square part of the Huber loss, as 0 or 1, shape (m,)."""
+        tf, _ = load()
+        return tf.cast(tf.abs(y - eta) <= self.delta, eta.dtype)
 
     def mean(self, eta: Any) -> Any:
         """Return the prediction that belongs to eta: a mean, a probability or a rate."""
@@ -77,6 +86,13 @@ class Loss:
         if self.name == "poisson":
             return float(np.log(mean)) if mean > 0 else -10.0
         return 0.0
+
+    def null(self, mean: float) -> float:
+        """Return the mean loss of the model without slopes: of cross-entropy, and of the others a bound."""
+        if self.name == "binary_cross_entropy":
+            rest = 1.0 - mean
+            return float(-mean * np.log(mean) - rest * np.log(rest)) if 0.0 < mean < 1.0 else 1.0
+        return np.inf
 
     def bound(self, mean: float) -> float:
         """Return a bound of `curvature` (at the start, for Poisson), by which a learning rate is divided."""
@@ -96,12 +112,14 @@ class Loss:
         Raises
         ------
         DataError
-            A label other than 0 and 1 for cross-entropy, a negative count for Poisson.
+            A label other than 0 and 1 for cross-entropy, a negative count for Poisson, or the same one in every row.
         """
         if self.name == "binary_cross_entropy" and (low < 0 or high > 1 or abs(square - mean) > 1e-9):
             raise DataError(
                 f"{label}: column {target!r} ranges from {low:g} to {high:g} and cross-entropy needs labels 0 and 1; "
                 "recode it, or use loss: squared_error"
             )
+        if not self.scales_target and low == high and low in (0, 1):
+            raise DataError(f"{label}: column {target!r} is {low:g} in every row, so there is nothing to explain")
         if self.name == "poisson" and low < 0:
             raise DataError(f"{label}: column {target!r} goes down to {low:g}, and counts are not negative")

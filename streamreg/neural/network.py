@@ -1,14 +1,28 @@
 """Build Keras models: the one that is trained on conditioned rows, and the one that takes raw data."""
 
-from typing import Any
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from streamreg.errors import UsageError
 from streamreg.neural.backend import load
+from streamreg.neural.conditioning import Conditioning
+from streamreg.neural.losses import Loss
+
+if TYPE_CHECKING:
+    from streamreg.models.neural import Keras
 
 
-def line(p: int, intercept: bool, dtype: str) -> Any:
+def line(p: int, intercept: bool, dtype: str, l2: float = 0.0) -> Any:
     """Return a model of one dense unit, its weights zero."""
     _, keras = load()
-    unit = keras.layers.Dense(1, use_bias=intercept, kernel_initializer="zeros", dtype=dtype, name="line")
+    penalty = keras.regularizers.L2(l2) if l2 else None
+    unit = keras.layers.Dense(
+        1, use_bias=intercept, kernel_initializer="zeros", kernel_regularizer=penalty, dtype=dtype, name="line"
+    )
     return keras.Sequential([keras.Input((p,), dtype=dtype), unit])
 
 
@@ -32,3 +46,88 @@ def learning_rate(name: str, curvature: float, p: int, size: int) -> float:
     if name != "sgd":
         return 0.02
     return float(0.5 / (curvature * (1.0 + (p / size) ** 0.5) ** 2))
+
+
+def build(spec: "Keras", p: int, bias: float) -> Any:
+    """Return the network that a specification asks for; its input are p conditioned features, its output is one number.
+
+    Raises
+    ------
+    UsageError
+        The user's own model does not take p features, or returns more than one number.
+    """
+    _, keras = load()
+    if spec.model is not None:
+        with _seeded(spec.seed):
+            model = spec.model if isinstance(spec.model, keras.Model) else spec.model(p)
+        if not isinstance(model, keras.Model):
+            raise UsageError(f"model returned a {type(model).__name__}; it must return a keras.Model")
+        if not model.built:
+            model.build((None, p))
+        if model.input_shape != (None, p) or model.output_shape != (None, 1):
+            raise UsageError(
+                f"model maps {model.input_shape} to {model.output_shape}; there are {p} features, "
+                f"so it must map (None, {p}) to (None, 1)"
+            )
+        return model
+    penalty = keras.regularizers.L1L2(spec.l1, spec.l2) if spec.l1 or spec.l2 else None
+    layers: list[Any] = [keras.Input((p,), dtype=spec.precision)]
+    initial = keras.initializers.HeUniform if spec.activation == "relu" else keras.initializers.GlorotUniform
+    for number, units in enumerate(spec.hidden):
+        layers.append(
+            keras.layers.Dense(
+                units,
+                activation=spec.activation,
+                kernel_initializer=initial(seed=spec.seed + number),
+                kernel_regularizer=penalty,
+                dtype=spec.precision,
+            )
+        )
+    last = keras.initializers.GlorotUniform(seed=spec.seed + len(spec.hidden))
+    start = keras.initializers.Constant(bias)
+    layers.append(
+        keras.layers.Dense(
+            1, kernel_initializer=last, bias_initializer=start, kernel_regularizer=penalty, dtype=spec.precision
+        )
+    )
+    return keras.Sequential(layers)
+
+
+def raw(core: Any, conditioning: Conditioning, loss: Loss) -> Any:
+    """Return a model of raw data: conditioning in float64, then `core`, then the target's units.
+
+    It is made of Keras's own layers, so that a saved one can be loaded without streamreg.
+    """
+    _, keras = load()
+    p = len(conditioning.centre)
+    data = keras.Input((p,), dtype="float64", name="raw")
+    centre = keras.layers.Normalization(dtype="float64", name="centre")
+    out = centre(data)
+    centre.adapt_mean.assign(conditioning.centre)
+    centre.adapt_variance.assign(np.ones(p))
+    centre.finalize_state()
+    matrix = conditioning.transform if conditioning.transform.ndim == 2 else np.diag(conditioning.transform)
+    whiten = keras.layers.Dense(p, use_bias=False, trainable=False, dtype="float64", name="condition")
+    out = whiten(out)
+    whiten.set_weights([matrix])
+    out = core(keras.layers.Rescaling(1.0, dtype=core.compute_dtype, name="cast")(out))
+    units = keras.layers.Rescaling(
+        conditioning.target_scale, conditioning.target_centre, dtype="float64", name="prediction"
+    )
+    activation = {"binary_cross_entropy": "sigmoid", "poisson": "exponential"}.get(loss.name)
+    if activation is not None:
+        units = keras.layers.Activation(activation, dtype="float64", name="prediction")
+    return keras.Model(data, units(out))
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed what initialisers draw from, and leave the generators of Python and NumPy as they were."""
+    _, keras = load()
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002

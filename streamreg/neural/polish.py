@@ -1,14 +1,16 @@
-"""Full-batch steps: from a gradient summed over all rows to the next weights. p-sized algebra; no TensorFlow."""
+"""Full-batch steps: from sums over all rows to the next weights. p-sized algebra; no TensorFlow."""
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Float: TypeAlias = NDArray[np.float64]
+Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 _FLOOR = 1e-10
+_WORSE = 1e-7  # relative rise of the loss that rounding does not explain
 
 
 @dataclass(slots=True)
@@ -43,13 +45,54 @@ class Secants:
         share = np.linalg.lstsq(changes / sizes, gradient, rcond=_FLOOR)[0] / sizes
         return np.asarray(point - moves @ share - self.rate * (gradient - changes @ share))
 
+    def to_arrays(self) -> Arrays:
+        """Return the state as plain arrays."""
+        return {"points": np.array(self.points), "gradients": np.array(self.gradients)}
 
-def newton_step(gradient: Float, hessian: Float) -> tuple[Float, Float]:
-    """Return the Newton step, to be subtracted, and the pseudo-inverse of the Hessian.
+    def restore(self, arrays: Arrays) -> None:
+        """Take up what `to_arrays` returned."""
+        self.points, self.gradients = list(arrays["points"]), list(arrays["gradients"])
 
-    Directions without curvature are left alone.
+
+@dataclass(slots=True)
+class Newton:
+    """Newton steps, halved as long as they make the loss worse.
+
+    Attributes
+    ----------
+    loss : float
+        Mean loss where the last step was taken.
+    point, move : ndarray of shape (k,)
+        That place, and the step.
+    inverse : ndarray of shape (k, k)
+        Pseudo-inverse of the mean Hessian there: directions without curvature are left alone.
+    halved : bool
+        Whether the last step was a retreat.
     """
-    values, vectors = np.linalg.eigh(hessian)
-    keep = values > _FLOOR * max(values[-1], 0.0)
-    inverse = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
-    return inverse @ gradient, inverse
+
+    loss: float = np.inf
+    point: Float = field(default_factory=lambda: np.zeros(0))
+    move: Float = field(default_factory=lambda: np.zeros(0))
+    inverse: Float = field(default_factory=lambda: np.zeros((0, 0)))
+    halved: bool = False
+
+    def step(self, point: Float, loss: float, gradient: Float, hessian: Float) -> Float:
+        """Return the next weights, given mean loss, gradient and Hessian at `point`."""
+        self.halved = not loss <= self.loss + _WORSE * abs(self.loss)
+        if self.halved:
+            self.move = 0.5 * self.move
+            return self.point + self.move
+        values, vectors = np.linalg.eigh(hessian)
+        keep = values > _FLOOR * max(values[-1], 0.0)
+        self.inverse = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
+        self.loss, self.point, self.move = loss, point, -self.inverse @ gradient
+        return point + self.move
+
+    def to_arrays(self) -> Arrays:
+        """Return the state as plain arrays."""
+        return {"loss": np.array(self.loss), "point": self.point, "move": self.move, "inverse": self.inverse}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take up what `to_arrays` returned."""
+        self.loss, self.point = float(arrays["loss"]), arrays["point"]
+        self.move, self.inverse = arrays["move"], arrays["inverse"]

@@ -64,6 +64,11 @@ class Rows:
         self._partitions = self.source.partitions()
 
     @property
+    def kept(self) -> bool:
+        """Whether all rows are in memory."""
+        return len(self._kept) == len(self._partitions)
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of a conditioned row."""
         return (len(self.design.features) + 2) * self.dtype.itemsize

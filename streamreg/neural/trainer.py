@@ -1,6 +1,6 @@
 """One step of training, compiled once: a mini-batch update, or the sums of a full-batch gradient."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -19,36 +19,52 @@ class Sums:
 
     Attributes
     ----------
-    weight, loss : float
-        Sum of w, and of w l.
+    weight, loss, null : float
+        Sum of w, of w l, and of w l for the model without slopes.
     gradient : ndarray of shape (k,)
         Of the summed loss, by the k trainable weights.
     hessian : ndarray of shape (k, k) or None
+    squares : float
+        Sum of ``w (y - mean)**2``.
     slopes : float
         Sum of ``w l'**2``, by the model's output.
-    curvature : float
-        Sum of ``w l''``.
+    within : float
+        Sum of w over the rows in the square part of the Huber loss.
     """
 
     weight: float
     loss: float
     gradient: Float
     hessian: Float | None
+    null: float = 0.0
+    squares: float = 0.0
     slopes: float = 0.0
-    curvature: float = 0.0
+    within: float = 0.0
 
     @classmethod
     def zeros(cls, k: int, hessian: bool) -> Self:
         """Return the sums of no rows."""
         return cls(0.0, 0.0, np.zeros(k), np.zeros((k, k)) if hessian else None)
 
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Self:
+        """Rebuild what `to_arrays` returned."""
+        values: dict[str, Any] = {"hessian": None} | {k: v if v.ndim else float(v) for k, v in arrays.items()}
+        return cls(**values)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the sums as plain arrays."""
+        return {f.name: np.array(getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) is not None}
+
     def add(self, other: "Sums") -> None:
         """Add the sums of further rows."""
         self.weight += other.weight
         self.loss += other.loss
+        self.null += other.null
+        self.squares += other.squares
         self.gradient += other.gradient
         self.slopes += other.slopes
-        self.curvature += other.curvature
+        self.within += other.within
         if self.hessian is not None and other.hessian is not None:
             self.hessian += other.hessian
 
@@ -67,21 +83,30 @@ class Trainer:
     optimizer : keras.optimizers.Optimizer
     batch_size : int
     dtype : dtype
+    null : float
+        Output of the model without slopes.
     """
 
-    def __init__(self, model: Any, loss: Loss, optimizer: Any, batch_size: int, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, model: Any, loss: Loss, optimizer: Any, batch_size: int, dtype: np.dtype[Any], null: float = 0.0
+    ) -> None:
         tf, _ = load()
-        self.model, self.optimizer = model, optimizer
-        self._tf, self._loss, self._size = tf, loss, batch_size
+        self.model, self.optimizer, self.size = model, optimizer, batch_size
+        self._tf, self._loss, self._null = tf, loss, null
+        model.compile(optimizer)  # for callbacks that look for it
         optimizer.build(model.trainable_variables)
         self._total = [tf.Variable(tf.zeros_like(v), trainable=False) for v in model.trainable_variables]
         self.averaged = 0
         width = model.input_shape[-1]
         rows = tf.TensorSpec((None, width), dtype), tf.TensorSpec((None,), dtype), tf.TensorSpec((None,), dtype)
-        self._update = tf.function(self._update_step, input_signature=(*rows, tf.TensorSpec((), dtype)))
-        self._sums = tf.function(self._sum_step, input_signature=rows)
-        self._sums_with_hessian = tf.function(self._hessian_step, input_signature=rows)
-        self._evaluate = tf.function(self._loss_step, input_signature=rows)
+        # Concrete functions: traced once, here, and never again.
+        self._update = self._compiled(self._update_step, *rows, tf.TensorSpec((), dtype))
+        self._evaluate = self._compiled(self._loss_step, *rows)
+        self._sums: dict[bool, Any] = {}
+        self._signature = rows
+
+    def _compiled(self, step: Any, *signature: Any) -> Any:
+        return self._tf.function(step, input_signature=signature).get_concrete_function()
 
     def update(self, x: Any, y: Any, weight: Any, average: bool) -> Any:
         """Take one optimizer step on a batch; returns its summed loss and weight, before the step, as a tensor (2,).
@@ -89,7 +114,7 @@ class Trainer:
         With `average`, the weights after the step go into the running average.
         """
         self.averaged += average
-        return self._update(x, y, weight, float(average))
+        return self._update(x, y, weight, self._tf.constant(float(average), x.dtype))
 
     def take_average(self) -> None:
         """Set the weights to the running average and begin a new one."""
@@ -99,22 +124,35 @@ class Trainer:
                 total.assign(self._tf.zeros_like(total))
         self.averaged = 0
 
-    def evaluate(self, feed: Feed) -> float:
-        """Return the mean loss of rows."""
+    def evaluate(self, feed: Feed) -> tuple[float, float]:
+        """Return summed loss and summed weight of rows."""
         total = np.zeros(2)
         for batch in feed:
             total += self._evaluate(*batch).numpy()
-        return float(total[0] / total[1])
+        return float(total[0]), float(total[1])
 
     def sums(self, x: Any, y: Any, weight: Any, hessian: bool) -> Sums:
         """Return the sums of one batch; the Hessian only for a model that is one dense layer."""
-        if hessian:
-            scalars, gradient, second = self._sums_with_hessian(x, y, weight)
-            matrix = second.numpy().astype(np.float64)
-        else:
-            (scalars, gradient), matrix = self._sums(x, y, weight), None
-        w, loss, slopes, curvature = scalars.numpy().tolist()
-        return Sums(w, loss, gradient.numpy().astype(np.float64), matrix, slopes, curvature)
+        if hessian not in self._sums:
+            self._sums[hessian] = self._compiled(self._hessian_step if hessian else self._sum_step, *self._signature)
+        scalars, gradient, *second = self._sums[hessian](x, y, weight)
+        matrix = second[0].numpy().astype(np.float64) if second else None
+        w, loss, *others = scalars.numpy().tolist()
+        return Sums(w, loss, gradient.numpy().astype(np.float64), matrix, *others)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that the next step depends on, as arrays."""
+        return {f"trainer.{i}": np.asarray(v.numpy()) for i, v in enumerate(self._variables())}
+
+    def restore(self, averaged: int, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take up what `state` returned."""
+        self.averaged = averaged
+        for i, variable in enumerate(self._variables()):
+            variable.assign(arrays[f"trainer.{i}"])
+
+    def _variables(self) -> list[Any]:
+        kept = [*self.model.variables, *self.optimizer.variables]
+        return [*(v.value for v in kept), *self._total]
 
     def weights(self) -> Float:
         """Return all trainable weights as one vector, shape (k,)."""
@@ -134,7 +172,7 @@ class Trainer:
         with tf.GradientTape() as tape:
             summed = tf.reduce_sum(weight * self._loss.rows(y, self.model(x, training=True)[:, 0]))
             penalty = tf.add_n(self.model.losses) if self.model.losses else tf.zeros((), x.dtype)
-            objective = summed / self._size + penalty
+            objective = summed / self.size + penalty
         self.optimizer.apply(tape.gradient(objective, variables), variables)
         for variable, total in zip(variables, self._total, strict=True):
             total.assign_add(average * variable)
@@ -153,8 +191,10 @@ class Trainer:
             summed = tf.reduce_sum(weight * self._loss.rows(y, eta))
         gradient = tf.concat([tf.reshape(g, [-1]) for g in tape.gradient(summed, variables)], axis=0)
         slopes = tf.reduce_sum(weight * tf.square(self._loss.slope(y, eta)))
-        curvature = tf.reduce_sum(weight * self._loss.curvature(y, eta))
-        return tf.stack([tf.reduce_sum(weight), summed, slopes, curvature]), gradient
+        within = tf.reduce_sum(weight * self._loss.within(y, eta))
+        null = tf.reduce_sum(weight * self._loss.rows(y, tf.fill(tf.shape(eta), tf.cast(self._null, eta.dtype))))
+        squares = tf.reduce_sum(weight * tf.square(y - self._loss.mean(eta)))
+        return tf.stack([tf.reduce_sum(weight), summed, null, squares, slopes, within]), gradient
 
     def _hessian_step(self, x: Any, y: Any, weight: Any) -> tuple[Any, Any, Any]:
         tf = self._tf

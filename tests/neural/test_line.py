@@ -5,22 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+from keras_data import distance, table
 
 import streamreg as sr
 from streamreg.errors import MissingExtra, NonFiniteError, OnePassError, UsageError
 
 pytestmark = pytest.mark.keras
-
-
-def table(n=3000, p=6, seed=0, noise=1.0):
-    random = np.random.default_rng(seed)
-    x = random.normal(size=(n, p)) * 10.0 ** np.arange(p)
-    x[:, 1] += 3 * x[:, 0] + 50
-    return x, x @ (random.normal(size=p) / 10.0 ** np.arange(p)) + 7 + noise * random.normal(size=n)
-
-
-def distance(fit, exact):
-    return np.max(np.abs(fit.coef - exact.coef) / exact.std_errors)
 
 
 @pytest.mark.parametrize("intercept", [True, False])

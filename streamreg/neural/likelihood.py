@@ -1,0 +1,120 @@
+"""Train a line on a loss other than squared error: logistic, Poisson or robust regression."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.neural.line import Line
+from streamreg.neural.polish import Newton
+from streamreg.neural.task import Task
+from streamreg.neural.trainer import Sums
+from streamreg.result import NAN, FitResult
+
+Float: TypeAlias = NDArray[np.float64]
+
+_SEPARATED = 1e-3  # of the loss without slopes: what only labels that can be told apart without error reach
+
+_BLIND = 1e3  # standard errors that a conditioned slope's move of 1 counts for where errors are not known
+
+
+class Likelihood(Line):
+    """A line whose loss is no square, so that no moments describe it: the rows alone say when training has arrived.
+
+    After the mini-batch passes each full-batch pass sums gradient and Hessian and takes a Newton step. Training has
+    arrived when that step moves no slope by more than the tolerance, in standard errors; the step is taken all the
+    same, so what is returned is nearer by far, as Newton steps converge quadratically.
+    """
+
+    hessian = True
+    shared = "the moments of one scan: they condition the features"
+
+    def __init__(self, task: Task) -> None:
+        self.newton = Newton()
+        self.sums = Sums.zeros(0, hessian=False)
+        super().__init__(task)
+
+    def _polish(self) -> Any:
+        return self.newton
+
+    def _next(self, point: Float, sums: Sums, gradient: Float) -> Float:
+        p, penalty = len(self.exact.names), self.spec.l2
+        assert sums.hessian is not None
+        hessian = sums.hessian / sums.weight
+        hessian[np.arange(p), np.arange(p)] += 2.0 * penalty
+        loss = sums.loss / sums.weight + penalty * float(point[:p] @ point[:p])
+        self.sums = sums
+        return self.newton.step(point, loss, gradient, hessian)
+
+    def _assess(self, step: float) -> tuple[float, bool]:
+        """Take the last Newton step for the distance: it is that of the point where it was taken."""
+        return step, bool(step <= self.spec.tolerance and not self.newton.halved) and not self._separated
+
+    @property
+    def _separated(self) -> bool:
+        return self.spec.loss == "binary_cross_entropy" and self.sums.loss < _SEPARATED * self.sums.null
+
+    def _step(self) -> float:
+        p = len(self.exact.names)
+        move = np.abs(self.map.slopes(self.weights[:p] - self.before[:p]))
+        errors = self._standard_errors()[:p]
+        known = np.isfinite(errors) & (errors > 0)
+        if not known.any():  # a perfect fit, or all rows beyond the square part of the Huber loss
+            return _BLIND * float(np.max(np.abs(self.weights[:p] - self.before[:p]), initial=0.0))
+        return float(np.max(move[known] / errors[known]))
+
+    def _standard_errors(self) -> Float:
+        """Return those of the slopes and, last, of the intercept, from the Hessian where the last step was taken.
+
+        For the Huber loss from least squares, with ``sum l'**2 / (n - k) / mean(l'')**2`` for the variance (Huber
+        & Ronchetti 2009, *Robust Statistics*, eq. 7.81, with its correction left out).
+        """
+        p, sums, inverse = len(self.exact.names), self.sums, self.newton.inverse
+        if not sums.weight or len(inverse) < p:
+            return np.full(p + 1, np.nan)
+        if self.spec.loss == "huber":
+            with np.errstate(divide="ignore", invalid="ignore"):
+                sigma = np.sqrt(sums.slopes / max(self.exact.df_resid, 1.0)) / (sums.within / sums.weight)
+                unit = sigma * self.map.target_scale / self.exact.sigma
+                return np.asarray(np.append(self.exact.std_errors, self.exact.intercept_std_error) * unit)
+        back = np.zeros((p + 1, len(inverse)))
+        back[:p, :p] = self.map.transform if self.map.transform.ndim == 2 else np.diag(self.map.transform)
+        back[p] = -self.map.centre @ back[:p]
+        back[p, p:] = 1.0
+        variance = np.einsum("ij,jk,ik->i", back, inverse, back)
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0) / self.task.problem.weight))
+
+    def _null_loss(self) -> float:
+        if self.spec.loss == "huber":
+            return np.inf
+        return self.task.loss.null(self.task.mean) * self.task.loss_unit
+
+    def _refine(self) -> None:
+        if not self.newton.halved:
+            super()._refine()
+
+    def _status(self) -> str:
+        if self._separated:
+            return (
+                "not converged: the labels can be told apart without error, so slopes grow without end; "
+                "add l2, or leave out the feature that gives them away"
+            )
+        return super()._status()
+
+    def _unit(self) -> str:
+        return "SE"
+
+    def _goodness(self, fit: FitResult) -> dict[str, Any]:
+        sums, p = self.sums, len(self.exact.names)
+        unit = self.task.problem.weight / sums.weight if sums.weight else NAN
+        errors = self._standard_errors() if not (self.spec.l2 or self._separated) else np.full(p + 1, NAN)
+        values: dict[str, Any] = {
+            "std_errors": np.where(self.exact.identifiable, errors[:p], NAN),
+            "intercept_std_error": float(errors[p]) if self.spec.intercept else NAN,
+            "rss": sums.squares * unit * self.map.target_scale**2,
+            "geometry": None,
+        }
+        if self.spec.loss != "huber":
+            values["family"] = "poisson" if self.spec.loss == "poisson" else "binomial"
+            values |= {"deviance": 2.0 * sums.loss * unit, "null_deviance": 2.0 * sums.null * unit}
+        return values

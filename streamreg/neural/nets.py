@@ -1,0 +1,112 @@
+"""Train a network: mini-batch passes, and the best weights of them."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from streamreg.neural import network
+from streamreg.neural.checkpoint import Arrays
+from streamreg.neural.passes import Passes
+from streamreg.neural.result import NetworkResult
+from streamreg.neural.task import Task, Validation
+from streamreg.neural.trainer import Trainer
+from streamreg.progress import Progress
+
+
+class Net:
+    """A network in training.
+
+    Parameters
+    ----------
+    task : Task
+    """
+
+    def __init__(self, task: Task) -> None:
+        spec, problem = task.spec, task.problem
+        self.task = task
+        self.size = spec.batch_size or min(network.batch_size(problem.n, 0), 1024)
+        self.rate = spec.learning_rate or 1e-3
+        bias = task.loss.start(task.mean) if spec.intercept else 0.0
+        self.core = network.build(spec, len(problem.names), bias)
+        optimizer = network.optimizer(spec.optimizer or "adam", self.rate)
+        trainer = Trainer(self.core, task.loss, optimizer, self.size, np.dtype(spec.precision))
+        self.curves: dict[str, list[float]] = {"loss": [], "val_loss": [], "seconds": []}
+        self.best: list[Any] = [v.numpy() for v in self.core.variables]
+        self.best_epoch = 0
+        self.passes = Passes(task.rows(), trainer, spec.epochs, task.checkpoint, task.callbacks, self._state)
+        self._restore()
+
+    def run(self) -> NetworkResult:
+        """Train for all epochs, or until the loss has not improved for as many as `patience` says."""
+        task, spec, passes, validation = self.task, self.task.spec, self.passes, Validation(self.task)
+        total = spec.epochs * task.problem.n
+        passes.callbacks.on_train_begin()
+        with Progress(f"train on {task.source.label}", total, shown=task.progress) as bar:
+            while passes.epoch < spec.epochs and not self._tired():
+                start = time.perf_counter()
+                passes.begin()
+                loss = passes.mini_batch(bar, None) * task.loss_unit
+                held = validation.loss(passes.trainer)
+                for curve, value in zip(self.curves.values(), (loss, held, time.perf_counter() - start), strict=True):
+                    curve.append(value)
+                self._keep_best()
+                if passes.end({"loss": loss, "val_loss": held}) or not np.isfinite(loss):
+                    break
+        passes.callbacks.on_train_end()
+        if spec.patience is not None or self._broken():
+            for variable, value in zip(self.core.variables, self.best, strict=True):
+                variable.assign(value)
+        return self._result(task.passes + passes.epoch + validation.passes)
+
+    def _judged(self) -> list[float]:
+        """Return the curve that says which epoch is best."""
+        return self.curves["val_loss"] if self.task.spec.validation else self.curves["loss"]
+
+    def _keep_best(self) -> None:
+        judged = self._judged()
+        if np.isfinite(judged[-1]) and judged[-1] <= np.nanmin(judged):
+            self.best, self.best_epoch = [v.numpy() for v in self.core.variables], len(judged)
+
+    def _tired(self) -> bool:
+        patience = self.task.spec.patience
+        return patience is not None and len(self._judged()) - self.best_epoch >= patience
+
+    def _broken(self) -> bool:
+        return bool(self.curves["loss"]) and not np.isfinite(self.curves["loss"][-1])
+
+    def _status(self) -> str:
+        if self._broken():
+            return f"not converged: training diverged at learning rate {self.rate:.3g}; lower it"
+        return "ok"
+
+    def _result(self, passes: int) -> NetworkResult:
+        task, spec = self.task, self.task.spec
+        chosen = self.best_epoch if spec.patience is not None or self._broken() else len(self.curves["loss"])
+        return NetworkResult(
+            model=network.raw(self.core, task.map, task.loss),
+            names=task.problem.names,
+            target=task.problem.target,
+            loss=spec.loss,
+            n=task.problem.n,
+            n_read=task.exact.n_read,
+            n_missing=task.exact.n_missing,
+            passes=passes,
+            status=self._status(),
+            seconds=time.perf_counter() - task.began,
+            history=self.curves,
+            best_epoch=chosen,
+            spec=spec.to_dict(),
+            source=task.source.label,
+        )
+
+    def _state(self) -> tuple[dict[str, Any], Arrays]:
+        arrays = {f"best.{i}": np.asarray(v) for i, v in enumerate(self.best)}
+        return {"curves": self.curves, "best_epoch": self.best_epoch}, arrays
+
+    def _restore(self) -> None:
+        meta, arrays = self.task.checkpoint.meta, self.task.checkpoint.arrays
+        if meta:
+            self.curves, self.best_epoch = meta["curves"], meta["best_epoch"]
+            self.best = [arrays[f"best.{i}"] for i in range(len(self.best))]
+            self.passes.restore()

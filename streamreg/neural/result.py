@@ -1,0 +1,160 @@
+"""What the training of a network returns."""
+
+import json
+import os
+import warnings
+import zipfile
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamreg.errors import CorruptError, NotFound, UsageError
+from streamreg.files import whole
+from streamreg.neural.backend import load
+from streamreg.stored import plain
+
+_MEMBER = "streamreg.json"
+
+
+@dataclass(frozen=True)
+class NetworkResult:
+    """A trained network and how it came about.
+
+    Attributes
+    ----------
+    model : keras.Model
+        Takes raw data, shape (m, p) in float64, and returns predictions in the units of the target, shape (m, 1):
+        conditioning is inside.
+    names : tuple of str
+        The p features.
+    target : str
+    loss : str
+        With "binary_cross_entropy" predictions are probabilities, with "poisson" rates.
+    n, n_read, n_missing : int
+        Rows trained on, rows read, and rows left out for a missing value.
+    passes : int
+        Times that the rows were read, the scan for the moments included.
+    status : str
+        "ok", or why the training cannot be trusted.
+    seconds : float
+    history : dict of str to list
+        For each epoch: loss, val_loss (on the rows held out), seconds.
+    best_epoch : int
+        The epoch, from 1, whose weights these are.
+    spec : dict
+        The model's options.
+    source : str
+    """
+
+    model: Any
+    names: tuple[str, ...]
+    target: str
+    loss: str
+    n: int
+    n_read: int
+    n_missing: int
+    passes: int
+    status: str
+    seconds: float
+    history: dict[str, list[float]]
+    best_epoch: int
+    spec: dict[str, Any]
+    source: str
+    level: str = field(default="mini-batch")
+
+    def predict(self, x: ArrayLike, rows: int = 65536) -> NDArray[np.float64]:
+        """Return predictions of rows in memory: means, probabilities or rates.
+
+        Parameters
+        ----------
+        x : array of shape (m, p)
+            Columns in the order of `names`.
+        rows : int
+            How many to compute at once.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+
+        Raises
+        ------
+        UsageError
+            `x` has not p columns.
+        """
+        table = np.asarray(x)
+        if table.ndim != 2 or table.shape[1] != len(self.names):
+            raise UsageError(
+                f"predict needs an array of shape (rows, {len(self.names)}), in the order of names; got {table.shape}"
+            )
+        parts = [np.asarray(self.model(table[a : a + rows].astype(np.float64))) for a in range(0, len(table), rows)]
+        return np.concatenate(parts)[:, 0] if parts else np.empty(0)
+
+    @property
+    def n_weights(self) -> int:
+        """Number of trained weights."""
+        return int(sum(np.prod(v.shape) for v in self.model.trainable_variables))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the model as plain values, for JSON."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "model"}
+        out: dict[str, Any] = plain(values)
+        return out
+
+    def summary(self) -> str:
+        """Return a short account of the training."""
+        last = self.best_epoch - 1
+        losses = [
+            f"{k} {self.history[k][last]:.6g}" for k in ("loss", "val_loss") if np.isfinite(self.history[k][last])
+        ]
+        layers = " -> ".join(map(str, self.spec.get("hidden") or ["own model"]))
+        return (
+            f"Network {len(self.names)} -> {layers} -> 1 on {self.target!r}, {self.n_weights:,} weights\n"
+            f"{self.n:,} rows of {self.source}, {self.passes} passes, {self.seconds:.1f} s, {self.status}\n"
+            f"{self.loss}: {', '.join(losses)} after epoch {self.best_epoch} of {len(self.history['loss'])}"
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a .keras file, which Keras can load by itself; what it does not know of is kept beside the model in it.
+
+        Raises
+        ------
+        UsageError
+            The path does not end in .keras.
+        """
+        if Path(path).suffix != ".keras":
+            raise UsageError(f"{path}: a network is saved as a .keras file; end the path so")
+        with whole(path) as temporary:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own, about NumPy
+                self.model.save(temporary)
+            with zipfile.ZipFile(temporary, "a") as archive:
+                archive.writestr(_MEMBER, json.dumps(self.to_dict()))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        NotFound
+            No such file.
+        CorruptError
+            The file is damaged, or was not saved by `save`.
+        """
+        if not Path(path).is_file():
+            raise NotFound(f"{path}: no such file")
+        _, keras = load()
+        try:
+            with zipfile.ZipFile(path) as archive:
+                values = json.loads(archive.read(_MEMBER))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                model = keras.models.load_model(path, compile=False)
+        except Exception as error:  # zipfile, json and Keras each raise their own for damaged bytes
+            raise CorruptError(f"{path}: not a saved network, or damaged ({error}); train it again") from error
+        values["names"] = tuple(values["names"])
+        values["history"] = {k: [np.nan if v is None else v for v in curve] for k, curve in values["history"].items()}
+        return cls(model=model, **values)

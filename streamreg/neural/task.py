@@ -1,0 +1,148 @@
+"""What a fit asks of the training: everything a line and a network have in common."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from streamreg.design import Design
+from streamreg.errors import UsageError
+from streamreg.kernels.rowhash import Sample
+from streamreg.neural.checkpoint import Checkpoint
+from streamreg.neural.conditioning import Conditioning
+from streamreg.neural.losses import Loss
+from streamreg.neural.rows import Feed, Rows
+from streamreg.neural.trainer import Trainer
+from streamreg.problem import Problem
+from streamreg.result import FitResult
+from streamreg.sources.base import Source
+
+if TYPE_CHECKING:
+    from streamreg.models.neural import Keras
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training to be done.
+
+    Attributes
+    ----------
+    spec : Keras
+    source : Source
+    design : Design
+        The training rows.
+    problem : Problem
+        Their moments.
+    low, high : float
+        Range of the target.
+    exact : FitResult
+        The least-squares line on these rows: a measure, never the source of a weight.
+    checkpoint : Checkpoint
+    callbacks : sequence of keras.callbacks.Callback
+    start : FitResult or None
+        Estimates to begin from.
+    threads : int or None
+    progress : bool or None
+    passes : int
+        Passes over the rows so far.
+    began : float
+        When the fit began, on the clock of `time.perf_counter`.
+    """
+
+    spec: "Keras"
+    source: Source
+    design: Design
+    problem: Problem
+    low: float
+    high: float
+    exact: FitResult
+    checkpoint: Checkpoint
+    callbacks: Sequence[Any]
+    start: FitResult | None
+    threads: int | None
+    progress: bool | None
+    passes: int
+    began: float
+
+    @property
+    def mean(self) -> float:
+        """Mean of the target."""
+        return float(self.problem.mean[0][-1])
+
+    @cached_property
+    def map(self) -> Conditioning:
+        """What is done to the rows before training."""
+        scale = Loss(self.spec.loss).scales_target
+        return Conditioning.of(self.problem, self.spec.conditioning, self.exact.rank, scale)
+
+    @cached_property
+    def loss(self) -> Loss:
+        """The loss, in the units of the conditioned target."""
+        return Loss(self.spec.loss, self.spec.delta / self.map.target_scale)
+
+    @property
+    def loss_unit(self) -> float:
+        """Loss in the units of the data per loss in training."""
+        return self.map.target_scale**2 if self.loss.scales_target else 1.0
+
+    def check(self) -> None:
+        """Refuse targets that the loss is not made for."""
+        p, problem = len(self.problem.names), self.problem
+        variance = float(np.ldexp(problem.cross[p, p], 2 * problem.exponent[p])) / problem.weight
+        square = variance + self.mean**2 if problem.intercept else variance
+        self.loss.check_target(self.source.label, problem.target, self.low, self.high, self.mean, square)
+
+    def rows(self) -> Rows:
+        """Return the training rows, conditioned."""
+        return Rows(
+            self.source,
+            self.design,
+            self.map,
+            mean_weight=self.problem.weight / self.problem.n,
+            dtype=np.dtype(self.spec.precision),
+            n=self.problem.n,
+            memory=self.spec.memory_mb * 2**20,
+            seed=self.spec.seed,
+            threads=self.threads,
+        )
+
+
+class Validation:
+    """The rows held out: their mean loss, as often as asked for.
+
+    Attributes
+    ----------
+    passes : int
+        Passes over the source so far.
+    """
+
+    def __init__(self, task: Task) -> None:
+        rows = task.rows()
+        sample = Sample(task.spec.validation, task.spec.seed, held_out=True)
+        rows.design = dataclasses.replace(task.design, sample=sample)
+        rows.n = int(task.exact.n_read * task.spec.validation)
+        self._rows, self._task = rows, task
+        self._live = task.spec.validation > 0
+        self.passes = 0
+
+    def loss(self, trainer: Trainer) -> float:
+        """Return the mean loss, in the units of the data; NaN if no rows are to be held out.
+
+        Raises
+        ------
+        UsageError
+            The fraction is so small that there are no such rows.
+        """
+        if not self._live:
+            return float("nan")
+        self.passes += not self._rows.kept
+        loss, weight = trainer.evaluate(Feed(self._rows, lambda: self._rows.in_order(8192)))
+        if not weight:
+            raise UsageError(
+                f"validation: {self._task.spec.validation:g} of {self._task.exact.n_read:,} rows came to none; "
+                "raise the fraction, or leave it out"
+            )
+        return loss / weight * self._task.loss_unit

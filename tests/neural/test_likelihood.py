@@ -1,0 +1,118 @@
+"""Logistic, Poisson and robust regression by Keras, against maximum likelihood."""
+
+import numpy as np
+import pytest
+from keras_data import distance, labelled, table
+
+import streamreg as sr
+from streamreg.errors import DataError
+
+pytestmark = pytest.mark.keras
+
+
+@pytest.mark.parametrize(
+    ("loss", "family", "which"), [("binary_cross_entropy", "binomial", 1), ("poisson", "poisson", 2)]
+)
+@pytest.mark.parametrize("conditioning", ["whiten", "standardise"])
+def test_maximum_likelihood(loss, family, which, conditioning):
+    data = labelled()
+    x, y = data[0], data[which]
+    exact = sr.Glm(family=family).fit((x, y))
+    fit = sr.Keras(loss=loss, conditioning=conditioning).fit((x, y))
+    assert fit.status == "ok"
+    assert distance(fit, exact) < 1e-3
+    assert abs(fit.intercept - exact.intercept) / exact.intercept_std_error < 1e-3
+    np.testing.assert_allclose(fit.std_errors, exact.std_errors, rtol=1e-3)
+    assert fit.intercept_std_error == pytest.approx(exact.intercept_std_error, rel=1e-3)
+    assert fit.deviance == pytest.approx(exact.deviance, rel=1e-5)
+    assert fit.null_deviance == pytest.approx(exact.null_deviance, rel=1e-5)
+    np.testing.assert_allclose(fit.predict(x[:5]), exact.predict(x[:5]), rtol=1e-3)
+    assert fit.family == family
+
+
+def test_without_intercept_and_with_weights():
+    x, y, _ = labelled()
+    x = x - 100
+    weight = np.random.default_rng(2).integers(0, 4, size=len(y)).astype(float)
+    exact = sr.Logistic(intercept=False).fit((x, y, weight))
+    fit = sr.Keras(loss="binary_cross_entropy", intercept=False).fit((x, y, weight))
+    assert fit.intercept == 0.0
+    assert distance(fit, exact) < 1e-3
+    np.testing.assert_allclose(fit.std_errors, exact.std_errors, rtol=1e-3)
+
+
+def test_dependent_columns():
+    x, y, _ = labelled()
+    x = np.column_stack([x, x[:, 0] * 2 + 1])
+    fit = sr.Keras(loss="binary_cross_entropy").fit((x, y))
+    assert fit.status == "dependent"
+    np.testing.assert_allclose(fit.predict(x[:9]), sr.Logistic().fit((x, y)).predict(x[:9]), rtol=1e-3)
+
+
+def test_huber_is_not_moved_by_outliers():
+    from scipy.optimize import minimize
+
+    x, y = table(p=3)
+    y[::50] += 1e4
+    fit = sr.Keras(loss="huber", delta=1.5, epochs=20).fit((x, y))
+    assert fit.status == "ok"
+    z = np.column_stack([(x - x.mean(axis=0)) / x.std(axis=0), np.ones(len(x))])
+
+    def loss(b):
+        r = np.abs(y - z @ b)
+        return np.where(r < 1.5, r**2 / 2, 1.5 * (r - 0.75)).mean()
+
+    best = minimize(loss, np.zeros(4), method="BFGS", options={"gtol": 1e-9, "maxiter": 500})
+    np.testing.assert_allclose(fit.coef * x.std(axis=0), best.x[:3], atol=1e-3)
+
+
+def test_separable_labels_are_said_to_be():
+    x = np.linspace(-1, 1, 200)[:, None]
+    fit = sr.Keras(loss="binary_cross_entropy", epochs=40).fit((x, (x[:, 0] > 0).astype(float)))
+    assert fit.status.startswith("not converged")
+    assert np.isnan(fit.std_errors).all()
+
+
+@pytest.mark.parametrize("labels", [(1, 2), (-1, 1), (0, 0.5)])
+def test_labels_must_be_0_and_1(labels):
+    x, y, _ = labelled()
+    with pytest.raises(DataError, match="labels 0 and 1"):
+        sr.Keras(loss="binary_cross_entropy").fit((x, np.where(y > 0, labels[1], labels[0]).astype(float)))
+
+
+def test_counts_are_not_negative():
+    x, _, counts = labelled()
+    with pytest.raises(DataError, match="not negative"):
+        sr.Keras(loss="poisson").fit((x, counts - 1))
+
+
+def test_one_label_only():
+    x, _, _ = labelled(n=200)
+    with pytest.raises(DataError, match="every row"):
+        sr.Keras(loss="binary_cross_entropy").fit((x, np.zeros(len(x))))
+
+
+def test_a_penalty_shrinks():
+    x, y = table()
+    exact, free, held = sr.Linear().fit((x, y)), sr.Keras().fit((x, y)), sr.Keras(l2=1.0).fit((x, y))
+    assert held.status == "ok"
+    # On whitened features and with the mean squared error the ridge halves every slope.
+    np.testing.assert_allclose(held.coef, exact.coef / 2, rtol=1e-3, atol=1e-3)
+    assert distance(free, exact) < 1e-3
+    standardised = sr.Keras(l2=0.5, conditioning="standardise", epochs=30).fit((x, y))
+    deviation = x.std(axis=0)
+    ridge = np.linalg.solve(
+        np.corrcoef(x.T) + 0.5 * np.eye(6), ((x - x.mean(axis=0)) / deviation).T @ (y - y.mean()) / len(y)
+    )
+    assert standardised.status == "ok"
+    np.testing.assert_allclose(standardised.coef * deviation, ridge, atol=1e-4)
+
+
+def test_a_start_at_the_estimates_arrives_at_once(tmp_path):
+    x, y = table()
+    exact = sr.Linear().fit((x, y))
+    fit = sr.Keras(start=exact, epochs=1, learning_rate=1e-9).fit((x, y))
+    assert fit.status == "ok"
+    exact.save(tmp_path / "start.fit")
+    assert sr.Keras(start=tmp_path / "start.fit", epochs=1, learning_rate=1e-9).fit((x, y)).status == "ok"
+    assert sr.Keras(start="random", seed=3).fit((x, y)).status == "ok"

@@ -1,0 +1,151 @@
+"""A training that was killed goes on at the very batch, and ends with the bits of an unbroken one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from keras_data import labelled, table
+
+import streamreg as sr
+from streamreg.errors import ChangedError, CorruptError, UsageError
+
+pytestmark = pytest.mark.keras
+
+
+class BrokenError(Exception):
+    pass
+
+
+def break_at(batch):
+    """Return a callback that breaks training off after so many batches in all."""
+    from streamreg.neural.backend import load
+
+    _, keras = load()
+
+    class Break(keras.callbacks.Callback):
+        seen = 0
+
+        def on_train_batch_begin(self, number, logs=None):
+            if self.seen == batch:
+                raise BrokenError
+            self.seen += 1
+
+        def on_epoch_end(self, epoch, logs=None):
+            if self.seen == batch:
+                raise BrokenError
+
+    return Break()
+
+
+def stored(folder, x, y):
+    np.save(folder / "data.npy", np.column_stack([x, y]))
+    return sr.open(folder / "data.npy", target=f"x{x.shape[1]}")
+
+
+SPECS = [
+    (sr.Keras(batch_size=256, tolerance=1e-12, epochs=5), 0),
+    (sr.Keras(batch_size=256, optimizer="adam", conditioning="standardise", epochs=6, tolerance=1e-12), 0),
+    (sr.Keras(batch_size=256, loss="binary_cross_entropy", epochs=5, tolerance=1e-12), 1),
+]
+
+
+@pytest.mark.parametrize(("spec", "kind"), SPECS)
+@pytest.mark.parametrize("batch", [0, 5, 20, 24])
+def test_a_line_goes_on(tmp_path, spec, kind, batch):
+    data = stored(tmp_path, *(labelled(n=3000)[:2] if kind else table(n=3000)))
+    whole = spec.fit(data)
+    with pytest.raises(BrokenError):
+        spec.fit(data, checkpoint=tmp_path / "state", checkpoint_seconds=0, callbacks=[break_at(batch)])
+    again = spec.fit(data, checkpoint=tmp_path / "state", resume=True)
+    np.testing.assert_array_equal(again.coef, whole.coef)
+    assert again.intercept == whole.intercept
+    assert again.training["loss"] == whole.training["loss"]
+
+
+@pytest.mark.parametrize("batch", [3, 12, 13, 30])
+def test_a_network_goes_on(tmp_path, batch):
+    from streamreg.neural.backend import load
+
+    _, keras = load()
+
+    def build(p):
+        layers = [keras.layers.Dense(8, "relu"), keras.layers.Dropout(0.2, seed=1), keras.layers.Dense(1)]
+        return keras.Sequential([keras.Input((p,)), *layers])
+
+    x, y = table(n=3000)
+    data = stored(tmp_path, x, y)
+    for spec in (
+        sr.Keras(hidden=[8], epochs=3, batch_size=256, validation=0.1),
+        sr.Keras(model=build, epochs=3, batch_size=256),
+    ):
+        folder = tmp_path / f"state{spec.model is None}"
+        whole = spec.fit(data)
+        with pytest.raises(BrokenError):
+            spec.fit(data, checkpoint=folder, checkpoint_seconds=0, callbacks=[break_at(batch)])
+        again = spec.fit(data, checkpoint=folder, resume=True)
+        np.testing.assert_array_equal(again.predict(x), whole.predict(x))
+        assert again.history["loss"] == whole.history["loss"]
+
+
+@pytest.mark.slow
+def test_kill_9_anywhere(tmp_path):
+    data = stored(tmp_path, *table(n=60_000, p=20))
+    code = f"""
+import streamreg as sr
+data = sr.open({str(tmp_path / "data.npy")!r}, target="x20")
+sr.Keras(batch_size=64, epochs=4, tolerance=1e-12, memory_mb=1).fit(
+    data, checkpoint={str(tmp_path / "state")!r}, checkpoint_seconds=0.05, resume=True)
+"""
+    whole = sr.Keras(batch_size=64, epochs=4, tolerance=1e-12, memory_mb=1).fit(data)
+    killed = 0
+    for extra in (0.3, 0.7, 1.2):
+        process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+        state = tmp_path / "state" / "state.npz"
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        while process.poll() is None and not (state.exists() and state.stat().st_mtime_ns > before):
+            time.sleep(0.02)
+        time.sleep(extra)
+        killed += process.poll() is None
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert killed
+    again = sr.Keras(batch_size=64, epochs=4, tolerance=1e-12, memory_mb=1).fit(
+        data, checkpoint=tmp_path / "state", resume=True
+    )
+    np.testing.assert_array_equal(again.coef, whole.coef)
+
+
+def test_a_finished_training_is_not_done_again(tmp_path):
+    data = stored(tmp_path, *table())
+    first = sr.Keras().fit(data, checkpoint=tmp_path / "state")
+    again = sr.Keras().fit(data, checkpoint=tmp_path / "state", resume=True)
+    np.testing.assert_array_equal(again.coef, first.coef)
+    assert again.status == first.status == "ok"
+    assert len(again.training["loss"]) == len(first.training["loss"])
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path):
+    x, y = table()
+    data = stored(tmp_path, x, y)
+    sr.Keras(epochs=1).fit(data, checkpoint=tmp_path / "state")
+    with pytest.raises(UsageError, match="holds a training"):
+        sr.Keras(epochs=1).fit(data, checkpoint=tmp_path / "state")
+    with pytest.raises(UsageError, match="epochs was 1"):
+        sr.Keras(epochs=2).fit(data, checkpoint=tmp_path / "state", resume=True)
+    with pytest.raises(UsageError, match="checkpoint=FOLDER"):
+        sr.Keras(epochs=1).fit(data, resume=True)
+    other = stored(tmp_path, x, y + 1)
+    with pytest.raises(ChangedError, match="other data"):
+        sr.Keras(epochs=1).fit(other, checkpoint=tmp_path / "state", resume=True)
+
+
+def test_a_damaged_checkpoint_is_said_to_be(tmp_path):
+    data = stored(tmp_path, *table())
+    sr.Keras(epochs=1).fit(data, checkpoint=tmp_path / "state")
+    (tmp_path / "state" / "state.npz").write_bytes(b"PK nothing")
+    with pytest.raises(CorruptError, match="damaged"):
+        sr.Keras(epochs=1).fit(data, checkpoint=tmp_path / "state", resume=True)
