@@ -1,28 +1,37 @@
 """Cross-validation from the moments of folds: no row is read, and no moments are subtracted."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg import scans
 from streamreg.errors import UsageError
 from streamreg.kernels import doubledouble as dd
 from streamreg.problem import Problem
 from streamreg.solve.scaled import Scaled
+from streamreg.stats.grouped import Grouped
 from streamreg.stats.moments import Moments
 
 Float = NDArray[np.float64]
 
 
-def as_folds(folds: Mapping[Any, Moments] | Sequence[Moments]) -> list[Moments]:
+def as_folds(folds: Any) -> list[Moments]:
     """Return the folds that hold rows, as a list.
+
+    Parameters
+    ----------
+    folds : Grouped, path of a file of moments, dict of any to Moments, or sequence of Moments
 
     Raises
     ------
     UsageError
         Fewer than two of them, or they are not moments of the same columns.
     """
+    if isinstance(folds, Grouped | str | os.PathLike):
+        folds = scans.folds(folds)
     parts = list(folds.values()) if isinstance(folds, Mapping) else list(folds)
     for part in parts:
         if not isinstance(part, Moments):

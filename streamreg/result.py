@@ -14,6 +14,7 @@ from streamreg.errors import UsageError
 from streamreg.families import family
 from streamreg.kernels.gram import subtract
 from streamreg.sources.base import Source
+from streamreg.stats.base import Statistic
 from streamreg.terms import Terms
 
 Float = NDArray[np.float64]
@@ -304,6 +305,8 @@ class FitResult:
             from streamreg.prediction import predictions
 
             return np.concatenate([values for _, values in predictions(self, data, kind)])
+        if isinstance(data, Statistic):
+            raise UsageError("moments hold no rows, and predictions are made of rows; pass the source that was scanned")
         rows = np.asarray(data)
         if rows.ndim != 2 or rows.shape[1] != len(self.columns):
             raise UsageError(

@@ -11,6 +11,7 @@ from streamreg.errors import UsageError
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
 from streamreg.stats.grouped import Grouped
+from streamreg.stats.moments import Moments
 from streamreg.stats.saved import SUFFIX, load
 
 
@@ -39,6 +40,20 @@ def as_source(data: Any) -> Source:
     if as_state(data) is not None:
         raise UsageError("moments hold no rows, and rows are needed here; pass the source that was scanned")
     return data if isinstance(data, Source) else sources.open(data)
+
+
+def as_moments(data: Any) -> Moments | None:
+    """Return `as_state` for models that work on float64 moments.
+
+    Raises
+    ------
+    UsageError
+        The state is of another kind.
+    """
+    state = as_state(data)
+    if state is None or isinstance(state, Moments):
+        return state
+    raise UsageError(f"this needs Moments (sr.scan), not {type(state).__name__}")
 
 
 def as_state(data: Any) -> Any:

@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 from streamreg import crossvalidation
 from streamreg.candidates import Candidates
 from streamreg.design import Missing
-from streamreg.errors import UsageError
 from streamreg.kernels.blas import one_thread
-from streamreg.models.base import Spec, as_source
+from streamreg.models.base import Spec, as_moments, as_source
 from streamreg.problem import Problem
 from streamreg.result import NAN
 from streamreg.scans import scan
 from streamreg.solve import cholesky
 from streamreg.solve.scaled import Scaled
-from streamreg.stats.base import Statistic
 from streamreg.stats.moments import Moments
 
 Float = NDArray[np.float64]
@@ -54,8 +52,8 @@ class Choice(Spec, Generic[Found]):
 
         Parameters
         ----------
-        data : Moments, Source, or anything that `streamreg.open` takes
-            From `Moments` no row is read; else they are read once.
+        data : Moments or the path of their file, Source, or anything that `streamreg.open` takes
+            From moments no row is read; else they are read once.
         threads : int, optional
         progress : bool, optional
 
@@ -67,17 +65,15 @@ class Choice(Spec, Generic[Found]):
             No target, a column with two roles, or options that do not fit the data.
         """
         began = time.perf_counter()
-        moments, label, passes = data, "moments", 0
-        if not isinstance(data, Moments):
-            if isinstance(data, Statistic):
-                raise UsageError(f"this needs Moments (sr.scan), not {type(data).__name__}")
+        moments, label, passes = as_moments(data), "moments", 0
+        if moments is None:
             source = as_source(data).with_roles(target=self.target)
             moments, label, passes = scan(source, self.features, self.missing, threads, progress), source.label, 1
         with one_thread(len(moments.names)):
             found = self._fit(self._pose(moments), moments)
         return dataclasses.replace(found, seconds=time.perf_counter() - began, source=label, passes=passes)
 
-    def cross_validate(self, folds: Mapping[Any, Moments] | Sequence[Moments]) -> Found:
+    def cross_validate(self, folds: Any) -> Found:
         """Fit all candidates to all rows, and measure the error of each on held-out rows. No row is read.
 
         For each fold, the candidates are fitted to the merged moments of the others (a search for subsets is repeated
@@ -85,8 +81,8 @@ class Choice(Spec, Generic[Found]):
 
         Parameters
         ----------
-        folds : dict of any to Moments, or sequence of Moments
-            The moments of each fold. Empty folds are left out.
+        folds : Grouped, path of a file of moments, dict of any to Moments, or sequence of Moments
+            The moments of each fold: what ``sr.scan(data, folds=10)`` returns. Empty folds are left out.
 
         Raises
         ------

@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from streamreg.design import Missing
 from streamreg.errors import UsageError
-from streamreg.models.base import Spec, as_source
+from streamreg.models.base import Spec, as_moments, as_source
 from streamreg.models.estimates import Origin, result
 from streamreg.problem import Problem
 from streamreg.result import FitResult, Geometry
 from streamreg.scans import scan
 from streamreg.solve import cholesky, constrained, restrictions
 from streamreg.solve.scaled import Scaled
-from streamreg.stats.base import Statistic
-from streamreg.stats.moments import Moments
 
 Float = NDArray[np.float64]
 
@@ -65,10 +63,8 @@ class Constrained(Spec):
             The restrictions cannot be read, follow from each other or contradict each other.
         """
         began = time.perf_counter()
-        moments, label, passes = data, "moments", 0
-        if not isinstance(data, Moments):
-            if isinstance(data, Statistic):
-                raise UsageError(f"this needs Moments (sr.scan), not {type(data).__name__}")
+        moments, label, passes = as_moments(data), "moments", 0
+        if moments is None:
             source = as_source(data).with_roles(target=self.target)
             moments, label, passes = scan(source, self.features, self.missing, threads, progress), source.label, 1
         problem = moments.problem(

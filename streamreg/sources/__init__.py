@@ -94,6 +94,8 @@ def _open_path(
         from streamreg.sources.zarr import open_zarr
 
         return open_zarr(path, x, target, weights, columns, missing_chunks)
+    if path.suffix.lower() == ".moments":
+        raise UsageError(f"{path}: holds moments, not rows; every linear model takes its path, and sr.load reads it")
     known = ", ".join(_SUFFIXES)
     raise UsageError(f"{path}: the suffix {path.suffix!r} is not known; one of {known} tells the format")
 

@@ -35,7 +35,8 @@ def save(state: Statistic, path: str | os.PathLike[str]) -> None:
     """
     record = None if state.record is None else state.record.to_dict()
     values = {"statistic": type(state).__name__, "record": record, "version": __version__}
-    stored.write(path, "scan", values, state.compact().to_arrays())
+    arrays = {f"state.{name}": array for name, array in state.compact().to_arrays().items()}
+    stored.write(path, "scan", values, arrays)
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -50,7 +51,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     values, arrays = stored.load(path, "scan")
     try:
-        state = _KINDS[values["statistic"]].from_arrays(arrays)
+        own = {name.removeprefix("state."): array for name, array in arrays.items()}
+        state = _KINDS[values["statistic"]].from_arrays(own)
         state.record = None if values["record"] is None else Record.from_dict(values["record"])
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise CorruptError(f"{path}: is not a scan that streamreg knows ({error!r}); make it again") from error
