@@ -80,6 +80,7 @@ def solve(scaled: Scaled, penalty: Penalty, alphas: Float) -> tuple[Float, Float
     p = len(scaled.rhs)
     coef, df, beta = np.zeros((len(alphas), p)), np.zeros(len(alphas)), np.zeros(p)
     settled = np.ones(len(alphas), dtype=bool)
+    everything = np.flatnonzero(scaled.live)
     for k, alpha in enumerate(alphas):
         if not alpha and not penalty.nonnegative:
             free = cholesky.solve(scaled.problem)
@@ -91,22 +92,24 @@ def solve(scaled: Scaled, penalty: Penalty, alphas: Float) -> tuple[Float, Float
             beta, settled[k] = active_set(hessian, scaled.rhs, l1, beta, penalty.nonnegative)
             used = np.flatnonzero(beta)
         else:
-            used = np.flatnonzero(scaled.live)
-            beta = np.zeros(p)
+            used, beta = everything, np.zeros(p)
             beta[used] = least_squares(hessian[np.ix_(used, used)], scaled.rhs[used])
-        coef[k], df[k] = scaled.coefficients(beta), _trace(scaled.gram[np.ix_(used, used)], l2[used])
+        coef[k] = scaled.coefficients(beta)
+        # Columns in use are independent, so without ridge each counts as one.
+        df[k] = len(used) - (_shrunk(hessian[np.ix_(used, used)], l2[used]) if l2.any() else 0.0)
     return coef, df, settled
 
 
-def _trace(gram: Float, l2: Float) -> float:
-    """Return the trace of ``gram (gram + diag(l2))**-1``."""
-    if not l2.any() or not len(l2):
-        return float(np.linalg.matrix_rank(gram, tol=floor(len(l2)) * len(l2), hermitian=True)) if len(l2) else 0.0
-    root = np.sqrt(l2)
-    if (l2 > 0).all():
-        values = np.linalg.eigvalsh(gram / root[:, None] / root)
-        return float((np.maximum(values, 0.0) / (1.0 + np.maximum(values, 0.0))).sum())
-    return float(np.trace(np.linalg.solve(gram + np.diag(l2), gram)))
+def _shrunk(hessian: Float, l2: Float) -> float:
+    """Return the trace of ``H**-1 diag(l2)``: what a ridge penalty takes off the degrees of freedom."""
+    from scipy.linalg import lapack
+
+    if not len(l2):
+        return 0.0
+    factor, _, info = lapack.dposv(hessian, l2, lower=1)
+    if info == 0:
+        return float(l2 @ np.diag(lapack.dpotri(factor, lower=1)[0]))
+    return float(l2 @ np.diag(np.linalg.pinv(hessian, hermitian=True)))
 
 
 def active_set(hessian: Float, rhs: Float, l1: Float, start: Float, nonnegative: bool) -> tuple[Float, bool]:
@@ -136,9 +139,8 @@ def active_set(hessian: Float, rhs: Float, l1: Float, start: Float, nonnegative:
         new = np.flatnonzero(excess > 0)
         if not len(new):
             return state.beta, True
-        if len(new) > 1 and state.enter_all(new[np.argsort(-excess[new], kind="stable")]):
-            continue
-        state.enter(int(np.argmax(excess)))
+        if not state.enter_all(new):
+            state.enter(int(np.argmax(excess)))
     return state.beta, False
 
 
@@ -153,6 +155,7 @@ class _Active:
     sign: Float
     order: list[int]
     entered: int | None = None
+    ready: Float | None = None
 
     def excess(self, nonnegative: bool) -> Float:
         """Return by how much each column out of use violates its optimality condition, beyond rounding."""
@@ -164,17 +167,27 @@ class _Active:
         return found
 
     def enter(self, column: int) -> None:
+        """Take in one column; if it is the one that violates most, it moves with the sign of its gradient."""
         self.order.append(column)
         self.entered = column
 
     def enter_all(self, columns: NDArray[np.int64]) -> bool:
-        """Take all of these columns in if the minimum then has the signs that they were taken in with."""
-        order = [*self.order, *map(int, columns)]
-        target, dependent = self._minimum(order)
-        if dependent is not None or (target * self.sign[order] <= 0).any():
-            return False
-        self.order, self.beta[order], self.entered = order, target, None
-        return True
+        """Take in those of the columns that then move with the signs of their gradients; whether there are any."""
+        new = [int(column) for column in columns]
+        while len(new) > 1:
+            order = [*self.order, *new]
+            target, dependent = self._minimum(order)
+            if dependent is not None:
+                if dependent < len(self.order):
+                    return False
+                new.pop(dependent - len(self.order))
+                continue
+            right = (target * self.sign[order] > 0)[len(self.order) :]
+            if right.all():
+                self.order, self.entered, self.ready = order, None, target
+                return True
+            new = [column for column, moves in zip(new, right, strict=True) if moves]
+        return False
 
     def settle(self) -> tuple[bool, int | None]:
         """Go to the minimum on the columns in use, dropping those that reach zero on the way.
@@ -183,7 +196,8 @@ class _Active:
         """
         moved, entered, self.entered = False, self.entered, None
         while self.order:
-            target, dependent = self._minimum(self.order)
+            target, dependent = self._minimum(self.order) if self.ready is None else (self.ready, None)
+            self.ready = None
             here = self.beta[self.order]
             step = target - here if dependent is None else self._free_direction(dependent)
             turning = step * self.sign[self.order] < 0

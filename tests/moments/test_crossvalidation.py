@@ -69,7 +69,9 @@ def test_lasso_and_ridge_equal_brute_force(weighted, intercept):
         np.testing.assert_allclose(path.cv_std_error, se, rtol=1e-7)
         assert path.best() == np.argmin(mean)
         assert path.one_standard_error() == np.flatnonzero(mean <= mean.min() + se[np.argmin(mean)])[0]
-        whole = sr.Penalised(l1_ratio=l1_ratio, alphas=7, intercept=intercept).fit(sr.open((X, Y) if w is None else (X, Y, w)))
+        whole = sr.Penalised(l1_ratio=l1_ratio, alphas=7, intercept=intercept).fit(
+            sr.open((X, Y) if w is None else (X, Y, w))
+        )
         np.testing.assert_allclose(path.coef, whole.coef, rtol=1e-9, atol=1e-12)
 
 
@@ -139,7 +141,9 @@ def test_training_sets_are_merges_of_the_other_folds(seed, k):
         table = np.column_stack([X[: k + 60], Y[: k + 60]])[rows]
         assert state.n == rows.sum()
         np.testing.assert_allclose(total.mean[0], table.mean(0), rtol=1e-12)
-        np.testing.assert_allclose(total.cross, (table - table.mean(0)).T @ (table - table.mean(0)), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(
+            total.cross, (table - table.mean(0)).T @ (table - table.mean(0)), rtol=1e-9, atol=1e-9
+        )
     for part, arrays in zip(parts, before, strict=True):
         assert all(np.array_equal(a, arrays[name]) for name, a in part.to_arrays().items())
 
