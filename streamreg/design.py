@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import DataError, NonFiniteError, UsageError, nearest
+from streamreg.kernels.gram import finite
 from streamreg.kernels.rowhash import Sample
 from streamreg.sources.base import Chunk, Source
 from streamreg.terms import Terms
@@ -175,7 +177,7 @@ class Design:
             x, y = x[rows], None if y is None else y[rows]
             weight, groups = None if weight is None else weight[rows], [g[rows] for g in groups]
         missing = 0
-        if not (_finite(x) and (y is None or _finite(y)) and all(map(_finite, groups))):
+        if not (finite(x) and (y is None or finite(y)) and all(map(finite, groups))):
             keep = self._complete(x, y, chunk.start, rows, groups)
             missing = len(x) - len(keep)
             x, weight, y = x[keep], None if weight is None else weight[keep], None if y is None else y[keep]
@@ -196,7 +198,7 @@ class Design:
             NaN (unless `missing` is "drop") or infinity, with row and column.
         """
         x = _columns(chunk, self.features, self.label)
-        keep = np.arange(len(x)) if _finite(x) else self._complete(x, None, chunk.start, None)
+        keep = np.arange(len(x)) if finite(x) else self._complete(x, None, chunk.start, None)
         return (x if len(keep) == len(x) else x[keep]), keep
 
     def _complete(
@@ -249,13 +251,9 @@ class Design:
 
 
 def _require_finite_powers(x: NDArray[Any], terms: Terms, label: str, start: int) -> None:
-    if not _finite(x):
+    if not finite(x):
         name = terms.names[int(np.argmin(np.isfinite(x).all(axis=0)))]
         raise DataError(f"{label}, rows from {start:,}: {name} is beyond 1e308; rescale the column or lower the degree")
-
-
-def _finite(values: NDArray[Any]) -> bool:
-    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
 
 
 def _columns(chunk: Chunk, names: tuple[str, ...], label: str) -> NDArray[Any]:
@@ -264,16 +262,22 @@ def _columns(chunk: Chunk, names: tuple[str, ...], label: str) -> NDArray[Any]:
         return chunk.matrix
     if len(names) == 1 and names[0] in chunk.vectors:
         return chunk.vectors[names[0]][:, None]
-    try:
-        index = [chunk.names.index(n) for n in names if n not in chunk.vectors]
-    except ValueError:
-        absent = next(n for n in names if n not in chunk.vectors and n not in chunk.names)
-        raise DataError(
-            f"{label}, row {chunk.start:,}: column {absent!r} is gone{nearest(absent, chunk.names)}"
-        ) from None
-    if len(index) == len(names):
-        if index and index == list(range(index[0], index[0] + len(index))):
-            return chunk.matrix[:, index[0] : index[0] + len(index)]
-        return chunk.matrix[:, index]
+    if chunk.vectors.keys().isdisjoint(names):
+        try:
+            return chunk.matrix[:, _positions(chunk.names, names)]
+        except ValueError:
+            pass
     position = {n: k for k, n in enumerate(chunk.names)}
+    for absent in names:
+        if absent not in chunk.vectors and absent not in position:
+            raise DataError(f"{label}, row {chunk.start:,}: column {absent!r} is gone{nearest(absent, chunk.names)}")
     return np.column_stack([chunk.vectors[n] if n in chunk.vectors else chunk.matrix[:, position[n]] for n in names])
+
+
+@lru_cache(maxsize=64)
+def _positions(held: tuple[str, ...], names: tuple[str, ...]) -> slice | list[int]:
+    """Return where names are: a slice if they follow one another. Raises ValueError where one is missing."""
+    index = [held.index(n) for n in names]
+    if index and index == list(range(index[0], index[0] + len(index))):
+        return slice(index[0], index[0] + len(index))
+    return index

@@ -1,17 +1,123 @@
-"""The hot loop: centre one cache-sized block of rows and take its cross-product."""
+"""The hot loop: centre one cache-sized block of rows and take its cross-product.
 
+A block is the work of one compiled call where the package was built with a C compiler, and of NumPy and BLAS otherwise.
+The environment variable ``STREAMREG_KERNEL`` chooses: ``avx512``, ``avx2`` or ``portable`` (compiled), or ``blas``; if
+it is not set, the first of them that is there. Each gives the same bits for any cut of the rows and any number of
+threads; between them, sums differ by rounding.
+"""
+
+import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import DataError
+from streamreg.errors import DataError, UsageError
+
+try:
+    from streamreg.kernels import _gram
+except ImportError as error:
+    _NAMES: tuple[str | None, ...] = ()
+    _ABSENT = f"the compiled kernel is not built: {error}"
+else:
+    _NAMES = _gram.kernels()
+    _ABSENT = "the compiled kernel is built"
+
+Float = NDArray[np.float64]
+
+VARIABLE = "STREAMREG_KERNEL"
+_LABELS = {"avx512": "AVX-512", "avx2": "AVX2", "portable": "portable C"}
+
+
+def _choose(wanted: str | None, names: tuple[str | None, ...]) -> int | None:
+    """Return the number of the kernel to run; None for BLAS."""
+    if not wanted:
+        return len(names) - 1 - next(k for k, n in enumerate(reversed(names)) if n) if names else None
+    if wanted == "blas":
+        return None
+    if wanted not in names:
+        there = ", ".join(["blas", *(n for n in names if n)])
+        raise UsageError(
+            f"{VARIABLE}={wanted}: there is no such kernel on this machine ({_ABSENT}); choose among {there}"
+        )
+    return names.index(wanted)
+
+
+_KERNEL = _choose(os.environ.get(VARIABLE), _NAMES)
+
+
+def describe() -> str:
+    """Say which kernel runs, and why: a line for reports."""
+    wanted = os.environ.get(VARIABLE)
+    why = f"chosen by {VARIABLE}" if wanted else "the fastest that this processor has"
+    if _KERNEL is not None:
+        return f"compiled, {_LABELS[str(_NAMES[_KERNEL])]} ({why})"
+    return f"BLAS ({why if wanted else _ABSENT})"
+
+
+def room(rows: int, columns: int) -> int:
+    """Return the rows, of `columns` numbers each, of the scratch in which a block of `rows` rows is worked on."""
+    return rows if _KERNEL is None or not columns else -(-_gram.room(rows, columns) // columns)
+
+
+def block(
+    parts: list[NDArray[Any]], weight: Float | None, total: float, buffer: Float
+) -> tuple[Float, Float, Float, Float, Float, Float] | None:
+    """Return what one compiled call finds in a block.
+
+    Parameters
+    ----------
+    parts : list of ndarrays of shape (m, k)
+        Columns side by side, q of them.
+    weight : ndarray of shape (m,) or None
+    total : float
+        Sum of the weights, or m.
+    buffer : ndarray
+        Scratch of `room` rows.
+
+    Returns
+    -------
+    tuple or None
+        Extremes, in two arrays; three whose sum is the mean, each far below the one before it; and the centred
+        cross-products, lower triangle. None if the block needs the general path: more than one column beside a matrix,
+        unusual types, or numbers so large or small (or not finite) that they need a scale.
+
+    Notes
+    -----
+    Cost: ``m q**2`` multiplications and three readings of a block in cache; no memory but the result and `buffer`.
+    """
+    if _KERNEL is None or len(parts) > 2 or (len(parts) == 2 and parts[1].shape[1] != 1):
+        return None
+    q = buffer.shape[1]
+    low, high, centre, nudge, rest, cross = (*np.empty((5, q)), np.empty((q, q)))
+    y = parts[1][:, 0] if len(parts) == 2 else None
+    if _gram.block(_KERNEL, parts[0], y, weight, total, buffer, low, high, centre, nudge, rest, cross):
+        return low, high, centre, nudge, rest, cross
+    return None
+
+
+def merge(a: tuple[NDArray[Any], ...], b: tuple[NDArray[Any], ...], weight_a: float, weight_b: float) -> bool:
+    """Merge moments `b` into `a`; say False, with nothing changed, where they need the general path.
+
+    Each is a tuple of cross-products, of which only the lower triangle is touched, both halves of the means, least and
+    greatest values, and exponents.
+    """
+    return _KERNEL is not None and _gram.merge(a, b, weight_a, weight_b)  # type: ignore[arg-type]
+
+
+def finite(values: NDArray[Any]) -> bool:
+    """Say whether a block holds neither NaN nor infinity."""
+    if values.dtype.kind != "f":
+        return True
+    found = None if _KERNEL is None else _gram.finite(_KERNEL, values)
+    return bool(np.isfinite(values).all()) if found is None else found
+
 
 # Room for a difference, and for the splitting of a double-double product.
 _LARGEST = 2.0**990
 
 
-def shift(values: NDArray[Any], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+def shift(values: NDArray[Any], low: Float, high: Float) -> Float:
     """Return a point amid each column of a block, from which the block's values differ by exact subtractions.
 
     The mean, or the constant itself for a constant column. For values within a factor of two of it the subtraction is
@@ -27,7 +133,7 @@ def shift(values: NDArray[Any], low: NDArray[np.float64], high: NDArray[np.float
     return centre
 
 
-def extremes(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def extremes(values: NDArray[Any]) -> tuple[Float, Float]:
     """Return the least and greatest value of each column, as float64.
 
     Raises
@@ -42,7 +148,7 @@ def extremes(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.floa
     return low, high
 
 
-def subtract(values: NDArray[Any], centre: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+def subtract(values: NDArray[Any], centre: Float, out: Float) -> None:
     """Write ``values - centre`` into `out`; 64-bit integers are subtracted as integers, before any rounding."""
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
         # Two's complement: the wrapped difference is right, signed or not, whenever the true one fits 63 bits.
@@ -54,7 +160,7 @@ def subtract(values: NDArray[Any], centre: NDArray[np.float64], out: NDArray[np.
         np.subtract(values, centre, out=out, dtype=np.float64)
 
 
-def cross_product(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def cross_product(rows: Float) -> Float:
     """Return ``rows.T @ rows``, shape (q, q); NumPy hands this to BLAS ``dsyrk``, which works on one triangle."""
-    product: NDArray[np.float64] = np.matmul(rows.T, rows)
+    product: Float = np.matmul(rows.T, rows)
     return product

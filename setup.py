@@ -1,0 +1,22 @@
+"""Build the compiled kernel, where there is a compiler; without one everything works, on BLAS."""
+
+import sysconfig
+
+from setuptools import Extension, setup
+
+# One build for every Python from 3.11 on, but for those without the global lock, which have no stable ABI yet.
+stable = not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+setup(
+    ext_modules=[
+        Extension(
+            "streamreg.kernels._gram",
+            ["streamreg/kernels/_gram.c"],
+            depends=["streamreg/kernels/_gram_kernel.h"],
+            extra_compile_args=["-O3", "-fno-math-errno", "-ffp-contract=fast"],
+            py_limited_api=stable,
+            optional=True,
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if stable else {},
+)

@@ -1,0 +1,403 @@
+/* Moments of cache-sized blocks, and their merging, without the interpreter and without a BLAS.
+ *
+ * Plain C with the vectors of GCC and Clang; Python's limited API, so one build serves every version from 3.11 on.
+ * The interpreter's lock is released while numbers are worked on.
+ */
+
+#ifndef Py_GIL_DISABLED
+#define Py_LIMITED_API 0x030b0000
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 8")
+#define LESS(a, b) ((a) < (b) ? (a) : (b))
+#define MORE(a, b) ((a) > (b) ? (a) : (b))
+
+enum { DEEP = 128 }; /* rows packed at a time: a panel of 24 columns takes half of a first-level cache */
+enum { LANES_MOST = 8 };
+
+static const int64_t MASK[16] = {-1, -1, -1, -1, -1, -1, -1, -1}; /* a vector from MASK + 8 - n keeps n numbers */
+static const double LARGEST = 0x1p990, SPAN = 0x1p300, WHOLE = 0x1p53;
+
+struct block { /* rows of float64 and where their moments go */
+    const double *x, *y, *weight; /* y and weight may be absent */
+    ptrdiff_t m, p, stride;
+    double total;
+    double *low, *high, *centre, *nudge, *rest, *cross; /* the mean is centre + nudge + rest */
+};
+
+struct update { /* what becomes of a tile */
+    double *cross, *rest, *scaled; /* rest: mean deviations, scaled: times the total weight */
+    ptrdiff_t q;
+    int first, last;
+};
+
+enum type { NONE, DOUBLE, FLOAT, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64 };
+
+static enum type type_of(const Py_buffer *b)
+{
+    const char *f = b->format;
+    if (f && *f && strchr(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? "@=<" : "@=>", *f)) f++;
+    if (!f || !f[0] || f[1]) return NONE;
+    int size = b->itemsize == 8 ? 3 : b->itemsize == 4 ? 2 : b->itemsize == 2 ? 1 : 0;
+    if (*f == 'd') return DOUBLE;
+    if (*f == 'f') return FLOAT;
+    if (strchr("bhilq", *f)) return (enum type)(INT8 + size);
+    if (strchr("?BHILQ", *f)) return (enum type)(UINT8 + size);
+    return NONE;
+}
+
+#define JOIN2(a, b) a##b
+#define JOIN(a, b) JOIN2(a, b)
+
+#define NAME(x) JOIN(portable_, x)
+#define TARGET
+#define LANES 2
+#define WIDE 4
+#ifdef __aarch64__
+#define ROWS 4 /* 32 registers */
+#else
+#define ROWS 2
+#endif
+#include "_gram_kernel.h"
+#undef NAME
+#undef TARGET
+#undef LANES
+#undef WIDE
+#undef ROWS
+
+#ifdef __x86_64__
+#define NAME(x) JOIN(avx2_, x)
+#define TARGET __attribute__((target("avx2,fma")))
+#define LANES 4
+#define WIDE 3
+#define ROWS 4
+#include "_gram_kernel.h"
+#undef NAME
+#undef TARGET
+#undef LANES
+#undef WIDE
+#undef ROWS
+
+#define NAME(x) JOIN(avx512_, x)
+#ifdef __clang__
+#define TARGET __attribute__((target("avx512f,avx2,fma"), min_vector_width(512)))
+#else
+#define TARGET __attribute__((target("avx512f,avx2,fma,prefer-vector-width=512")))
+#endif
+#define LANES 8
+#define WIDE 3
+#define ROWS 8
+#include "_gram_kernel.h"
+#endif
+
+static const struct kernel {
+    const char *name;
+    void (*extremes)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, double *, double *, double *);
+    void (*moments)(const struct block *, double *);
+    int (*widen)(const Py_buffer *, double *);
+    int (*finite)(const char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int);
+} KERNELS[] = {
+    {"portable", portable_extremes, portable_moments, portable_widen, portable_finite},
+#ifdef __x86_64__
+    {"avx2", avx2_extremes, avx2_moments, avx2_widen, avx2_finite},
+    {"avx512", avx512_extremes, avx512_moments, avx512_widen, avx512_finite},
+#endif
+};
+
+static int usable(int k)
+{
+#ifdef __x86_64__
+    if (k == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (k == 2) return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
+#endif
+    return k == 0;
+}
+
+/* ---------------------------------------------------------------- work */
+
+/* A point amid the column: its mean, or its constant. See `gram.shift`. Says whether float64 can do the rest unscaled. */
+static int place(struct block *t, const double *sum, int whole)
+{
+    for (ptrdiff_t j = 0; j < t->p + (t->y != NULL); j++) {
+        if (!isfinite(sum[j]) || t->high[j] > LARGEST || t->low[j] < -LARGEST) return 0;
+        if (whole && (t->high[j] >= WHOLE || t->low[j] <= -WHOLE)) return 0;
+        t->centre[j] = t->low[j] == t->high[j] ? t->low[j] : sum[j] / (double)t->m;
+        double span = MORE(t->high[j] - t->centre[j], t->centre[j] - t->low[j]);
+        if (span > SPAN || (span > 0 && span < 1 / SPAN)) return 0;
+    }
+    return 1;
+}
+
+/* Rows copied if need be, y, roots; centre, nudge, sums twice; packed rows, aligned. */
+static ptrdiff_t room(ptrdiff_t m, ptrdiff_t q) { return m * (q + 2) + (DEEP + 4) * (q + LANES_MOST) + 8; }
+
+struct dd { double high, low; }; /* arithmetic on unevaluated sums, as in doubledouble.py */
+
+static struct dd two_sum(double a, double b)
+{
+    double s = a + b, t = s - a;
+    return (struct dd){s, (a - (s - t)) + (b - t)};
+}
+
+static struct dd dd_add(struct dd a, struct dd b)
+{
+    struct dd s = two_sum(a.high, b.high), t = two_sum(a.low, b.low);
+    double high = s.high + (s.low + t.high), low = (s.low + t.high) - (high - s.high);
+    double sum = high + (low + t.low);
+    return (struct dd){sum, (low + t.low) - (sum - high)};
+}
+
+static struct dd dd_scale(struct dd a, double b)
+{
+    double p = a.high * b, e = fma(a.high, b, -p) + a.low * b, s = p + e;
+    return (struct dd){s, e - (s - p)};
+}
+
+struct side { double *cross, *high, *low, *least, *most; }; /* high and low: the halves of the means */
+
+/* Chan's merge of b into a, on the lower triangle. See `chan.merge`. */
+static void join(ptrdiff_t q, struct side a, const struct side b, double weight_a, double weight_b, double *step)
+{
+    double share = weight_b / (weight_a + weight_b), root = sqrt(weight_a * share);
+    for (ptrdiff_t j = 0; j < q; j++) {
+        struct dd mean = {a.high[j], a.low[j]};
+        struct dd delta = dd_add((struct dd){b.high[j], b.low[j]}, (struct dd){-mean.high, -mean.low});
+        step[j] = delta.high * root;
+        mean = dd_add(mean, dd_scale(delta, share));
+        a.high[j] = mean.high, a.low[j] = mean.low;
+        a.least[j] = LESS(a.least[j], b.least[j]), a.most[j] = MORE(a.most[j], b.most[j]);
+    }
+    for (ptrdiff_t i = 0; i < q; i++) {
+        double *restrict to = a.cross + i * q;
+        const double *restrict from = b.cross + i * q;
+        for (ptrdiff_t j = 0; j <= i; j++) to[j] += from[j] + step[i] * step[j];
+    }
+}
+
+/* ---------------------------------------------------------------- Python */
+
+/* Buffers of arguments that are released together. */
+struct buffers { Py_buffer at[16]; int count; };
+
+static void release(struct buffers *b)
+{
+    while (b->count) PyBuffer_Release(&b->at[--b->count]);
+}
+
+static Py_buffer *take(struct buffers *b, PyObject *object, int flags)
+{
+    Py_buffer *one = &b->at[b->count];
+    if (PyObject_GetBuffer(object, one, flags | PyBUF_FORMAT)) return NULL;
+    b->count++;
+    return one;
+}
+
+/* Contiguous float64 of at least so many numbers. */
+static double *doubles(struct buffers *b, PyObject *object, ptrdiff_t least, int flags)
+{
+    Py_buffer *one = take(b, object, flags | PyBUF_C_CONTIGUOUS);
+    if (!one) return NULL;
+    if (type_of(one) == DOUBLE && one->len >= 8 * least) return one->buf;
+    PyErr_Format(PyExc_ValueError, "argument: float64 array of at least %zd numbers expected", least);
+    return NULL;
+}
+
+static const struct kernel *chosen(long k)
+{
+    int count = sizeof KERNELS / sizeof *KERNELS;
+    if (k >= 0 && k < count && usable((int)k)) return &KERNELS[k];
+    PyErr_SetString(PyExc_ValueError, "this processor has no such kernel");
+    return NULL;
+}
+
+static int direct(const Py_buffer *b) /* rows of float64 that can be read where they are */
+{
+    return type_of(b) == DOUBLE && b->ndim == 2 && b->strides[1] == 8 && b->strides[0] % 8 == 0 &&
+           b->strides[0] >= 8 * b->shape[1] && (uintptr_t)b->buf % 8 == 0;
+}
+
+static int whole_numbers(const Py_buffer *b) { return type_of(b) == INT64 || type_of(b) == UINT64; }
+
+PyDoc_STRVAR(block_doc, "block(kernel, x, y, weight, total, work, low, high, centre, nudge, rest, cross)\n\n"
+"Moments of the rows of x (m, p), beside y (m,) or None. Returns False, having written nothing that counts, where\n"
+"the general path is needed: types, magnitudes and values that are not finite.");
+
+static PyObject *py_block(PyObject *self, PyObject *args)
+{
+    long k;
+    PyObject *x, *y, *weight, *work, *outs[6], *answer = NULL;
+    struct block t = {0};
+    struct buffers b = {.count = 0};
+    if (!PyArg_ParseTuple(args, "lOOOdOOOOOOO", &k, &x, &y, &weight, &t.total, &work, outs, outs + 1, outs + 2, outs + 3,
+                          outs + 4, outs + 5))
+        return NULL;
+    const struct kernel *kernel = chosen(k);
+    Py_buffer *bx = kernel ? take(&b, x, PyBUF_STRIDES) : NULL;
+    Py_buffer *by = bx && y != Py_None ? take(&b, y, PyBUF_STRIDES) : NULL;
+    if (!bx || (y != Py_None && !by)) goto done;
+    if (bx->ndim != 2 || bx->shape[0] < 1 || (by && (by->ndim != 1 || by->shape[0] != bx->shape[0]))) {
+        PyErr_SetString(PyExc_ValueError, "x of shape (m, p) with m > 0, and y of shape (m,) expected");
+        goto done;
+    }
+    t.m = bx->shape[0], t.p = bx->shape[1];
+    ptrdiff_t q = t.p + (by != NULL);
+    double *space = doubles(&b, work, room(t.m, q), PyBUF_WRITABLE);
+    double **places[] = {&t.low, &t.high, &t.centre, &t.nudge, &t.rest, &t.cross};
+    for (int i = 0; i < 6 && space; i++)
+        if (!(*places[i] = doubles(&b, outs[i], i < 5 ? q : q * q, PyBUF_WRITABLE))) space = NULL;
+    if (space && weight != Py_None && !(t.weight = doubles(&b, weight, t.m, 0))) space = NULL;
+    if (!space) goto done;
+    if (type_of(bx) == NONE || (by && type_of(by) == NONE)) {
+        answer = Py_NewRef(Py_False);
+        goto done;
+    }
+    int fine;
+    Py_BEGIN_ALLOW_THREADS
+    if (direct(bx)) {
+        t.x = bx->buf, t.stride = bx->strides[0] / 8;
+    } else {
+        kernel->widen(bx, space);
+        t.x = space, t.stride = t.p;
+    }
+    space += t.m * t.p;
+    if (by) {
+        kernel->widen(by, space);
+        t.y = space, space += t.m;
+    }
+    kernel->extremes(t.x, t.m, t.p, t.stride, t.low, t.high, t.rest);
+    if (by) kernel->extremes(t.y, t.m, 1, 1, t.low + t.p, t.high + t.p, t.rest + t.p);
+    fine = place(&t, t.rest, whole_numbers(bx) || (by && whole_numbers(by)));
+    if (fine) kernel->moments(&t, space);
+    Py_END_ALLOW_THREADS
+    answer = Py_NewRef(fine ? Py_True : Py_False);
+done:
+    release(&b);
+    return answer;
+}
+
+PyDoc_STRVAR(merge_doc, "merge(a, b, weight_a, weight_b)\n\n"
+"Merge b into a, each a tuple (cross, mean, rest of mean, least, greatest, exponent). Returns False, having changed\n"
+"nothing, where columns are scaled.");
+
+static PyObject *py_merge(PyObject *self, PyObject *args)
+{
+    PyObject *parts[12], *answer = NULL;
+    double weight[2];
+    struct buffers b = {.count = 0};
+    double *at[12], *step = NULL;
+    if (!PyArg_ParseTuple(args, "(OOOOOO)(OOOOOO)dd", parts, parts + 1, parts + 2, parts + 3, parts + 4, parts + 5, parts + 6,
+                          parts + 7, parts + 8, parts + 9, parts + 10, parts + 11, weight, weight + 1))
+        return NULL;
+    ptrdiff_t q = 0;
+    int plain = 1;
+    for (int i = 5; i < 12; i += 6) {
+        Py_buffer *e = take(&b, parts[i], PyBUF_C_CONTIGUOUS);
+        if (!e) goto done;
+        q = e->len / 8;
+        for (ptrdiff_t j = 0; j < q; j++) plain &= !((const int64_t *)e->buf)[j];
+    }
+    for (int i = 0; i < 12; i++)
+        if (i % 6 != 5 && !(at[i] = doubles(&b, parts[i], i % 6 ? q : q * q, i < 5 ? PyBUF_WRITABLE : 0))) goto done;
+    for (ptrdiff_t j = 0; j < q; j++) plain &= fabs(at[7][j] - at[1][j]) <= SPAN;
+    if (plain && !(step = PyMem_Malloc(8 * (q + 1)))) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    if (plain) {
+        struct side left = {at[0], at[1], at[2], at[3], at[4]}, right = {at[6], at[7], at[8], at[9], at[10]};
+        Py_BEGIN_ALLOW_THREADS
+        join(q, left, right, weight[0], weight[1], step);
+        Py_END_ALLOW_THREADS
+    }
+    answer = Py_NewRef(plain ? Py_True : Py_False);
+done:
+    PyMem_Free(step);
+    release(&b);
+    return answer;
+}
+
+PyDoc_STRVAR(finite_doc, "finite(kernel, values)\n\n"
+"Whether an array of floats holds neither NaN nor infinity; None for types and layouts that are not read here.");
+
+static PyObject *py_finite(PyObject *self, PyObject *args)
+{
+    long k;
+    PyObject *values, *answer = NULL;
+    struct buffers b = {.count = 0};
+    if (!PyArg_ParseTuple(args, "lO", &k, &values)) return NULL;
+    const struct kernel *kernel = chosen(k);
+    Py_buffer *a = kernel ? take(&b, values, PyBUF_STRIDES) : NULL;
+    if (!a) return NULL;
+    enum type type = type_of(a);
+    ptrdiff_t m = a->ndim ? a->shape[0] : 1, p = a->ndim == 2 ? a->shape[1] : 1, down = a->ndim ? a->strides[0] : 0;
+    if (a->ndim == 2 && a->strides[1] != a->itemsize) { /* columns stored one after the other are as good as rows */
+        m = a->shape[1], p = a->shape[0], down = a->strides[1];
+        if (a->strides[0] != a->itemsize) type = NONE;
+    }
+    if (a->ndim < 1 || a->ndim > 2 || (uintptr_t)a->buf % a->itemsize || down % a->itemsize) type = NONE;
+    if (type != DOUBLE && type != FLOAT) {
+        answer = Py_NewRef(Py_None);
+    } else {
+        int fine;
+        Py_BEGIN_ALLOW_THREADS
+        fine = kernel->finite(a->buf, m, p, down, type == FLOAT);
+        Py_END_ALLOW_THREADS
+        answer = Py_NewRef(fine ? Py_True : Py_False);
+    }
+    release(&b);
+    return answer;
+}
+
+PyDoc_STRVAR(room_doc, "room(rows, columns)\n\nHow many float64 `block` needs to work in.");
+
+static PyObject *py_room(PyObject *self, PyObject *args)
+{
+    Py_ssize_t m, q;
+    if (!PyArg_ParseTuple(args, "nn", &m, &q)) return NULL;
+    return PyLong_FromSsize_t(room(m, q));
+}
+
+PyDoc_STRVAR(kernels_doc, "kernels()\n\nNames of the kernels that this processor runs, by number; None for one that it does not.");
+
+static PyObject *py_kernels(PyObject *self, PyObject *none)
+{
+    int count = sizeof KERNELS / sizeof *KERNELS;
+    PyObject *names = PyTuple_New(count);
+    for (int k = 0; names && k < count; k++) {
+        PyObject *name = usable(k) ? PyUnicode_FromString(KERNELS[k].name) : Py_NewRef(Py_None);
+        if (!name || PyTuple_SetItem(names, k, name)) Py_CLEAR(names);
+    }
+    return names;
+}
+
+static PyMethodDef METHODS[] = {
+    {"block", py_block, METH_VARARGS, block_doc},
+    {"merge", py_merge, METH_VARARGS, merge_doc},
+    {"finite", py_finite, METH_VARARGS, finite_doc},
+    {"room", py_room, METH_VARARGS, room_doc},
+    {"kernels", py_kernels, METH_NOARGS, kernels_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static int start(PyObject *module)
+{
+#ifdef __x86_64__
+    __builtin_cpu_init();
+#endif
+    return 0;
+}
+
+static PyModuleDef_Slot SLOTS[] = {{Py_mod_exec, start}, {0, NULL}};
+static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_gram", "Compiled kernels; see gram.py.", 0, METHODS, SLOTS};
+
+PyMODINIT_FUNC PyInit__gram(void)
+{
+    return PyModuleDef_Init(&MODULE);
+}

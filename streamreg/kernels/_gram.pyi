@@ -1,0 +1,26 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+Float = NDArray[Any]
+_Side = tuple[Float, Float, Float, Float, Float, NDArray[Any]]
+
+def block(
+    kernel: int,
+    x: NDArray[Any],
+    y: NDArray[Any] | None,
+    weight: Float | None,
+    total: float,
+    work: Float,
+    low: Float,
+    high: Float,
+    centre: Float,
+    nudge: Float,
+    rest: Float,
+    cross: Float,
+    /,
+) -> bool: ...
+def merge(a: _Side, b: _Side, weight_a: float, weight_b: float, /) -> bool: ...
+def finite(kernel: int, values: NDArray[Any], /) -> bool | None: ...
+def room(rows: int, columns: int, /) -> int: ...
+def kernels() -> tuple[str | None, ...]: ...
