@@ -29,7 +29,9 @@ _HOME = {
     "Subsets": "streamreg.models.selection",
     "UsageError": "streamreg.errors",
     "append": "streamreg.scans",
+    "coefficients": "streamreg.imported",
     "compare": "streamreg.comparison",
+    "compare_all": "streamreg.comparison",
     "fit_targets": "streamreg.models.targets",
     "folds": "streamreg.scans",
     "generate": "streamreg.generation",
@@ -46,10 +48,12 @@ if TYPE_CHECKING:
     from streamreg.candidates import Selection as Selection
     from streamreg.comparison import Comparison as Comparison
     from streamreg.comparison import compare as compare
+    from streamreg.comparison import compare_all as compare_all
     from streamreg.errors import DataError as DataError
     from streamreg.errors import StreamregError as StreamregError
     from streamreg.errors import UsageError as UsageError
     from streamreg.generation import generate as generate
+    from streamreg.imported import coefficients as coefficients
     from streamreg.hypotheses import RestrictionTest as RestrictionTest
     from streamreg.hypotheses import wald_test as wald_test
     from streamreg.jobs import run_job as run_job

@@ -11,8 +11,10 @@ Float = NDArray[np.float64]
 
 # Below this unexplained share the errors are rounding, and fitted values are compared instead of standard errors.
 _PERFECT = 1e-12
-_NULL = 1e-12  # eigenvalues of the scaled Gram matrix below this, relative to the greatest, are its null space
+_FLAT = 1e-8  # below this, eigenvalues of the scaled Gram matrix are taken from its inverse, which knows them better
 _SHOWN = 4  # columns named in a direction
+_ROUNDING = 2.0**-51
+_FULL = 15.3  # digits of a float64 of which nothing else is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class Distance:
     intercept, mean : float
         Distance of the intercepts, and of the fitted means, likewise.
     wald, excess, fitted : float
+        As in `Comparison`.
+    gradient, newton : float
+        Of the fit that is farther from the reference; as in `Comparison`.
+    farther : {0, 1}
+        Which of the two that is.
     directions : tuple of Direction
         The directions that carry most of the difference, the farthest first.
     """
@@ -71,93 +78,181 @@ class Distance:
     wald: float
     excess: float
     fitted: float
+    gradient: float
+    newton: float
+    farther: int
     directions: tuple[Direction, ...]
 
     @property
     def greatest(self) -> float:
         """Return the largest distance among coefficients, intercept, fitted mean and directions."""
         candidates = [self.intercept, self.mean, *self.each.tolist(), *(d.distance for d in self.directions)]
-        return float(np.nanmax(candidates))
+        return max((float(c) for c in candidates if not np.isnan(c)), default=0.0)
 
 
 def measure(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResult) -> Distance:
-    """Measure the way from `a` to `b`; all three have the same names in the same order."""
-    p, norms = len(reference.names), geometry.norms()
-    change = b.coef - a.coef
-    # A difference that the reference's own digits do not support is none.
-    known = np.nan_to_num(reference.digits, nan=15.3)
-    change[np.abs(change) <= 10.0**-known * np.abs(reference.coef)] = 0.0
-    if reference is not a and reference is not b:
-        change = b.coef - a.coef
-    scaled = change * norms
+    """Measure the way from `a` to `b`; all three have the same names in the same order.
 
-    unexplained = reference.rss / reference.tss if reference.tss > 0 else 0.0
-    perfect = not reference.df_resid > 0 or unexplained < _PERFECT
-    size = (
-        np.sqrt(reference.tss) if reference.tss > 0 else max(abs(reference.at_centre), 1.0) * np.sqrt(geometry.weight)
-    )
-    unit = float(size) if perfect else reference.sigma
+    Differences that the digits of `a` and `b` do not support count as none.
+    """
+    norms, weight = geometry.norms(), geometry.weight
+    sigma = _sigma(reference, geometry)
+    df = max(reference.df_resid, 0.0)
+    size = _size(reference, geometry, sigma)
+    unexplained = (sigma / size) ** 2 * df
+    perfect = reference.family == "gaussian" and (not df > 0 or unexplained < _PERFECT)
+    unit = size if perfect else sigma
 
-    errors = np.full(p, np.nan)
-    errors[geometry.kept] = np.sqrt(np.maximum(np.diag(geometry.inverse), 0.0)) / norms[geometry.kept]
+    errors = np.full(len(norms), np.nan)
+    errors[geometry.kept] = unit * np.sqrt(np.maximum(np.diag(geometry.inverse), 0.0)) / norms[geometry.kept]
     errors[~reference.identifiable] = np.nan
-    moved = at(b, reference.centre) - at(a, reference.centre)
-    mean = abs(moved) * np.sqrt(geometry.weight) / unit if moved else 0.0
-
-    values, vectors = np.linalg.eigh(geometry.gram) if p else (np.ones(0), np.ones((0, 0)))
-    live = values > _NULL * values.max(initial=0.0)
-    along = np.where(live, np.sqrt(np.maximum(values, 0.0)) * (vectors.T @ scaled), 0.0)
-    total = float(along @ along) + (moved**2 * geometry.weight)
+    surface = _Surface.of(geometry)
+    change, moved = _difference(a, b, reference.centre, errors)
+    mean = abs(moved) * np.sqrt(weight) / unit
+    along = surface.along(change, unit)
+    total = float(np.hypot(np.linalg.norm(along), mean))
+    both = [_from(reference, fit, surface, unit, errors) for fit in (a, b)]
+    farther = int(both[1][0] >= both[0][0])
+    newton, gradient = both[farther]
+    base = unexplained if perfect else df if reference.family == "gaussian" else reference.deviance
     with np.errstate(divide="ignore", invalid="ignore"):
-        excess = float(np.float64(_loss_above(reference, a, b, geometry, norms)) / reference.rss)
+        each = np.where(change == 0, np.where(np.isnan(errors), np.nan, 0.0), np.abs(change) / errors)
+        excess = float(np.float64(newton**2) / base) if newton else 0.0
     return Distance(
         unit=unit,
         perfect=bool(perfect),
-        each=np.where(change == 0, np.where(np.isnan(errors), np.nan, 0.0), np.abs(change) / (errors * unit)),
-        intercept=_intercept_distance(reference, a, b, unit),
+        each=each,
+        intercept=_intercept_distance(reference, geometry, a, b, unit),
         mean=float(mean),
-        wald=float(np.sqrt(total / max(reference.rank + reference.has_intercept, 1)) / unit),
+        wald=total / float(np.sqrt(max(reference.rank + reference.has_intercept, 1))),
         excess=excess,
-        fitted=float(np.sqrt(total) / size),
-        directions=_directions(reference.names, values, vectors, along, unit, total),
+        fitted=total * unit / size,
+        gradient=gradient,
+        newton=newton,
+        farther=farther,
+        directions=_directions(reference.names, surface, along, total),
     )
 
 
 def at(fit: FitResult, point: Float) -> float:
-    """Return the fitted value of `fit` at one point, without the cancellation of ``intercept + x'b``."""
-    return float(fit.at_centre + (point - fit.centre) @ fit.coef)
+    """Return the linear predictor of `fit` at one point, without the cancellation of ``intercept + x'b``."""
+    return float(fit.at_centre + (point - fit.centre) @ np.nan_to_num(fit.coef))
 
 
-def _loss_above(reference: FitResult, a: FitResult, b: FitResult, geometry: Geometry, norms: Float) -> float:
-    """Return how much more squared error the farther of the two fits makes than the reference."""
-    losses = []
-    for fit in (a, b):
-        change = (fit.coef - reference.coef) * norms
-        moved = at(fit, reference.centre) - reference.at_centre
-        losses.append(float(change @ geometry.gram @ change) + moved**2 * geometry.weight)
-    return max(losses)
+@dataclass(frozen=True, slots=True)
+class _Surface:
+    """The loss surface over the kept columns: directions of unit length and how steep it is along them.
+
+    Changes of dependent columns are first moved to the kept ones along the null space, which changes no fitted value.
+    """
+
+    geometry: Geometry
+    values: Float
+    vectors: Float
+
+    @classmethod
+    def of(cls, geometry: Geometry) -> "_Surface":
+        kept = geometry.kept
+        if not len(kept):
+            return cls(geometry, np.zeros(0), np.zeros((0, 0)))
+        values, vectors = np.linalg.eigh(geometry.gram[np.ix_(kept, kept)])
+        flat = values < _FLAT * values[-1]
+        if flat.any():
+            spread, turned = np.linalg.eigh(vectors[:, flat].T @ geometry.inverse @ vectors[:, flat])
+            vectors = np.column_stack([vectors[:, flat] @ turned, vectors[:, ~flat]])
+            values = np.concatenate([1.0 / np.maximum(spread, 1.0), values[~flat]])
+        return cls(geometry, values, vectors)
+
+    def along(self, change: Float, unit: float) -> Float:
+        """Return the move along each direction, in units; its square is the loss it adds."""
+        kept, null = self.geometry.kept, self.geometry.null_space
+        if null.shape[1]:
+            rest = np.setdiff1d(np.arange(len(change)), kept)
+            change = change - null @ np.linalg.solve(null[rest], change[rest])
+        return np.asarray(np.sqrt(self.values) * (self.vectors.T @ (change * self.geometry.norms() / unit)[kept]))
+
+    def score(self, along: Float) -> Float:
+        """Return the score of each kept column after such a move, in its standard deviations."""
+        return np.asarray(self.vectors @ (np.sqrt(self.values) * along))
 
 
-def _intercept_distance(reference: FitResult, a: FitResult, b: FitResult, unit: float) -> float:
-    if not (a.has_intercept or b.has_intercept):
+def _difference(a: FitResult, b: FitResult, centre: Float, errors: Float) -> tuple[Float, float]:
+    """Return what separates two fits, as far as their digits go: of the slopes, and of the values at `centre`."""
+    slopes = [np.nan_to_num(fit.coef) for fit in (a, b)]
+    floors = [
+        10.0 ** -np.nan_to_num(fit.digits, nan=_FULL) * np.maximum(np.abs(coef), 1e-3 * np.nan_to_num(errors))
+        for fit, coef in zip((a, b), slopes, strict=True)
+    ]
+    change = slopes[1] - slopes[0]
+    change[np.abs(change) <= np.maximum(floors[0], floors[1])] = 0.0
+    moved, noise = at(b, centre) - at(a, centre), 0.0
+    for fit, coef, floor in zip((a, b), slopes, floors, strict=True):
+        away = np.abs(centre - fit.centre)
+        noise += _ROUNDING * (abs(fit.at_centre) + float(away @ np.abs(coef))) + float(away @ floor)
+    return change, moved if abs(moved) > noise else 0.0
+
+
+def _from(reference: FitResult, fit: FitResult, surface: _Surface, unit: float, errors: Float) -> tuple[float, float]:
+    """Return Newton distance and gradient of a fit, seen from the reference."""
+    change, moved = _difference(reference, fit, reference.centre, errors)
+    along = surface.along(change, unit)
+    mean = abs(moved) * np.sqrt(surface.geometry.weight) / unit
+    gradient = max(float(np.abs(surface.score(along)).max(initial=0.0)), float(mean))
+    return float(np.hypot(np.linalg.norm(along), mean)), gradient
+
+
+def _sigma(reference: FitResult, geometry: Geometry) -> float:
+    """Return the residual standard error; from a coefficient's error where its square is beyond float64."""
+    if reference.family != "gaussian" or 1e-290 < reference.rss < np.inf:
+        return reference.sigma if reference.df_resid > 0 or reference.family != "gaussian" else 0.0
+    kept = geometry.kept
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = reference.std_errors[kept] * geometry.norms()[kept] / np.sqrt(np.diag(geometry.inverse))
+    found = np.append(found, reference.intercept_std_error * np.sqrt(geometry.weight) if not len(kept) else np.nan)
+    found = found[np.isfinite(found)]
+    return float(found[0]) if len(found) else 0.0
+
+
+def _size(reference: FitResult, geometry: Geometry, sigma: float) -> float:
+    """Return the norm of the target about its mean (of the working response, in other families than gaussian)."""
+    if reference.family == "gaussian" and 1e-290 < reference.tss < np.inf:
+        return float(np.sqrt(reference.tss))
+    scaled = np.nan_to_num(reference.coef) * geometry.norms()
+    most = float(np.abs(scaled).max(initial=0.0))
+    relative = scaled / (most or 1.0)
+    explained = most * float(np.sqrt(max(float(relative @ geometry.gram @ relative), 0.0)))
+    size = float(np.hypot(explained, sigma * np.sqrt(max(reference.df_resid, 0.0))))
+    # A constant target is measured by itself.
+    return size or (abs(reference.at_centre) or 1.0) * float(np.sqrt(geometry.weight))
+
+
+def _intercept_distance(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResult, unit: float) -> float:
+    """Return the distance of the intercepts in standard errors; NaN if there is none, or it is not identifiable."""
+    if not (reference.has_intercept and (a.has_intercept or b.has_intercept)):
         return float("nan")
+    centre, null, kept = reference.centre, geometry.null_space, geometry.kept
+    free = np.abs(centre @ null) > 1e-9 * (np.abs(centre) @ np.abs(null))
+    if free.any():
+        return float("nan")
+    far = centre[kept] / geometry.norms()[kept]
+    error = unit * float(np.sqrt(1.0 / geometry.weight + max(float(far @ geometry.inverse @ far), 0.0)))
+    floors = [
+        10.0 ** -np.nan_to_num(fit.digits_intercept, nan=_FULL) * max(abs(fit.intercept), 1e-3 * error)
+        for fit in (a, b)
+    ]
     change = abs(b.intercept - a.intercept)
-    if change <= 10.0 ** -np.nan_to_num(reference.digits_intercept, nan=15.3) * abs(reference.intercept):
-        return 0.0
-    if reference.df_resid > 0 and reference.sigma > 0:
-        return change / reference.intercept_std_error * reference.sigma / unit
-    return float("nan")
+    return 0.0 if change <= max(floors) else change / error
 
 
-def _directions(
-    names: tuple[str, ...], values: Float, vectors: Float, along: Float, unit: float, total: float
-) -> tuple[Direction, ...]:
+def _directions(names: tuple[str, ...], surface: _Surface, along: Float, total: float) -> tuple[Direction, ...]:
     found = []
     for k in np.argsort(-np.abs(along), kind="stable")[:5]:
         if not along[k]:
             break
-        vector = vectors[:, k] * (1.0 if vectors[np.argmax(np.abs(vectors[:, k])), k] > 0 else -1.0)
+        vector = surface.vectors[:, k]
+        vector = vector * (1.0 if vector[np.argmax(np.abs(vector))] > 0 else -1.0)
         order = np.argsort(-np.abs(vector), kind="stable")[:_SHOWN]
-        joined = tuple((names[i], float(vector[i])) for i in order if abs(vector[i]) >= 0.2)
-        found.append(Direction(float(abs(along[k]) / unit), float(along[k] ** 2 / total), float(values[k]), joined))
+        joined = tuple((names[surface.geometry.kept[i]], float(vector[i])) for i in order if abs(vector[i]) >= 0.2)
+        share = float((along[k] / total) ** 2)
+        found.append(Direction(float(abs(along[k])), share, float(surface.values[k]), joined))
     return tuple(found)

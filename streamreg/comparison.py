@@ -1,28 +1,27 @@
 """Do two fits agree, and if not, along which directions and why?
 
 The second moments of the design give the loss surface exactly, ``rss(b) = rss_min + (b - b^)'S(b - b^)``, so a distance
-between two sets of estimates needs no tolerance guess and no second training.
+between two sets of estimates needs no tolerance guess and no second training. For other families the Fisher information
+at the maximum does so to second order, and one look at the rows certifies it.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg import tables
-from streamreg.agreement import Direction, Distance, measure
+from streamreg.agreement import Direction, measure
+from streamreg.diagnosis import Verdict, figure, judge
 from streamreg.errors import UsageError
+from streamreg.reference import aligned, reference_of
 from streamreg.result import FitResult
 from streamreg.stored import plain
 
 Float = NDArray[np.float64]
-Verdict = Literal["agree", "agree where identifiable", "not converged", "differ"]
-
-# For a perfect fit, fitted values agree within this many times the tolerance, relative to the target's spread.
-_PERFECT_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +40,23 @@ class Comparison:
         ``|difference| / SE`` for each coefficient; NaN where it is not identifiable. For a perfect fit, whose errors
         are zero, the norm of the target stands in for the residual standard error.
     intercept_distance : float
-        Likewise; NaN if neither fit has an intercept.
+        Likewise; NaN if neither fit has an intercept, or the data do not determine it.
     max_distance : float
         The greatest distance among coefficients, intercept, fitted mean and directions.
     wald : float
         ``sqrt((b - b^)'S(b - b^) / (s**2 k))`` for k coefficients: joint distance in standard errors.
     excess_loss : float
-        ``rss(b) / rss_min - 1`` of the farther fit, as the moments give it.
+        ``rss(b) / rss_min - 1`` of the farther fit (its deviance, in families other than gaussian).
     fitted_distance : float
         ``||X(b - b^)|| / ||y - mean(y)||``.
+    gradient : float
+        Of the farther fit: the largest score of a column divided by its standard deviation. Zero at the minimum; one
+        where that column alone, the others held fast, would ask for a step of one standard error.
+    newton : float
+        ``sqrt(g'H^-1 g)`` of the farther fit, g being the gradient of the loss and H its curvature: no coefficient is
+        farther from the minimum than so many standard errors.
+    from_rows : bool
+        Whether gradient and Newton distance were computed from the rows, not from the curvature at the minimum.
     directions : tuple of Direction
         Those that carry most of the difference, the farthest first.
     tolerance : float
@@ -68,6 +75,9 @@ class Comparison:
     wald: float
     excess_loss: float
     fitted_distance: float
+    gradient: float
+    newton: float
+    from_rows: bool
     directions: tuple[Direction, ...]
     tolerance: float
     labels: tuple[str, str]
@@ -83,16 +93,18 @@ class Comparison:
         order = np.argsort(-np.nan_to_num(self.distance, nan=-1.0), kind="stable")[:rows]
         lines = [
             [self.names[i], *(f"{c[i]:.8g}" for c in self.coef), f"{self.coef[1][i] - self.coef[0][i]:.3g}",
-             _figure(self.distance[i])]
+             figure(self.distance[i])]
             for i in order
         ]  # fmt: skip
         facts = [
-            ("max |difference| / SE", _figure(self.max_distance)),
-            ("Wald distance", _figure(self.wald)),
+            ("max |difference| / SE", figure(self.max_distance)),
+            ("Wald distance", figure(self.wald)),
+            ("Newton distance", figure(self.newton) + (" (from the rows)" if self.from_rows else "")),
+            ("gradient", figure(self.gradient)),
             ("tolerance", f"{self.tolerance:g} SE"),
-            ("excess loss", _figure(self.excess_loss)),
-            ("fitted-value distance", _figure(self.fitted_distance)),
-            ("intercept distance", _figure(self.intercept_distance)),
+            ("excess loss", figure(self.excess_loss)),
+            ("fitted-value distance", figure(self.fitted_distance)),
+            ("intercept distance", figure(self.intercept_distance)),
         ]
         notes = [f"Verdict: {self.verdict}. {self.reason}"] + ([self.advice] if self.advice else [])
         if rows is not None and rows < len(self.names):
@@ -108,6 +120,40 @@ class Comparison:
         return out
 
 
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """Several fits, each compared with one of them. True if all agree.
+
+    Attributes
+    ----------
+    reference : str
+        The one that the others are compared with.
+    pairs : mapping of str to Comparison
+    """
+
+    reference: str
+    pairs: Mapping[str, Comparison]
+
+    def __bool__(self) -> bool:
+        return all(self.pairs.values())
+
+    def __getitem__(self, name: str) -> Comparison:
+        return self.pairs[name]
+
+    def __str__(self) -> str:
+        header = (f"against {self.reference}", "verdict", "max in SE", "Wald", "Newton", "excess loss")
+        lines = [
+            (name, c.verdict, *(figure(v) for v in (c.max_distance, c.wald, c.newton, c.excess_loss)))
+            for name, c in self.pairs.items()
+        ]
+        notes = [f"{name}: {c.reason} {c.advice}".strip() for name, c in self.pairs.items()]
+        return tables.render(f"{len(lines) + 1} fits", [], header, lines, notes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparisons as plain values, for JSON."""
+        return {"reference": self.reference, "pairs": {name: c.to_dict() for name, c in self.pairs.items()}}
+
+
 def compare(
     a: FitResult,
     b: FitResult,
@@ -121,12 +167,14 @@ def compare(
     Parameters
     ----------
     a, b : FitResult
-        Columns are matched by name. The reference, whose errors are the measure, is the first of them that was solved
-        from second moments (one with an intercept before one without).
-    data : Source or Moments, optional
-        Needed only if neither fit keeps second moments: it is then scanned once.
+        Columns are matched by name. Errors, the measure, are those of the first of them that was solved and not
+        trained, without penalty (one with an intercept before one without). Coefficients of another program come from
+        `coefficients`.
+    data : Source, Moments, or anything that `streamreg.open` takes, optional
+        Needed if neither fit can be the measure: one is then solved from these rows. In families other than gaussian
+        the rows are also read once to certify the distance of the farther fit.
     tolerance : float
-        Standard errors within which fits agree. A difference that the reference's own digits do not support is never
+        Standard errors within which fits agree. A difference that the digits of the fits do not support is never
         called one.
     labels : two str, optional
         How to call them; default: the kind of their models.
@@ -134,20 +182,60 @@ def compare(
     Raises
     ------
     UsageError
-        The fits are of different columns or targets, or no second moments are at hand.
+        The fits are of different columns, targets or families, or there is nothing to measure by.
     """
-    if set(a.names) != set(b.names) or a.target != b.target:
-        only = sorted(set(a.names) ^ set(b.names))
-        what = f"columns {', '.join(map(repr, only[:5]))} are in one only" if only else "their targets differ"
-        raise UsageError(f"these fits cannot be compared: {what}; fit both to the same features and target")
+    titles = _labels(a, b) if labels is None else tuple(labels)
+    if len(titles) != 2:
+        raise UsageError(f"labels are {len(titles)} names; two fits have two")
+    _require_comparable({titles[0]: a, titles[1]: b} if titles[0] != titles[1] else {"first": a, "second": b})
+    return _compare(a, b, reference_of([a, b], data), data, tolerance, (titles[0], titles[1]))
+
+
+def compare_all(
+    fits: Mapping[str, FitResult], data: Any = None, *, reference: str | None = None, tolerance: float = 0.01
+) -> Comparisons:
+    """Compare several fits of the same target with one of them.
+
+    Parameters
+    ----------
+    fits : mapping of str to FitResult
+        Two or more, under names of your choice.
+    data, tolerance
+        As for `compare`.
+    reference : str, optional
+        Whom to compare the others with; default: the first that was solved and not trained, else the first.
+
+    Raises
+    ------
+    UsageError
+        As for `compare`; or fewer than two fits, or no such reference.
+    """
+    if len(fits) < 2:
+        raise UsageError(f"{len(fits)} fit(s) given; two or more can be compared")
+    if reference is not None and reference not in fits:
+        raise UsageError(f"no fit {reference!r}; there is {', '.join(fits)}")
+    _require_comparable(fits)
+    measure_by = reference_of(list(fits.values()), data)
+    name = reference or next((n for n, fit in fits.items() if fit is measure_by), next(iter(fits)))
+    others = {n: fit for n, fit in fits.items() if n != name}
+    pairs = {n: _compare(fits[name], fit, measure_by, data, tolerance, (name, n)) for n, fit in others.items()}
+    return Comparisons(name, pairs)
+
+
+def _compare(
+    a: FitResult, b: FitResult, measure_by: FitResult, data: Any, tolerance: float, titles: tuple[str, str]
+) -> Comparison:
     if not tolerance > 0:
         raise UsageError(f"tolerance is {tolerance}; give a positive number of standard errors")
-    reference = _aligned(_reference(a, b, data), a.names)
+    reference, other = aligned(measure_by, a.names), aligned(b, a.names)
     assert reference.geometry is not None
-    titles = (labels[0], labels[1]) if labels is not None else _labels(a, b)
-    other = _aligned(b, a.names)
     distance = measure(reference, reference.geometry, a, other)
-    verdict, reason, advice = _judge(a, other, reference, distance, tolerance, titles)
+    from_rows = data is not None and reference.family != "gaussian"
+    if from_rows:
+        from streamreg.certificate import certified
+
+        distance = certified(distance, reference, (a, other)[distance.farther], data)
+    verdict, reason, advice = judge(a, other, reference, distance, tolerance, titles)
     return Comparison(
         verdict=verdict,
         reason=reason,
@@ -160,103 +248,30 @@ def compare(
         wald=distance.wald,
         excess_loss=distance.excess,
         fitted_distance=distance.fitted,
+        gradient=distance.gradient,
+        newton=distance.newton,
+        from_rows=from_rows,
         directions=distance.directions,
         tolerance=tolerance,
         labels=titles,
     )
 
 
-def _reference(a: FitResult, b: FitResult, data: Any) -> FitResult:
-    """Return the fit whose errors are the measure: solved before trained, with an intercept before without."""
-    candidates = [fit for fit in (a, b) if fit.geometry is not None]
-    candidates.sort(key=lambda fit: (fit.level == "mini-batch", not fit.has_intercept))
-    needed = a.has_intercept or b.has_intercept
-    if candidates and (candidates[0].has_intercept >= needed or data is None):
-        return candidates[0]
-    if data is None:
-        raise UsageError("neither fit keeps second moments; give the data, which are scanned once for the errors")
-    from streamreg.models.linear import Linear
-
-    return Linear(intercept=needed, features=a.names, target=a.target).fit(data)
-
-
-def _aligned(fit: FitResult, names: tuple[str, ...]) -> FitResult:
-    """Return `fit` with its columns in the order of `names`."""
-    if fit.names == names:
-        return fit
-    to = [fit.names.index(name) for name in names]
-    back = np.argsort(to)
-    geometry = fit.geometry
-    if geometry is not None:
-        geometry = dataclasses.replace(
-            geometry,
-            gram=geometry.gram[np.ix_(to, to)],
-            kept=back[geometry.kept],
-            scale=geometry.scale[to],
-            exponent=geometry.exponent[to],
-            null_space=geometry.null_space[to],
-        )
-    columns = {f: getattr(fit, f)[to] for f in ("coef", "std_errors", "identifiable", "digits", "centre")}
-    return dataclasses.replace(fit, names=names, geometry=geometry, **columns)
+def _require_comparable(fits: Mapping[str, FitResult]) -> None:
+    (first, a), *others = fits.items()
+    for name, b in others:
+        if set(a.names) != set(b.names):
+            only = sorted(set(a.names) ^ set(b.names))
+            what = f"columns {', '.join(map(repr, only[:5]))} are in one only"
+        elif a.target and b.target and a.target != b.target:
+            what = f"their targets are {a.target!r} and {b.target!r}"
+        elif a.family != b.family:
+            what = f"their families are {a.family} and {b.family}"
+        else:
+            continue
+        raise UsageError(f"{first} and {name} cannot be compared: {what}; fit both to the same features and target")
 
 
 def _labels(a: FitResult, b: FitResult) -> tuple[str, str]:
     first, second = (str(fit.model.get("kind", "fit")) for fit in (a, b))
     return (first, second) if first != second else (f"{first} 1", f"{second} 2")
-
-
-def _judge(
-    a: FitResult, b: FitResult, reference: FitResult, distance: Distance, tolerance: float, titles: tuple[str, str]
-) -> tuple[Verdict, str, str]:
-    measured = distance.fitted if distance.perfect else distance.greatest
-    limit = _PERFECT_TOLERANCE * tolerance if distance.perfect else tolerance
-    amount = (
-        f"fitted values differ by {_figure(measured)} of the target's spread"
-        if distance.perfect
-        else f"the greatest distance is {_figure(measured)} SE"
-    )
-    if measured <= limit:
-        if reference.identifiable.all():
-            return "agree", f"{amount[0].upper()}{amount[1:]}, within {limit:g}.", ""
-        free = ", ".join(n for n, known in zip(reference.names, reference.identifiable, strict=True) if not known)
-        reason = f"{amount[0].upper()}{amount[1:]}; the data do not determine {free}"
-        return "agree where identifiable", f"{reason} ({'; '.join(reference.dependencies)}).", ""
-    where, advice = _why(a, b, reference, distance, tolerance)
-    stuck = next((t for fit, t in zip((a, b), titles, strict=True) if fit.status.startswith("not converged")), None)
-    reason = f"{titles[1]} is away from {titles[0]}: {amount}{where}."
-    if stuck is not None:
-        return "not converged", reason, f"{stuck} had not converged: {advice or 'raise epochs, or whiten'}."
-    return "differ", reason, f"{advice[0].upper()}{advice[1:]}." if advice else ""
-
-
-def _why(a: FitResult, b: FitResult, reference: FitResult, distance: Distance, tolerance: float) -> tuple[str, str]:
-    """Return where the difference lies and what might have caused it."""
-    far = np.flatnonzero(np.nan_to_num(distance.each) > tolerance)
-    if a.has_intercept != b.has_intercept:
-        return ", and only one of them has an intercept", "fit both with or both without intercept"
-    if not len(far) and distance.mean > tolerance:
-        return ", all of it in the intercept", "check how the intercept was computed"
-    if len(far) == 1:
-        i = far[0]
-        ratio = b.coef[i] / a.coef[i] if a.coef[i] else float("nan")
-        hint = f"its coefficients stand as {ratio:.6g} to 1: check that column's units" if abs(ratio - 1) > 0.05 else ""
-        return f", all of it in {a.names[i]}", hint
-    if len(far) == 2:
-        i, j = far
-        crossed = np.abs(b.coef[[i, j]] - a.coef[[j, i]])
-        if (crossed <= 0.05 * np.abs(b.coef[[i, j]] - a.coef[[i, j]])).all():
-            return (
-                f", in {a.names[i]} and {a.names[j]}",
-                "their coefficients are swapped: check the order of the columns",
-            )
-    if not distance.directions:
-        return "", ""
-    top = distance.directions[0]
-    where = f", {_figure(top.distance)} along {top}" if str(top) else f", spread over {len(far)} coefficients"
-    if top.eigenvalue < 0.1 and str(top):
-        return f"{where}, where the data are nearly flat", "raise epochs, or whiten"
-    return where, "raise epochs" if "mini-batch" in (a.level, b.level) else ""
-
-
-def _figure(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.3g}"

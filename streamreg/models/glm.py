@@ -12,7 +12,6 @@ from streamreg.design import Design, Missing
 from streamreg.errors import DataError, OnePassError, UsageError
 from streamreg.families import family
 from streamreg.fold import fold
-from streamreg.kernels import doubledouble as dd
 from streamreg.models.base import Spec, as_source
 from streamreg.models.estimates import Origin, centred_line, result
 from streamreg.models.linear import Linear
@@ -157,10 +156,11 @@ class Glm(Spec):
         origin = Origin.of(state.moments, problem.target, source.label, passes + found.passes, "newton", design.terms)
         sigma = float(np.ldexp(1.0, -solution.target_exponent))
         fit = result(self, problem, solution, origin, sigma)
-        sums, at = state.likelihood(), found.at
+        # The columns' means as the information weighs them: about these, slopes and level are told apart.
+        sums, at = state.likelihood(), found.at.about(problem.mean[0][:-1]) if self.intercept else found.at
         nobs = sums.weight if self.weights == "frequency" else float(state.n)
         errors = fit.std_errors if found.bounded else np.full(len(at.coef), np.nan)
-        intercept = intercept_of(at) if self.intercept else 0.0
+        intercept = at.about(np.zeros(len(at.coef))).at if self.intercept else 0.0
         intercept_error = fit.intercept_std_error if found.bounded else NAN
         wrong = found.step.errors * errors
         wrong0 = float(np.abs(at.centre) @ np.nan_to_num(wrong)) + 1e-16 * abs(at.at)
@@ -195,12 +195,6 @@ class Logistic(Glm):
     """Logistic regression: `Glm` of the binomial family, and otherwise as there."""
 
     family: Literal["binomial"] = "binomial"
-
-
-def intercept_of(line: Predictor) -> float:
-    """Return the value at zero, summed in double-double: the centre may be far away."""
-    there = dd.dot(dd.from_float(line.centre), dd.from_float(line.coef))
-    return float(dd.add_float(dd.negative(there), line.at)[0])
 
 
 def _digits(wrong: ArrayLike, value: ArrayLike, error: ArrayLike) -> Float:

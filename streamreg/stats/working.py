@@ -43,6 +43,12 @@ class Predictor:
         """Return the predictor a step further on; the step has the same centre."""
         return Predictor(self.centre, self.coef + share * step.coef, self.at + share * step.at)
 
+    def about(self, centre: Float) -> "Predictor":
+        """Return the same predictor, written about another point; the way there is summed in double-double."""
+        way = dd.subtract(dd.from_float(centre), dd.from_float(self.centre))
+        at = dd.add_float(dd.dot(way, dd.from_float(self.coef)), self.at)
+        return Predictor(centre.copy(), self.coef, float(at[0]))
+
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:

@@ -1,0 +1,52 @@
+"""How far a fit is from the maximum of its likelihood, told by the rows themselves."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from streamreg.agreement import Distance, at
+from streamreg.design import Design
+from streamreg.errors import UsageError
+from streamreg.fold import fold
+from streamreg.models.base import as_source
+from streamreg.models.newton import newton_step
+from streamreg.result import FitResult
+from streamreg.stats.base import Statistic
+from streamreg.stats.working import Predictor, WorkingMoments
+
+
+def certified(distance: Distance, reference: FitResult, fit: FitResult, data: Any) -> Distance:
+    """Return `distance` with gradient, Newton distance and excess loss of a fit computed from the rows.
+
+    Parameters
+    ----------
+    distance : Distance
+    reference : FitResult
+        Solved, of a family other than gaussian.
+    fit : FitResult
+        With the names of the reference, in its order.
+    data : Source, or anything that `streamreg.open` takes
+
+    Notes
+    -----
+    Cost: one pass, that of `WorkingMoments`.
+    """
+    if isinstance(data, Statistic):
+        raise UsageError(f"moments do not hold the rows, which a {reference.family} comparison reads; pass the source")
+    source = as_source(data).with_roles(target=reference.target)
+    missing = reference.model.get("missing", "error")
+    design = Design.of(source, reference.columns, missing, reference.powers).with_target()
+    place = [reference.names.index(name) for name in design.terms.names]
+    line = Predictor(reference.centre[place], fit.coef[place], at(fit, reference.centre))
+    # The null model has no part in what is asked here.
+    state = fold(source, design, WorkingMoments(design.names, reference.family, line, null_mean=0.5))
+    step = newton_step(state, reference.has_intercept)
+    problem, p = step.problem, len(place)
+    spread = np.sqrt(np.diag(problem.cross)[:p])
+    live = spread > 0
+    gradient = float(np.abs(problem.cross[:p, p][live] / spread[live]).max(initial=0.0))
+    if reference.has_intercept:
+        gradient = max(gradient, abs(float(problem.mean[0][p])) * float(np.sqrt(problem.weight)))
+    excess = state.likelihood().deviance / reference.deviance - 1.0
+    return dataclasses.replace(distance, newton=step.distance, gradient=gradient, excess=excess)
