@@ -3,12 +3,34 @@
 The only owner of TensorFlow, which `backend.load` imports when the first fit begins.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamreg.neural.result import NetworkResult
     from streamreg.neural.task import Task
     from streamreg.result import FitResult
+
+
+def to_keras(fit: "FitResult") -> Any:
+    """Return the line of a fit, by Keras or not, as a keras.Model that takes raw data and predicts means.
+
+    Parameters
+    ----------
+    fit : FitResult
+
+    Returns
+    -------
+    keras.Model
+        Made of Keras's own layers in float64; ``model.save("line.keras")`` writes a file that needs no streamreg.
+
+    Raises
+    ------
+    MissingExtra
+        TensorFlow is not installed.
+    """
+    from streamreg.neural.network import from_line
+
+    return from_line(fit)
 
 
 def train(task: "Task") -> "FitResult | NetworkResult":

@@ -11,6 +11,7 @@ from streamreg.errors import UsageError
 from streamreg.neural.backend import load
 from streamreg.neural.conditioning import Conditioning
 from streamreg.neural.losses import Loss
+from streamreg.result import FitResult
 
 if TYPE_CHECKING:
     from streamreg.models.neural import Keras
@@ -101,11 +102,7 @@ def raw(core: Any, conditioning: Conditioning, loss: Loss) -> Any:
     _, keras = load()
     p = len(conditioning.centre)
     data = keras.Input((p,), dtype="float64", name="raw")
-    centre = keras.layers.Normalization(dtype="float64", name="centre")
-    out = centre(data)
-    centre.adapt_mean.assign(conditioning.centre)
-    centre.adapt_variance.assign(np.ones(p))
-    centre.finalize_state()
+    out = _centred(data, conditioning.centre)
     matrix = conditioning.transform if conditioning.transform.ndim == 2 else np.diag(conditioning.transform)
     whiten = keras.layers.Dense(p, use_bias=False, trainable=False, dtype="float64", name="condition")
     out = whiten(out)
@@ -131,3 +128,32 @@ def _seeded(seed: int) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
+
+
+def from_line(fit: FitResult) -> Any:
+    """Return the line of any fit as a model of raw data, shape (m, p) in float64, that predicts means, shape (m, 1).
+
+    It is made of Keras's own layers, so that a saved one can be loaded without streamreg.
+    """
+    _, keras = load()
+    p = len(fit.names)
+    data = keras.Input((p,), dtype="float64", name="raw")
+    line = keras.layers.Dense(
+        1,
+        activation={"binomial": "sigmoid", "poisson": "exponential"}.get(fit.family),
+        dtype="float64",
+        name="prediction",
+    )
+    model = keras.Model(data, line(_centred(data, fit.centre)))
+    line.set_weights([np.nan_to_num(fit.coef)[:, None], np.array([fit.at_centre])])
+    return model
+
+
+def _centred(data: Any, centre: Any) -> Any:
+    _, keras = load()
+    layer = keras.layers.Normalization(dtype="float64", name="centre")
+    out = layer(data)
+    layer.adapt_mean.assign(centre)
+    layer.adapt_variance.assign(np.ones(len(centre)))
+    layer.finalize_state()
+    return out

@@ -99,6 +99,7 @@ def test_a_penalty_shrinks():
     # On whitened features and with the mean squared error the ridge halves every slope.
     np.testing.assert_allclose(held.coef, exact.coef / 2, rtol=1e-3, atol=1e-3)
     assert distance(free, exact) < 1e-3
+    assert held.rss == pytest.approx(np.sum((held.predict(x) - y) ** 2), rel=1e-6)
     standardised = sr.Keras(l2=0.5, conditioning="standardise", epochs=30).fit((x, y))
     deviation = x.std(axis=0)
     ridge = np.linalg.solve(

@@ -48,6 +48,25 @@ assert "streamreg" not in sys.modules"""
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy")[:, 0], fit.predict(x[:50]))
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_line_becomes_a_model_of_raw_data(tmp_path):
+    from streamreg.neural import to_keras
+    from streamreg.neural.backend import load
+
+    _, keras = load()
+    x, y, counts = labelled()
+    x = x + 1e7
+    for fit in (
+        sr.Keras().fit((x, counts)),
+        sr.Linear().fit((x, counts)),
+        sr.Keras(loss="binary_cross_entropy").fit((x, y)),
+        sr.Keras(loss="poisson").fit((x, counts)),
+    ):
+        to_keras(fit).save(tmp_path / "line.keras")
+        model = keras.models.load_model(tmp_path / "line.keras")
+        np.testing.assert_allclose(np.asarray(model(x[:50]))[:, 0], fit.predict(x[:50]), rtol=1e-9)
+
+
 def test_a_saved_network_is_checked(tmp_path):
     (tmp_path / "bad.keras").write_bytes(b"PK nonsense")
     with pytest.raises(CorruptError, match="damaged"):
