@@ -160,6 +160,9 @@ class Solution:
         Likewise for the intercept, the standard errors, and the residual sum of squares.
     status : {"ok", "dependent", "uncertain"}
         "uncertain": float64 moments cannot tell whether columns are dependent; take the exact Gram matrix.
+    least_digits : float
+        The least of the digits of coefficients and intercept, where a digit below a thousandth of the standard error
+        counts for nothing: what decides whether another pass is worth it.
     digits_after_residuals, digits_se_after_residuals : float
         Digits that one residual pass would reach, of the coefficients and of the standard errors (zero: it would not
         converge).
@@ -187,6 +190,7 @@ class Solution:
     digits_se: float
     digits_rss: float
     status: str = "ok"
+    least_digits: float = 0.0
     digits_after_residuals: float = 0.0
     digits_se_after_residuals: float = 0.0
 

@@ -108,9 +108,8 @@ def _solve(problem: Problem, factored: Factored) -> Solution:
         mean=relative_mean if problem.intercept else None,
         weight=problem.weight,
     )
-    slope_errors = errors.slope_errors()
     digits = np.full(p, np.nan)
-    digits[kept] = errors.coefficient_digits(slope_errors)
+    digits[kept] = errors.coefficient_digits(errors.errors)
     digits[~identifiable] = np.nan
     after, se_after = errors.after_residuals(value)
     if not certain:
@@ -139,10 +138,11 @@ def _solve(problem: Problem, factored: Factored) -> Solution:
         ),
         condition=float(np.sqrt(factored.kappa)),
         digits=digits,
-        digits_intercept=errors.intercept_digits(slope_errors, value) if certain else 0.0,
+        digits_intercept=errors.intercept_digits(errors.errors, value) if certain else 0.0,
         digits_se=errors.se_digits(errors.rss_error()) if certain else 0.0,
         digits_rss=errors.rss_digits(errors.rss_error()),
         status="uncertain" if not certain else "ok" if len(kept) == p else "dependent",
+        least_digits=errors.least_digits(errors.errors, value) if certain else 0.0,
         digits_after_residuals=after,
         digits_se_after_residuals=se_after,
     )

@@ -5,6 +5,7 @@ norm of the target. Moments computed in float64 carry a backward error of about 
 these norms (Higham 2002, *Accuracy and Stability of Numerical Algorithms*, sections 3.5 and 20.4).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from streamreg.solve.rank import UNIT
 
 Float = NDArray[np.float64]
+ErrorsOf = Callable[[Float], Float]
 
 EPS = 6.0 * UNIT  # bounds the error of a sum of products; checked against exact solutions in the tests
 FULL = 15.3  # digits of a float64 that is right to a few units in the last place
@@ -44,44 +46,62 @@ class Errors:
     mean: Float | None
     weight: float
 
-    def slope_errors(self) -> Float:
-        """Return absolute errors: ``eps (||C[i, :]|| sqrt(yy + b'b) + |b_i|)``."""
-        return np.asarray(EPS * (self._reach() * self._energy() + np.abs(self.slopes)))
+    def errors(self, along: Float) -> Float:
+        """Return absolute errors of ``along'b``: ``eps (||C v|| sqrt(yy + b'b) + |v|'|b|)`` for columns v of `along`.
 
-    def refined_slope_errors(self) -> Float:
-        """Return absolute errors after a residual pass in float64.
+        The slopes are the columns of the identity, and the intercept leans on the means: errors of slopes that are
+        anti-correlated cancel there.
+        """
+        rounding = np.abs(along).T @ np.abs(self.slopes)
+        return np.asarray(EPS * (self._reach(along) * self._energy() + rounding))
+
+    def refined_errors(self, along: Float) -> Float:
+        """Return absolute errors of ``along'b`` after a residual pass in float64.
 
         What the pass leaves of the old error (its contraction is that of C), the rounding of the residuals, and that
         of their products with the columns.
         """
-        reach = self._reach()
-        left = 2.0 * EPS * reach * np.linalg.norm(self.slope_errors())
-        residuals = np.sqrt(np.diag(self.inverse)) * EPS * self._size()
-        return np.asarray(left + residuals + EPS * reach * np.sqrt(self.rss))
+        reach = self._reach(along)
+        left = 2.0 * EPS * reach * np.linalg.norm(self.errors(self.each()))
+        spread = np.sqrt(np.maximum(np.einsum("ij,ik,kj->j", along, self.inverse, along), 0.0))
+        return np.asarray(left + spread * EPS * self._size() + EPS * reach * np.sqrt(self.rss))
+
+    def each(self) -> Float:
+        """Return the directions of the slopes themselves."""
+        return np.eye(len(self.slopes))
 
     def contraction(self) -> float:
         """Return the factor by which a residual pass shrinks the error, ``eps`` over the smallest eigenvalue of G."""
         return float(EPS * np.linalg.norm(self.inverse, 2)) if len(self.slopes) else 0.0
 
-    def coefficient_digits(self, errors: Float) -> Float:
-        """Return digits of the slopes; a digit below a thousandth of the standard error means nothing."""
-        spread = np.sqrt(np.maximum(np.diag(self.inverse), 0.0) * self.rss / self.df)
-        return _digits(errors, np.maximum(np.abs(self.slopes), 1e-3 * spread))
+    def coefficient_digits(self, errors: ErrorsOf) -> Float:
+        """Return digits of the slopes; `errors` is one of the methods above."""
+        return _digits(errors(self.each()), np.abs(self.slopes))
 
-    def intercept_digits(self, errors: Float, value: float) -> float:
-        """Return digits of an intercept of that value, given the slopes' errors."""
+    def intercept_digits(self, errors: ErrorsOf, value: float) -> float:
+        """Return digits of an intercept of that value; NaN without intercept."""
         if self.mean is None:
             return float("nan")
-        far = np.abs(self.mean)
-        error = float(far @ errors) + EPS * self._size() / np.sqrt(self.weight)
+        return float(_digits(np.array([self._intercept_error(errors)]), np.array([abs(value)]))[0])
+
+    def least_digits(self, errors: ErrorsOf, value: float) -> float:
+        """Return the least digits of slopes and intercept, where a digit below a thousandth of the SE means nothing."""
+        floor = 1e-3 * np.sqrt(np.maximum(np.diag(self.inverse), 0.0) * self.rss / self.df)
+        least = _digits(errors(self.each()), np.maximum(np.abs(self.slopes), floor)).min(initial=FULL)
+        if self.mean is not None:
+            size = max(abs(value), 1e-3 * np.sqrt(self._leverage() * self.rss / self.df))
+            least = min(least, _digits(np.array([self._intercept_error(errors)]), np.array([size]))[0])
+        return float(least)
+
+    def _intercept_error(self, errors: ErrorsOf) -> float:
+        assert self.mean is not None
+        error = float(errors(self.mean[:, None])[0]) + EPS * self._size() / np.sqrt(self.weight)
         # Means and their products with the slopes are carried to twice the digits.
-        error += EPS * UNIT * float(far @ np.abs(self.slopes))
-        spread = np.sqrt(self._leverage() * self.rss / self.df)
-        return float(_digits(np.array([error]), np.array([max(abs(value), 1e-3 * spread)]))[0])
+        return float(error + EPS * UNIT * (np.abs(self.mean) @ np.abs(self.slopes)))
 
     def se_digits(self, rss_error: float) -> float:
         """Return digits of the standard errors, given the relative error of the residual sum of squares."""
-        own = (self._reach() ** 2 / np.diag(self.inverse)).max(initial=1.0)
+        own = (self._reach(self.each()) ** 2 / np.diag(self.inverse)).max(initial=1.0)
         if self.mean is not None and len(self.mean):
             own = max(own, float(np.sum((self.inverse @ self.mean) ** 2)) / self._leverage())
         return float(_digits(np.array([0.5 * (EPS * own + rss_error)]), np.ones(1))[0])
@@ -109,16 +129,12 @@ class Errors:
         """Return the digits that one residual pass reaches, of coefficients and of standard errors; 0: none."""
         if self.contraction() >= _CONVERGES:
             return 0.0, 0.0
-        errors = self.refined_slope_errors()
-        digits = self.coefficient_digits(errors).min(initial=FULL)
-        if self.mean is not None:
-            digits = min(digits, self.intercept_digits(errors, value))
         # The least that the residual sum may be: a perfect fit is not told from a good one here.
         least = max(self.rss - EPS * self._energy() ** 2, 0.0)
-        return float(digits), self.se_digits(self.refined_rss_error(least))
+        return self.least_digits(self.refined_errors, value), self.se_digits(self.refined_rss_error(least))
 
-    def _reach(self) -> Float:
-        return np.asarray(np.sqrt((self.inverse**2).sum(axis=1)))
+    def _reach(self, along: Float) -> Float:
+        return np.asarray(np.linalg.norm(self.inverse @ along, axis=0))
 
     def _energy(self) -> float:
         return float(np.sqrt(self.yy + self.slopes @ self.slopes))

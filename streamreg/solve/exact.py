@@ -102,6 +102,7 @@ def solve(problem: ExactProblem) -> Solution:
         digits_se=_FULL_SE,
         digits_rss=FULL,
         status="ok" if r == p else "dependent",
+        least_digits=FULL,
         digits_after_residuals=FULL,
         digits_se_after_residuals=_FULL_SE,
     )

@@ -24,14 +24,8 @@ def next_level(solution: Solution, digits: float = 10.0, se_digits: float = 6.0)
     """
     if solution.status == "uncertain":
         return "exact"
-    identified = solution.digits[solution.identifiable]
-    coefficients = min(float(identified.min(initial=16.0)), _known(solution.digits_intercept))
-    if coefficients >= digits and min(solution.digits_se, solution.digits_rss) >= se_digits:
+    if solution.least_digits >= digits and min(solution.digits_se, solution.digits_rss) >= se_digits:
         return "float64"
     if solution.digits_after_residuals >= digits and solution.digits_se_after_residuals >= se_digits:
         return "residuals"
     return "exact"
-
-
-def _known(value: float) -> float:
-    return 16.0 if value != value else value

@@ -77,9 +77,8 @@ def refine(problem: Problem, solution: Solution, residuals: ResidualSums) -> Sol
         mean=np.ldexp(problem.mean[0][kept], -units) / norm if problem.intercept else None,
         weight=problem.weight,
     )
-    slope_errors = errors.refined_slope_errors()
     digits = np.full(p, np.nan)
-    digits[kept] = errors.coefficient_digits(slope_errors)
+    digits[kept] = errors.coefficient_digits(errors.refined_errors)
     digits[~solution.identifiable] = np.nan
     value = float(np.ldexp(intercept, -solution.target_exponent))
     after, se_after = errors.after_residuals(value)
@@ -91,9 +90,10 @@ def refine(problem: Problem, solution: Solution, residuals: ResidualSums) -> Sol
         basic_intercept=intercept,
         rss=rss,
         digits=digits,
-        digits_intercept=errors.intercept_digits(slope_errors, value),
+        digits_intercept=errors.intercept_digits(errors.refined_errors, value),
         digits_se=errors.se_digits(errors.refined_rss_error()),
         digits_rss=errors.rss_digits(errors.refined_rss_error()),
+        least_digits=after,
         digits_after_residuals=after,
         digits_se_after_residuals=se_after,
     )
