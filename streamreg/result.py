@@ -13,6 +13,7 @@ from streamreg import inference, stored
 from streamreg.errors import UsageError
 from streamreg.families import family
 from streamreg.kernels.gram import subtract
+from streamreg.solve.conditioning import Conditioning, analyse
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
 from streamreg.terms import Terms
@@ -276,6 +277,18 @@ class FitResult:
         out[~self.identifiable] = np.nan
         out[:, ~self.identifiable] = np.nan
         return out
+
+    def conditioning(self) -> Conditioning:
+        """Return variance inflation factors, condition indices, and which columns nearly depend on each other.
+
+        Raises
+        ------
+        UsageError
+            The model keeps no second moments.
+        """
+        if self.geometry is None:
+            raise UsageError("this result has no second moments to judge the columns by; fit sr.Linear for them")
+        return analyse(self.names, self.geometry.inverse, self.geometry.kept, self.identifiable)
 
     def predict(self, data: Any, kind: Scale = "mean") -> Float:
         """Return fitted values: means of the target, which are probabilities in the binomial family.

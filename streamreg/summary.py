@@ -96,6 +96,9 @@ def _notes(fit: FitResult) -> list[str]:
         free = int((~fit.identifiable).sum())
         notes.append(f"Dependent columns, so {free} coefficients are not determined by the data (no error is given):")
         notes += [f"  {text}" for text in fit.dependencies]
+    if fit.geometry is not None:
+        near = fit.conditioning().near
+        notes += [f"Nearly dependent, {text}" for text in near[:3]]
     if fit.status not in ("ok", "dependent"):
         notes.append(fit.status)
     if len(fit.digits) and np.nanmin(fit.digits, initial=16.0) < 6:

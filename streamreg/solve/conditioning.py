@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.problem import Solution
-
 Float = NDArray[np.float64]
 
 # Belsley, Kuh & Welsch (1980), section 3.2: a condition index from 30 on is trouble for those columns of whose variance
@@ -66,7 +64,9 @@ class Conditioning:
     near: tuple[NearDependency, ...]
 
 
-def analyse(names: Sequence[str], solution: Solution) -> Conditioning:
+def analyse(
+    names: Sequence[str], inverse: Float, kept: NDArray[np.int64], identifiable: NDArray[np.bool_]
+) -> Conditioning:
     """Decompose the variances of the coefficients by the principal directions of the scaled design.
 
     Columns are centred if the problem has an intercept (collinearity with the constant is an offset, which costs no
@@ -76,24 +76,27 @@ def analyse(names: Sequence[str], solution: Solution) -> Conditioning:
     ----------
     names : sequence of str
         The p columns.
-    solution : Solution
+    inverse : ndarray of shape (r, r)
+        Inverse of the independent columns' cross-products scaled to unit diagonal.
+    kept : int ndarray of shape (r,)
+        The independent columns.
+    identifiable : bool ndarray of shape (p,)
 
     Notes
     -----
     Belsley, Kuh & Welsch (1980), *Regression Diagnostics*, section 3.2. Cost: ``10 r**3`` operations.
     """
-    p, kept, r = len(names), solution.kept, solution.rank
+    p, r = len(names), len(kept)
     vif, proportions = np.full(p, np.inf), np.full((r, p), np.nan)
     if not r:
         return Conditioning(vif, np.zeros(0), proportions, ())
     # The inverse is known to full relative accuracy, so its greatest eigenvalues, the smallest of the Gram matrix, are.
-    variances, directions = np.linalg.eigh(solution.inverse)
+    variances, directions = np.linalg.eigh(inverse)
     variances, directions = np.maximum(variances[::-1], np.finfo(float).tiny), directions[:, ::-1]
     indices = np.sqrt(variances / variances[-1])
     parts = directions**2 * variances
-    diagonal = np.diag(solution.inverse)
-    identifiable = solution.identifiable[kept]
-    vif[kept[identifiable]] = diagonal[identifiable]
+    known = identifiable[kept]
+    vif[kept[known]] = np.diag(inverse)[known]
     proportions[:, kept] = (parts / parts.sum(axis=1, keepdims=True)).T
     near = []
     for k in np.flatnonzero(indices >= INDEX):

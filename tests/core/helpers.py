@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class Cut(Source):
         n = self.schema.n_rows or 0
         borders = sorted({0, n, *(b for b in self.borders if 0 < b < n)})
         (whole,) = self.inner.partitions()
-        return [_Piece(whole, a, b, tuple(self.sizes)) for a, b in zip(borders[:-1], borders[1:], strict=True)]
+        return [_Piece(whole, a, b, tuple(self.sizes)) for a, b in pairwise(borders)]
 
     def fingerprint(self) -> str:
         return "cut"

@@ -222,3 +222,13 @@ def test_a_second_pass_over_an_iterator_is_refused():
     sr.Linear().fit(source)
     with pytest.raises(UsageError, match="read"):
         sr.Linear().fit(source)
+
+
+def test_the_result_says_which_columns_nearly_depend_on_each_other():
+    x = np.column_stack([X[:, :3], X[:, 0] + X[:, 1] + 1e-3 * RNG.standard_normal(N)])
+    fit = sr.Linear().fit((x, Y))
+    found = fit.conditioning()
+    expected = [1 / (1 - sm.OLS(x[:, k], sm.add_constant(np.delete(x, k, 1))).fit().rsquared) for k in range(4)]
+    close(found.vif, expected, 1e-7)
+    assert {name for name, _ in found.near[0].terms} == {"x0", "x1", "x3"}
+    assert "Nearly dependent" in fit.summary()

@@ -50,7 +50,7 @@ def test_columns_are_found_by_name(tmp_path):
 def test_missing_values(tmp_path):
     x = X.copy()
     x[77, 3] = np.nan
-    with pytest.raises(NonFiniteError, match="row 77 .*'x3'"):
+    with pytest.raises(NonFiniteError, match=r"row 77 .*'x3'"):
         predict_to(tmp_path / "p.npy", FIT, sr.open(x))
     assert not list(tmp_path.iterdir())
     predict_to(tmp_path / "p.npy", FIT, sr.open(x), missing="drop")
