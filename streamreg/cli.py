@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 
 File = Annotated[Path, typer.Argument(help="A .h5, .zarr or .npy file.", show_default=False)]
+Fittable = Annotated[Path, typer.Argument(help="A .h5, .zarr, .npy or .moments file.", show_default=False)]
 X = Annotated[str | None, typer.Option("--x", help="Dataset that holds the matrix: group/X.")]
 Weights = Annotated[str | None, typer.Option(help="Column or dataset of weights.")]
 MissingChunks = Annotated[str, typer.Option(help="Chunks that are not in the storage: error, or fill.")]
@@ -49,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments : list of str, optional
         Default: those of the process.
     """
+    from streamreg import cli_scan  # noqa: F401 - its commands come with it
+
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         output = app(arguments or ["--help"], prog_name="streamreg", standalone_mode=False)
@@ -104,8 +107,8 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 @app.command()
 def fit(
-    file: File,
-    target: Annotated[str, typer.Option(help="Column or dataset to explain.", show_default=False)],
+    file: Fittable,
+    target: Annotated[str | None, typer.Option(help="Column or dataset to explain.", show_default=False)] = None,
     x: X = None,
     weights: Weights = None,
     features: Annotated[str | None, typer.Option(help="Columns to use: x1,x7. Default: all others.")] = None,
@@ -134,6 +137,8 @@ def fit(
       streamreg fit flights.zarr --x group/X --target group/delay --features x1,x7
 
       streamreg fit million.npy --target y --json --save million.fit.npz
+
+      streamreg fit million.moments --target y --features x1,x7
     """
     from streamreg import sources
     from streamreg.models.linear import Linear
@@ -150,9 +155,18 @@ def fit(
         "missing": missing,
         "weights": weights_mean,
     }
-    model = validated(Linear, options)
-    source = sources.open(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]
-    result = model.fit(source, threads=threads)
+    data: Any = file
+    if file.suffix == ".moments":
+        if x is not None or weights is not None:
+            raise UsageError(
+                f"{file}: holds moments, whose weights were chosen by the scan; leave --x and --weights out"
+            )
+        options["target"] = target
+    elif target is None:
+        raise UsageError("--target is missing; say which column or dataset to explain")
+    else:
+        data = sources.open(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]
+    result = validated(Linear, options).fit(data, threads=threads)
     if save is not None:
         result.save(save)
     return Output(_json(result.to_dict()) if json else result.summary(rows), _code(result.status))

@@ -1,0 +1,110 @@
+"""Commands about moments: scan a file, merge scans."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streamreg.cli import File, Json, MissingChunks, Output, Threads, Weights, X, app
+from streamreg.cli import _json as as_json
+from streamreg.cli import _list as as_list
+from streamreg.cli import _pairs as as_pairs
+from streamreg.errors import UsageError
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="File for the moments: OUT.moments.", show_default=False)]
+
+
+@app.command()
+def scan(
+    file: File,
+    out: Out,
+    x: X = None,
+    target: Annotated[str | None, typer.Option(help="Column that fits explain unless told otherwise.")] = None,
+    weights: Weights = None,
+    features: Annotated[str | None, typer.Option(help="Columns to keep: x1,x7. Default: all.")] = None,
+    power: Annotated[list[str] | None, typer.Option(help="NAME=DEGREE: also powers of a column; repeatable.")] = None,
+    folds: Annotated[str | None, typer.Option(help="How many folds to keep apart, or a column of folds.")] = None,
+    by: Annotated[str | None, typer.Option(help="Column whose levels are kept apart.")] = None,
+    stretches: Annotated[int | None, typer.Option(help="How many runs of consecutive rows to keep apart.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed makes other folds.")] = 0,
+    precision: Annotated[str, typer.Option(help="float64 or exact.")] = "float64",
+    missing: Annotated[str, typer.Option(help="Rows that hold NaN: error, or drop.")] = "error",
+    missing_chunks: MissingChunks = "error",
+    memory: Annotated[int, typer.Option(min=1, help="MiB that the moments of all groups may take up.")] = 1024,
+    append: Annotated[bool, typer.Option("--append", help="Read only the rows that OUT does not hold yet.")] = False,
+    threads: Threads = None,
+    json: Json = False,
+) -> Output:
+    """Read all rows once and keep their moments, from which any linear fit is answered later.
+
+    For example:
+
+      streamreg scan million.h5 -o million.moments --target y --folds 10
+
+      streamreg scan million.h5 -o million.moments --append
+
+      streamreg fit million.moments --target y --features x1,x7
+    """
+    from streamreg import scans, sources
+    from streamreg.stats.saved import load
+
+    if precision not in ("float64", "exact"):
+        raise UsageError(f"--precision is {precision!r}; it can be 'float64' or 'exact'")
+    if missing not in ("error", "drop"):
+        raise UsageError(f"--missing is {missing!r}; it can be 'error' or 'drop'")
+    _require_suffix(out)
+    held: Any = load(out) if append else None
+    if held is not None and held.record is not None:
+        target, weights = held.record.target, held.record.weights
+    kept: Any = missing_chunks
+    source = sources.open(file, x=x, target=target, weights=weights, missing_chunks=kept)
+    if append:
+        state = scans.append(held, source, threads=threads)
+    else:
+        options: dict[str, Any] = {"missing": missing, "precision": precision, "memory": memory * 2**20}
+        options |= {"folds": int(folds) if folds is not None and folds.isdecimal() else folds, "by": by}
+        options |= {"powers": {name: _degree(name, degree) for name, degree in as_pairs(power).items()}}
+        state = scans.scan(source, as_list(features), threads=threads, stretches=stretches, seed=seed, **options)
+    state.save(out)
+    return _told(out, state, json)
+
+
+@app.command()
+def merge(
+    files: Annotated[list[Path], typer.Argument(help="Files of moments.", show_default=False)],
+    out: Out,
+    json: Json = False,
+) -> Output:
+    """Merge the moments of several scans: of other machines, days or files. No rows are read.
+
+    For example:
+
+      streamreg merge monday.moments tuesday.moments -o week.moments
+    """
+    from streamreg import scans
+
+    _require_suffix(out)
+    state = scans.merge(*files)
+    state.save(out)
+    return _told(out, state, json)
+
+
+def _degree(name: str, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--power {name}={text}: the degree is a whole number from 1 on")
+    return int(text)
+
+
+def _require_suffix(out: Path) -> None:
+    if out.suffix != ".moments":
+        raise UsageError(f"--out is {str(out)!r}; it must end in .moments, by which fits know it")
+
+
+def _told(out: Path, state: Any, json: bool) -> Output:
+    groups = len(getattr(state, "groups", ()))
+    if json:
+        record = {} if state.record is None else state.record.to_dict()
+        return Output(as_json({"out": str(out), "columns": state.names, "groups": groups, **state.counts(), **record}))
+    rows = f"{state.n:,} rows" + (f" of {state.n_read:,}" if state.n != state.n_read else "")
+    kept = f", {groups:,} groups ({state.by})" if groups else ""
+    return Output(f"{out}: {rows}, {len(state.names):,} columns{kept}, target {state.target or '-'}")

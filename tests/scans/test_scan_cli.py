@@ -1,0 +1,80 @@
+"""streamreg scan, merge, and fit from moments."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+import streamreg as sr
+from streamreg.cli import main
+
+
+@pytest.fixture
+def cli(capsys):
+    def call(*arguments, code=0):
+        capsys.readouterr()
+        got = main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        assert got == code, err
+        return err if code else out
+
+    return call
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.standard_normal((1000, 3)), rng.integers(0, 4, 1000)])
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file.create_dataset("X", data=x[:800], maxshape=(None, 4))
+        file.create_dataset("y", data=x[:800] @ [1.0, 2.0, 3.0, 4.0], maxshape=(None,))
+    return tmp_path / "t.h5"
+
+
+def test_scan_then_fit(cli, data, tmp_path):
+    out = tmp_path / "t.moments"
+    text = cli("scan", data, "-o", out, "--target", "y", "--folds", 5)
+    assert "800 rows, 5 columns, 5 groups (hash 5 0), target y" in text
+    fit = json.loads(cli("fit", out, "--features", "x0,x1", "--json"))
+    source = sr.open(data, target="y", features=("x0", "x1"))
+    np.testing.assert_allclose(fit["coef"], sr.Linear().fit(source).coef, rtol=1e-10)
+    assert json.loads(cli("fit", out, "--target", "x2", "--json"))["target"] == "x2"
+
+
+def test_append(cli, data, tmp_path):
+    out = tmp_path / "t.moments"
+    cli("scan", data, "-o", out, "--target", "y", "--by", "x3")
+    with h5py.File(data, "a") as file:
+        for name in ("X", "y"):
+            file[name].resize(900, axis=0)
+            file[name][800:] = file[name][:100]
+    text = cli("scan", data, "-o", out, "--append", "--json")
+    found = json.loads(text)
+    assert (found["n"], found["groups"], found["parts"][0]["rows"]) == (900, 4, 900)
+
+
+def test_merge(cli, data, tmp_path):
+    cli("scan", data, "-o", tmp_path / "a.moments", "--target", "y")
+    sr.scan((np.ones((9, 4)), np.zeros(9))).save(tmp_path / "b.moments")
+    text = cli("merge", tmp_path / "a.moments", tmp_path / "b.moments", "-o", tmp_path / "c.moments")
+    assert "809 rows, 5 columns, target y" in text
+    assert "would count twice" in cli("merge", *[tmp_path / "a.moments"] * 2, "-o", tmp_path / "c.moments", code=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["scan", "t.h5", "-o", "t.npz"], 2, "must end in .moments"),
+        (["scan", "t.h5", "-o", "t.moments", "--folds", "1"], 2, "two or more"),
+        (["scan", "t.h5", "-o", "t.moments", "--precision", "much"], 2, "float64' or 'exact'"),
+        (["scan", "t.h5", "-o", "t.moments", "--missing", "keep"], 2, "'error' or 'drop'"),
+        (["scan", "t.h5", "-o", "t.moments", "--power", "x0=b"], 2, "the degree is a whole number"),
+        (["scan", "t.h5", "-o", "t.moments", "--by", "x9"], 3, "no column 'x9'"),
+        (["fit", "none.moments"], 3, "no such file"),
+        (["scan", "t.h5", "-o", "none.moments", "--append"], 3, "no such file"),
+    ],
+)
+def test_mistakes(cli, data, monkeypatch, arguments, code, words):
+    monkeypatch.chdir(data.parent)
+    assert words in cli(*arguments, code=code)
