@@ -138,7 +138,11 @@ def _hdf5(path: Path, layout: Layout) -> Iterator[Put]:
     import h5py
 
     chunk = layout.chunks(path)
-    filters = {} if layout.compression == "none" else {"compression": layout.compression, "shuffle": True}
+    filters: dict[str, Any] = {}
+    if layout.compression != "none":
+        filters = {"compression": layout.compression, "shuffle": True}
+    if layout.compression == "gzip":
+        filters["compression_opts"] = 1  # numbers hardly shrink further at higher levels, and take far longer
     try:
         with h5py.File(path, "w") as file:
             made = {
@@ -168,7 +172,7 @@ def _zarr(path: Path, layout: Layout) -> Iterator[Put]:
     from zarr.codecs import GzipCodec, ZstdCodec
 
     chunk = layout.chunks(path) or 1
-    codec = {"none": None, "gzip": GzipCodec(level=5), "zstd": ZstdCodec(level=3)}[layout.compression]
+    codec = {"none": None, "gzip": GzipCodec(level=1), "zstd": ZstdCodec(level=3)}[layout.compression]
     group = zarr.open_group(path, mode="w")
     made = {}
     for name, width in layout.arrays.items():
