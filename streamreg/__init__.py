@@ -40,6 +40,7 @@ _HOME = {
     "open": "streamreg.sources",
     "run_job": "streamreg.jobs",
     "scan": "streamreg.scans",
+    "split": "streamreg.holdout",
     "wald_test": "streamreg.hypotheses",
 }
 
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from streamreg.scans import merge as merge
     from streamreg.scans import scan as scan
     from streamreg.sources import open as open
+    from streamreg.holdout import split as split
     from streamreg.stats.moments import Moments as Moments
     from streamreg.stats.saved import load as load
 

@@ -129,7 +129,8 @@ class Design:
         others = {roles.target, roles.weights, *keys}
         chosen = roles.features if roles.features is not None else tuple(n for n in names if n not in others)
         Terms.of(chosen, powers or {})
-        return cls(source.label, chosen, roles.target, roles.weights, missing, tuple((powers or {}).items()), keys=keys)
+        raised = tuple((powers or {}).items())
+        return cls(source.label, chosen, roles.target, roles.weights, missing, raised, roles.sample, keys)
 
     def with_target(self) -> Self:
         """Return this design, having made sure that there is a target."""

@@ -8,7 +8,7 @@ and the linear predictor eta, elementwise on arrays of shape (m,).
 from abc import ABC, abstractmethod
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from streamreg.errors import UsageError, nearest
 
@@ -36,7 +36,7 @@ class Family(ABC):
         """Return the mean of the target."""
 
     @abstractmethod
-    def linked(self, mean: float) -> float:
+    def linked(self, mean: ArrayLike) -> Float:
         """Return the linear predictor of a mean."""
 
     @abstractmethod
@@ -46,6 +46,14 @@ class Family(ABC):
     @abstractmethod
     def deviance(self, y: Float, eta: Float) -> Float:
         """Return twice the log-likelihood ratio of a perfect fit to this one, for each row."""
+
+    @abstractmethod
+    def null_terms(self, mean: float) -> tuple[float, float, float]:
+        """Return a, b, c such that the deviance of y at this mean is ``a + b y + c q``, q being `curved` of y."""
+
+    @abstractmethod
+    def curved(self, y: Float) -> Float:
+        """Return the one function of y, beside y itself, that deviances at a constant mean are made of."""
 
     @abstractmethod
     def saturated(self, y: Float) -> Float:
@@ -77,9 +85,9 @@ class Gaussian(Family):
         """Return eta itself."""
         return eta
 
-    def linked(self, mean: float) -> float:
+    def linked(self, mean: ArrayLike) -> Float:
         """Return the mean itself."""
-        return mean
+        return np.asarray(mean, dtype=np.float64)
 
     def variance(self, mean: Float) -> Float:
         """Return 1: the variance is the same for all rows, and estimated."""
@@ -92,6 +100,14 @@ class Gaussian(Family):
     def saturated(self, y: Float) -> Float:
         """Return 0, short of a constant that depends on the variance."""
         return np.zeros_like(y)
+
+    def null_terms(self, mean: float) -> tuple[float, float, float]:
+        """Return the terms of ``(y - mean)**2``."""
+        return mean * mean, -2.0 * mean, 1.0
+
+    def curved(self, y: Float) -> Float:
+        """Return ``y**2``."""
+        return np.asarray(y * y)
 
     def valid(self, y: Float) -> NDArray[np.bool_]:
         """Return where the target is finite."""
@@ -112,9 +128,10 @@ class Binomial(Family):
         small = np.exp(-np.abs(eta))
         return np.where(eta >= 0, 1.0, small) / (1.0 + small)
 
-    def linked(self, mean: float) -> float:
+    def linked(self, mean: ArrayLike) -> Float:
         """Return the logit of the mean."""
-        return float(np.log(mean) - np.log1p(-mean))
+        mean = np.asarray(mean, dtype=np.float64)
+        return np.asarray(np.log(mean) - np.log1p(-mean))
 
     def variance(self, mean: Float) -> Float:
         """Return ``mean (1 - mean)``."""
@@ -136,6 +153,15 @@ class Binomial(Family):
         """Return ``y log y + (1 - y) log(1 - y)``, which is 0 for labels."""
         return _xlogx(y) + _xlogx(1.0 - y)
 
+    def null_terms(self, mean: float) -> tuple[float, float, float]:
+        """Return the terms of ``2 (q - y log mean - (1 - y) log(1 - mean))``."""
+        inner = min(max(mean, 1e-300), 1.0 - 2.0**-53)
+        return float(-2.0 * np.log1p(-inner)), float(-2.0 * self.linked(inner)), 2.0
+
+    def curved(self, y: Float) -> Float:
+        """Return the log-likelihood of a perfect fit."""
+        return self.saturated(y)
+
     def valid(self, y: Float) -> NDArray[np.bool_]:
         """Return where the target is a label or a share."""
         return np.asarray((y >= 0) & (y <= 1))
@@ -155,9 +181,9 @@ class Poisson(Family):
         # Beyond e**200 a trial step is refused, not computed.
         return np.exp(np.minimum(eta, 200.0))
 
-    def linked(self, mean: float) -> float:
+    def linked(self, mean: ArrayLike) -> Float:
         """Return the logarithm of the mean."""
-        return float(np.log(mean))
+        return np.asarray(np.log(mean))
 
     def variance(self, mean: Float) -> Float:
         """Return the mean."""
@@ -175,6 +201,15 @@ class Poisson(Family):
         from scipy.special import gammaln
 
         return np.asarray(_xlogx(y) - y - gammaln(y + 1.0))
+
+    def null_terms(self, mean: float) -> tuple[float, float, float]:
+        """Return the terms of ``2 (q - y log mean + mean)``."""
+        inner = max(mean, 1e-300)
+        return 2.0 * inner, float(-2.0 * np.log(inner)), 2.0
+
+    def curved(self, y: Float) -> Float:
+        """Return ``y log y - y``."""
+        return _xlogx(y) - y
 
     def valid(self, y: Float) -> NDArray[np.bool_]:
         """Return where the target is not negative."""

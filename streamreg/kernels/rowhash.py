@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _GOLDEN = 0x9E3779B97F4A7C15
+_DEEPER = 0xD1B54A32D192ED03  # a seed of its own for a part of a part
 
 
 def uniform(start: int, count: int, seed: int = 0) -> NDArray[np.float64]:
@@ -40,15 +41,24 @@ class Sample:
         Another seed holds out other rows.
     held_out : bool
         Whether this is the part that is held out, or the rest, to train on.
+    within : Sample or None
+        The part that this is a part of; the two choices are independent, also with the same seed.
     """
 
     fraction: float
     seed: int = 0
     held_out: bool = True
+    within: "Sample | None" = None
+
+    @property
+    def depth(self) -> int:
+        """Number of parts around this one."""
+        return 0 if self.within is None else 1 + self.within.depth
 
     def mask(self, start: int, count: int) -> NDArray[np.bool_]:
         """Return which of the rows from `start` on are in this part, shape (count,)."""
-        return np.asarray((uniform(start, count, self.seed) < self.fraction) == self.held_out)
+        own = (uniform(start, count, self.seed + self.depth * _DEEPER) < self.fraction) == self.held_out
+        return np.asarray(own if self.within is None else own & self.within.mask(start, count))
 
 
 def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -134,7 +134,7 @@ class Glm(Spec):
             self._require_variation(source, names[-1], null)
             centre, at = centred_line(problem, slopes := cholesky.solve(problem).coef)
             variance = float(facts.variance(np.array([null]))[0])
-            start = Predictor(centre, np.zeros(p), facts.linked(null))
+            start = Predictor(centre, np.zeros(p), float(facts.linked(null)))
             first = Predictor(centre, slopes / variance, (at - null) / variance)
         scans = self.max_iterations - passes
         limits = {"intercept": self.intercept, "tolerance": self.tolerance, "iterations": max(scans, 1)}

@@ -176,8 +176,10 @@ class Keras(Spec):
         if isinstance(data, Moments):
             raise UsageError("Keras trains on rows, and moments hold none; pass the source, and moments=... beside it")
         source = as_source(data).with_roles(target=self.target, features=self.features)
-        sample = Sample(self.validation, self.seed, held_out=False) if self.validation else None
-        design = dataclasses.replace(Design.of(source, None, self.missing).with_target(), sample=sample)
+        design = Design.of(source, None, self.missing).with_target()
+        if self.validation:
+            sample = Sample(self.validation, self.seed, held_out=False, within=design.sample)
+            design = dataclasses.replace(design, sample=sample)
         state = Checkpoint(checkpoint, self.to_dict(), source.fingerprint(), resume, checkpoint_seconds)
         moments = state.moments() or moments
         passes = int(moments is None)

@@ -10,7 +10,6 @@ import numpy as np
 
 from streamreg.design import Design
 from streamreg.errors import UsageError
-from streamreg.kernels.rowhash import Sample
 from streamreg.neural.checkpoint import Checkpoint
 from streamreg.neural.conditioning import Conditioning
 from streamreg.neural.losses import Loss
@@ -121,8 +120,10 @@ class Validation:
 
     def __init__(self, task: Task) -> None:
         rows = task.rows()
-        sample = Sample(task.spec.validation, task.spec.seed, held_out=True)
-        rows.design = dataclasses.replace(task.design, sample=sample)
+        if task.spec.validation:
+            assert task.design.sample is not None
+            sample = dataclasses.replace(task.design.sample, held_out=True)
+            rows.design = dataclasses.replace(task.design, sample=sample)
         rows.n = int(task.exact.n_read * task.spec.validation)
         self._rows, self._task = rows, task
         self._live = task.spec.validation > 0

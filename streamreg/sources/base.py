@@ -7,13 +7,14 @@ one worker, yields `Chunk` after `Chunk`. Nothing here knows what the rows are f
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import DataError, NotFound, UsageError, nearest
+from streamreg.kernels.rowhash import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,12 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """What each column is for. `features` None means: every column that has no other role."""
+    """What each column is for. `features` None means: every column that has no other role; `sample`: which rows."""
 
     target: str | None = None
     weights: str | None = None
     features: tuple[str, ...] | None = None
+    sample: Sample | None = None
 
 
 @dataclass(slots=True)
@@ -143,6 +145,7 @@ class Source(ABC):
             target if target is not None else self.roles.target,
             weights if weights is not None else self.roles.weights,
             tuple(features) if features is not None else self.roles.features,
+            self.roles.sample,
         )
         named = [n for n in (roles.target, roles.weights, *(roles.features or ())) if n is not None]
         for name in named:
@@ -153,6 +156,12 @@ class Source(ABC):
                 raise UsageError(f"{self.label}: column {name!r} is {both} and named once more; name it once")
         other = copy.copy(self)
         other.roles = roles
+        return other
+
+    def part(self, sample: Sample, label: str) -> Self:
+        """Return a part of the rows; all are read, and those of the part are looked at."""
+        other = copy.copy(self)
+        other.roles, other.label = replace(self.roles, sample=sample), label
         return other
 
     def __repr__(self) -> str:

@@ -17,7 +17,7 @@ RANK = {
     "files": 0.5, "validation": 0.5, "stored": 0.8, "sinks": 0.8,
     "kernels": 1, "families": 1,
     "sources": 2, "solve": 2,
-    "terms": 2.5, "design": 3,
+    "terms": 2.5, "holdout": 2.5, "design": 3,
     "stats": 4, "engines": 4,
     "fold": 5, "ledger": 5, "scans": 5.5, "generation": 5, "inspection": 5,
     "result": 6, "crossvalidation": 6,

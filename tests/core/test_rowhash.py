@@ -6,6 +6,7 @@ from helpers import Cut
 
 import streamreg as sr
 from streamreg.design import Design
+from streamreg.errors import UsageError
 from streamreg.fold import fold
 from streamreg.kernels.rowhash import Sample, fold_numbers, uniform
 from streamreg.stats.moments import Moments
@@ -34,6 +35,36 @@ def test_the_parts_make_up_the_whole(fraction):
     assert (held ^ rest).all()
     assert abs(held.mean() - fraction) < 0.01
     assert np.bincount(fold_numbers(0, 50_000, 7)).min() > 6500
+
+
+def test_a_part_of_a_part_is_an_independent_choice():
+    outer = Sample(0.2, seed=1, held_out=False)
+    inner = Sample(0.25, seed=1, within=outer)
+    held, rest = (Sample(0.25, 1, h, outer).mask(0, 100_000) for h in (True, False))
+    assert np.array_equal(held, inner.mask(0, 100_000))
+    assert np.array_equal(held | rest, outer.mask(0, 100_000))
+    assert abs(held.mean() - 0.8 * 0.25) < 0.01
+
+
+def test_a_split_source_is_fitted_by_every_model():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((3000, 2))
+    y = (rng.random(3000) < 1 / (1 + np.exp(-x[:, 0]))).astype(float)
+    train, test = sr.split((x, y), 0.25, seed=7)
+    held = Sample(0.25, 7).mask(0, 3000)
+    for part, rows in ((train, ~held), (test, held)):
+        assert sr.scan(part).n == rows.sum()
+        for model in (sr.Linear(), sr.Logistic(), sr.Linear(features=("x1",), precision="exact")):
+            fit = model.fit(part)
+            assert fit.n == rows.sum()
+            columns = [0, 1] if fit.names == ("x0", "x1") else [1]
+            expected = model.model_copy(update={"features": None}).fit((x[rows][:, columns], y[rows]))
+            np.testing.assert_allclose(fit.coef, expected.coef, rtol=1e-9)
+    assert "held out" in test.label
+    again = sr.split(train, 0.5, seed=7)
+    assert sum(sr.scan(part).n for part in again) == (~held).sum()
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        sr.split((x, y), 1.5)
 
 
 def test_a_scan_of_a_part_is_a_scan_of_those_rows():
