@@ -22,9 +22,9 @@ _HOME = {
     "Logistic": "streamreg.models.glm",
     "Moments": "streamreg.stats.moments",
     "Penalised": "streamreg.models.penalised",
-    "PenaltyPath": "streamreg.candidates",
+    "PenaltyPath": "streamreg.choices",
     "RestrictionTest": "streamreg.hypotheses",
-    "Selection": "streamreg.candidates",
+    "Selection": "streamreg.choices",
     "StreamregError": "streamreg.errors",
     "Subsets": "streamreg.models.selection",
     "UsageError": "streamreg.errors",
@@ -45,8 +45,8 @@ _HOME = {
 }
 
 if TYPE_CHECKING:
-    from streamreg.candidates import PenaltyPath as PenaltyPath
-    from streamreg.candidates import Selection as Selection
+    from streamreg.choices import PenaltyPath as PenaltyPath
+    from streamreg.choices import Selection as Selection
     from streamreg.comparison import Comparison as Comparison
     from streamreg.comparison import compare as compare
     from streamreg.comparison import compare_all as compare_all
@@ -54,9 +54,10 @@ if TYPE_CHECKING:
     from streamreg.errors import StreamregError as StreamregError
     from streamreg.errors import UsageError as UsageError
     from streamreg.generation import generate as generate
-    from streamreg.imported import coefficients as coefficients
+    from streamreg.holdout import split as split
     from streamreg.hypotheses import RestrictionTest as RestrictionTest
     from streamreg.hypotheses import wald_test as wald_test
+    from streamreg.imported import coefficients as coefficients
     from streamreg.jobs import run_job as run_job
     from streamreg.models.constrained import Constrained as Constrained
     from streamreg.models.glm import Glm as Glm
@@ -72,7 +73,6 @@ if TYPE_CHECKING:
     from streamreg.scans import merge as merge
     from streamreg.scans import scan as scan
     from streamreg.sources import open as open
-    from streamreg.holdout import split as split
     from streamreg.stats.moments import Moments as Moments
     from streamreg.stats.saved import load as load
 

@@ -78,7 +78,7 @@ def wald_test(fit: FitResult, restrictions: str) -> RestrictionTest:
     Parameters
     ----------
     fit : FitResult
-        With a covariance: of `sr.Linear` without ridge.
+        With a covariance: of `sr.Linear` without ridge, or of a generalised linear model.
     restrictions : str
         For example ``"x1 = x2, x3 = 0, 2 x1 + x4 = 1"``; ``intercept`` is the constant.
 
@@ -128,7 +128,7 @@ def _outcome(texts: tuple[str, ...], estimate: Float, spread: Float, fit: FitRes
     """Return the test; `spread` is the covariance of `estimate` in units of the error variance."""
     from scipy.special import chdtrc, fdtrc
 
-    q, df = len(texts), float(fit.df_resid)
+    q, df = len(texts), float(fit.df_test)
     root = np.sqrt(np.diag(spread))
     whitened = np.linalg.solve(np.linalg.cholesky(spread / root[:, None] / root), estimate / root)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -140,7 +140,7 @@ def _outcome(texts: tuple[str, ...], estimate: Float, spread: Float, fit: FitRes
         fvalue=chi2 / q,
         df_num=q,
         df_denom=df,
-        pvalue=float(fdtrc(q, df, chi2 / q)),
+        pvalue=float(fdtrc(q, df, chi2 / q) if np.isfinite(df) else chdtrc(q, chi2)),
         chi2=chi2,
         chi2_pvalue=float(chdtrc(q, chi2)),
     )

@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -34,7 +33,7 @@ class Choice(Spec, Generic[Found]):
     features : tuple of str, optional
         Columns to choose from; default: all that have no other role.
     target : str, optional
-        Column to explain; default: the target of the source or of the moments, else their last column.
+        Column to explain; default: the target of the source or of the moments.
     missing : {"error", "drop"}
         What to do with rows that hold NaN.
     weights : {"analytic", "frequency"}
@@ -112,7 +111,7 @@ class Choice(Spec, Generic[Found]):
         """Return the slopes of the same candidates for other rows, shape (m, p)."""
 
     def _pose(self, moments: Moments) -> Problem:
-        return moments.problem(self.target or moments.target or moments.names[-1], self.features, self.intercept)
+        return moments.problem(moments.explained(self.target), self.features, self.intercept)
 
     def _common(self, scaled: Scaled, moments: Moments, coef: Float, df: Float) -> dict[str, Any]:
         """Return the fields that all candidates have."""

@@ -67,9 +67,7 @@ class Constrained(Spec):
         if moments is None:
             source = as_source(data).with_roles(target=self.target)
             moments, label, passes = scan(source, self.features, self.missing, threads, progress), source.label, 1
-        problem = moments.problem(
-            self.target or moments.target or moments.names[-1], self.features, self.intercept
-        )
+        problem = moments.problem(moments.explained(self.target), self.features, self.intercept)
         parsed = restrictions.parse(self.restrictions, problem.names)
         if parsed.matrix[:, 0].any():
             raise UsageError("restrict slopes only; intercept=False is a line through the origin")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from streamreg.candidates import PenaltyPath
+from streamreg.choices import PenaltyPath
 from streamreg.models.choice import Choice
 from streamreg.problem import Problem
 from streamreg.solve import path

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from streamreg.candidates import Selection
+from streamreg.choices import Selection
 from streamreg.errors import NotFound, UsageError, nearest
 from streamreg.models.choice import Choice
 from streamreg.problem import Problem

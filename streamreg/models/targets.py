@@ -3,23 +3,25 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from streamreg.errors import UsageError
+from streamreg.kernels.blas import one_thread
+from streamreg.models.base import as_moments
 from streamreg.models.estimates import Origin, result
 from streamreg.models.linear import Linear
 from streamreg.result import FitResult
 from streamreg.solve import cholesky
-from streamreg.stats.moments import Moments
 
 
-def fit_targets(model: Linear, moments: Moments, targets: Sequence[str]) -> dict[str, FitResult]:
+def fit_targets(model: Linear, data: Any, targets: Sequence[str]) -> dict[str, FitResult]:
     """Fit the same columns to several targets. No row is read.
 
     Parameters
     ----------
     model : Linear
         Its `features` default to every column that is not among `targets`; its `target` is not looked at.
-    moments : Moments
+    data : Moments, or the path of their file
     targets : sequence of str
 
     Returns
@@ -38,8 +40,9 @@ def fit_targets(model: Linear, moments: Moments, targets: Sequence[str]) -> dict
     -----
     Cost: ``p**3`` operations once, and ``3 p**2`` for each target; with ridge, ``p**3`` for each target.
     """
-    if not isinstance(moments, Moments):
-        raise UsageError(f"several targets are fitted from Moments (sr.scan), not from {type(moments).__name__}")
+    moments = as_moments(data)
+    if moments is None:
+        raise UsageError(f"several targets are fitted from moments (sr.scan), not from {type(data).__name__}")
     if not targets:
         raise UsageError("no target; name at least one column")
     features = model.features
@@ -51,12 +54,13 @@ def fit_targets(model: Linear, moments: Moments, targets: Sequence[str]) -> dict
     if model.ridge or model.precision == "exact" or model.powers:
         return {t: model.model_copy(update={"features": features, "target": t}).fit(moments) for t in targets}
     factored, fits = None, {}
-    for target in targets:
-        began = time.perf_counter()
-        problem = moments.problem(target, features, model.intercept)
-        factored = factored or cholesky.factor(problem)
-        origin = Origin.of(moments, target, "moments", 0, "float64")
-        spec = model.model_copy(update={"features": features, "target": target})
-        fit = result(spec, problem, cholesky.solve(problem, factored), origin)
-        fits[target] = replace(fit, seconds=time.perf_counter() - began)
+    with one_thread(len(features)):
+        for target in targets:
+            began = time.perf_counter()
+            problem = moments.problem(target, features, model.intercept)
+            factored = factored or cholesky.factor(problem)
+            origin = Origin.of(moments, target, "moments", 0, "float64")
+            spec = model.model_copy(update={"features": features, "target": target})
+            fit = result(spec, problem, cholesky.solve(problem, factored), origin)
+            fits[target] = replace(fit, seconds=time.perf_counter() - began)
     return fits

@@ -21,7 +21,7 @@ RANK = {
     "stats": 4, "engines": 4,
     "fold": 5, "ledger": 5, "scans": 5.5, "generation": 5, "inspection": 5,
     "result": 6, "crossvalidation": 6,
-    "agreement": 7, "imported": 7, "diagnosis": 7.5, "summary": 7, "candidates": 7, "hypotheses": 7, "prediction": 7,
+    "agreement": 7, "imported": 7, "diagnosis": 7.5, "summary": 7, "candidates": 7, "choices": 7.5, "hypotheses": 7, "prediction": 7,
     "models": 8, "neural": 8,
     "reference": 8.5, "certificate": 8.5, "comparison": 9,
     "jobs": 10,
