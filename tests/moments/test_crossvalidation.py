@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import Counting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Lasso, LassoCV, Ridge
@@ -172,3 +173,17 @@ def test_no_row_is_read_and_what_cannot_be_is_refused():
     text = sr.Penalised(alphas=30).cross_validate(parts).summary()
     for word in ("CV error", "Simplest within one standard error", "20 of 30 candidates"):
         assert word in text
+
+
+def test_a_path_with_its_cross_validation_takes_one_pass(tmp_path):
+    source = Counting(sr.open((X, Y, W)))
+    scanned = sr.scan(source, folds=4, progress=False)
+    path = sr.Penalised(alphas=6).cross_validate(scanned)
+    assert (source.reads == 1).all()
+    assert path.fold_errors.shape == (6, 4)
+    scanned.save(tmp_path / "scan.moments")
+    again = sr.Penalised(alphas=6).cross_validate(tmp_path / "scan.moments")
+    np.testing.assert_array_equal(again.fold_errors, path.fold_errors)
+    # From the folds together, the same path as from a scan without folds.
+    plain = sr.Penalised(alphas=6).fit(sr.open((X, Y, W)))
+    np.testing.assert_allclose(path.coef, plain.coef, rtol=1e-9, atol=1e-12)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from statsmodels.genmod.families import Gaussian
+from statsmodels.genmod.families import Binomial, Gaussian
 from statsmodels.genmod.generalized_linear_model import GLM
 
 import streamreg as sr
@@ -207,3 +207,16 @@ def test_save_and_load(tmp_path):
     assert fit.passes == 1
     fit.save(tmp_path / "fit.npz")
     assert sr.FitResult.load(tmp_path / "fit.npz").summary() == fit.summary()
+
+
+def test_logistic_fits_are_tested_as_in_statsmodels():
+    y = (RNG.random(N) < 1 / (1 + np.exp(-(X[:, 0] - X[:, 1])))).astype(float)
+    fit = sr.Logistic().fit((X, y))
+    ref = GLM(y, sm.add_constant(X), family=Binomial()).fit(tol=1e-13)
+    for text in ("x0 = 1, x1 = x2", "intercept = x3"):
+        rows = parse(text, NAMES)
+        theirs = ref.wald_test((rows.matrix, rows.value), use_f=False, scalar=True)
+        mine = sr.wald_test(fit, text)
+        np.testing.assert_allclose([mine.chi2, mine.pvalue], [theirs.statistic, theirs.pvalue], rtol=1e-6)
+        assert np.isinf(mine.df_denom)
+        assert "P > F" in mine.summary()
