@@ -1,14 +1,15 @@
-"""Dispatch: ``scripts/bench accuracy|memory|speed``."""
+"""Dispatch: ``scripts/bench accuracy|algebra|memory|speed``."""
 
 import argparse
 
 import accuracy
+import algebra
 import memory
 import speed
 
 parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure streamreg and its peers in one run.")
-commands = parser.add_subparsers(required=True, metavar="accuracy|memory|speed")
-for module in (accuracy, memory, speed):
+commands = parser.add_subparsers(required=True, metavar="accuracy|algebra|memory|speed")
+for module in (accuracy, algebra, memory, speed):
     command = commands.add_parser(module.__name__, help=(module.__doc__ or "").splitlines()[0])
     module.options(command)
     command.set_defaults(run=module.run)

@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 
 from streamreg.design import Missing
 from streamreg.errors import UsageError
+from streamreg.kernels.blas import one_thread
 from streamreg.models.base import Spec, as_moments, as_source
 from streamreg.models.estimates import Origin, result
 from streamreg.problem import Problem
 from streamreg.result import FitResult, Geometry
 from streamreg.scans import scan
 from streamreg.solve import cholesky, constrained, restrictions
+from streamreg.solve.digits import FULL
 from streamreg.solve.scaled import Scaled
+from streamreg.stats.moments import Moments
 
 Float = NDArray[np.float64]
 
@@ -67,6 +70,11 @@ class Constrained(Spec):
         if moments is None:
             source = as_source(data).with_roles(target=self.target)
             moments, label, passes = scan(source, self.features, self.missing, threads, progress), source.label, 1
+        with one_thread(len(moments.names)):
+            fit = self._solve(moments, label, passes)
+        return dataclasses.replace(fit, seconds=time.perf_counter() - began)
+
+    def _solve(self, moments: Moments, label: str, passes: int) -> FitResult:
         problem = moments.problem(moments.explained(self.target), self.features, self.intercept)
         parsed = restrictions.parse(self.restrictions, problem.names)
         if parsed.matrix[:, 0].any():
@@ -77,15 +85,24 @@ class Constrained(Spec):
         found = cholesky.solve(reduced.problem)
         origin = Origin.of(moments, problem.target, label, passes, "float64")
         free = result(self, reduced.problem, found, origin)
-        return dataclasses.replace(_expand(free, problem, scaled, reduced), seconds=time.perf_counter() - began)
+        return _expand(free, problem, scaled, reduced, parsed)
 
 
-def _expand(free: FitResult, problem: Problem, scaled: Scaled, reduced: constrained.Reduced) -> FitResult:
+def _expand(
+    free: FitResult,
+    problem: Problem,
+    scaled: Scaled,
+    reduced: constrained.Reduced,
+    parsed: restrictions.Restrictions,
+) -> FitResult:
     """Return the result for the columns of the data, from that for the free directions."""
     p, geometry = len(problem.names), free.geometry
     assert geometry is not None
     unit = np.ldexp(scaled.norm, scaled.exponent)
     coef = reduced.particular + reduced.basis @ free.coef
+    for row, value in zip(parsed.matrix[:, 1:], parsed.value, strict=True):
+        if np.count_nonzero(row) == 1:
+            coef[row != 0] = value / row[row != 0]
     basis = reduced.basis[:, geometry.kept] * unit[:, None] / geometry.norms()[geometry.kept]
     inverse = basis @ geometry.inverse @ basis.T
     errors = free.sigma * np.sqrt(np.maximum(np.diag(inverse), 0.0)) / unit
@@ -97,7 +114,6 @@ def _expand(free: FitResult, problem: Problem, scaled: Scaled, reduced: constrai
     ).any(axis=1)
     errors[~identifiable] = np.nan
     centre = problem.mean[0][:p].copy() if problem.intercept else np.zeros(p)
-    weakest = float(np.nanmin(free.digits)) if np.isfinite(free.digits).any() else np.nan
     return dataclasses.replace(
         free,
         names=problem.names,
@@ -107,8 +123,15 @@ def _expand(free: FitResult, problem: Problem, scaled: Scaled, reduced: constrai
         tss=scaled.tss,
         identifiable=identifiable,
         dependencies=(),
-        digits=np.where(identifiable, weakest, np.nan),
+        digits=np.where(identifiable, _digits(free, reduced, coef, fixed), np.nan),
         centre=centre,
         at_centre=float(scaled.at_means(coef[None], centre)[0]),
         geometry=Geometry(scaled.gram, inverse, np.arange(p), scaled.norm, scaled.exponent, null_space, problem.weight),
     )
+
+
+def _digits(free: FitResult, reduced: constrained.Reduced, coef: Float, fixed: NDArray[np.bool_]) -> Float:
+    """Carry the errors of the free directions over to the columns."""
+    error = np.abs(reduced.basis) @ np.nan_to_num(np.abs(free.coef) * 10.0**-free.digits)
+    relative = np.divide(error, np.abs(coef), out=np.ones(len(coef)), where=coef != 0)
+    return np.asarray(np.where(fixed, FULL, np.clip(-np.log10(np.maximum(relative, 1e-16)), 0.0, FULL)))

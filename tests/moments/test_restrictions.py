@@ -190,6 +190,8 @@ def test_a_restriction_can_settle_what_the_data_do_not():
     np.testing.assert_allclose(fit.coef, [*ref.coef, 0], rtol=1e-8, atol=1e-9)
     np.testing.assert_allclose(fit.std_errors, [*ref.std_errors, 0], rtol=1e-8, atol=1e-12)
     assert fit.identifiable.all()
+    assert fit.coef[6] == 0
+    assert (fit.digits > 10).all()
 
 
 def test_as_many_restrictions_as_columns():
