@@ -40,6 +40,7 @@ _HOME = {
     "open": "streamreg.sources",
     "run_job": "streamreg.jobs",
     "scan": "streamreg.scans",
+    "score": "streamreg.scoring",
     "split": "streamreg.holdout",
     "wald_test": "streamreg.hypotheses",
 }
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from streamreg.scans import folds as folds
     from streamreg.scans import merge as merge
     from streamreg.scans import scan as scan
+    from streamreg.scoring import score as score
     from streamreg.sources import open as open
     from streamreg.stats.moments import Moments as Moments
     from streamreg.stats.saved import load as load

@@ -23,7 +23,7 @@ RANK = {
     "result": 6, "crossvalidation": 6,
     "agreement": 7, "imported": 7, "diagnosis": 7.5, "summary": 7, "candidates": 7, "choices": 7.5, "hypotheses": 7, "prediction": 7,
     "models": 8, "neural": 8,
-    "reference": 8.5, "certificate": 8.5, "comparison": 9,
+    "reference": 8.5, "certificate": 8.5, "comparison": 9, "scorecard": 7, "scoring": 9,
     "jobs": 10,
     "cli": 11, "cli_scan": 11.5, "__main__": 12, "__init__": 12,
 }  # fmt: skip

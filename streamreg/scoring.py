@@ -1,0 +1,222 @@
+"""Does a network pay? Models of any kind, scored on the same rows in one pass."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.design import Design, Missing
+from streamreg.errors import DataError, UsageError
+from streamreg.families import family as facts_of
+from streamreg.fold import fold
+from streamreg.kernels.rowhash import Sample
+from streamreg.models.base import as_source
+from streamreg.progress import Progress
+from streamreg.result import FitResult
+from streamreg.scorecard import Gain, Score, Scorecard, worthwhile
+from streamreg.sources.base import Source
+from streamreg.stats.losses import Losses, Scored
+
+Float = NDArray[np.float64]
+Rows = Literal["all", "validation"]
+
+_FAMILIES = {"binary_cross_entropy": "binomial", "poisson": "poisson"}
+_LEAST = 2.0**-24  # probabilities of models in float32 are not nearer to 0 and 1
+
+
+def score(
+    models: Mapping[str, Any],
+    data: Any,
+    *,
+    rows: Rows = "all",
+    baseline: str | None = None,
+    worth: float = 0.1,
+    target: str | None = None,
+    family: str | None = None,
+    missing: Missing = "error",
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> Scorecard:
+    """Score models on the same rows, in one pass, and tell whether they are better than a baseline.
+
+    Parameters
+    ----------
+    models : mapping of str to model
+        Results of `Linear`, `Glm` or `Keras`, or anything with ``predict(X)`` (and ``predict_proba``, for labels). Columns
+        are those of its `columns` or `names`, else the features of the source.
+    data : Source, or anything that `streamreg.open` takes
+        Rows that no model was fitted to: the second part of `split`, or with ``rows="validation"`` the whole.
+    rows : {"all", "validation"}
+        "validation": those that the training held out, by the models' own `validation` and `seed`.
+    baseline : str, optional
+        Default: the first model.
+    worth : float
+        Points (percent of what there is to explain) from which on a better model is worth it.
+    target : str, optional
+        Default: that of the models, else of the source.
+    family : {"gaussian", "binomial", "poisson"}, optional
+        What to score by; default: that of the models.
+    missing : {"error", "drop"}
+    threads : int, optional
+        Workers; scores do not depend on it.
+    progress : bool, optional
+        Show a progress bar; default: on a terminal.
+
+    Raises
+    ------
+    UsageError
+        No models, models of different families or targets, or no validation rows.
+    NotFound
+        A column of a model is not in the source.
+    DataError
+        Rows or predictions are not finite, or there is nothing to explain.
+
+    Notes
+    -----
+    Cost: one pass. The standard error of a difference is that of the paired rows, by the delta method for the ratio to
+    what there is to explain; with weights it takes them for unrelated to the losses.
+    """
+    if not models:
+        raise UsageError("no models to score")
+    if baseline is not None and baseline not in models:
+        raise UsageError(f"no model {baseline!r}; there is {', '.join(models)}")
+    kind = family or _one_of({n: _family(m) for n, m in models.items()}, "family", "gaussian")
+    facts_of(kind)
+    wanted = target or _one_of({n: getattr(m, "target", "") for n, m in models.items()}, "target", None)
+    source = as_source(data).with_roles(target=wanted)
+    notes: tuple[str, ...] = ()
+    if rows == "validation":
+        source, notes = _validation(models, source)
+    used = {name: _columns(model, source, missing) for name, model in models.items()}
+    union = tuple(dict.fromkeys(column for columns in used.values() for column in columns))
+    design = Design.of(source, union, missing).with_target()
+    assert design.target is not None
+    place = {column: j for j, column in enumerate(union)}
+    scored = [
+        Scored(name, tuple(place[c] for c in used[name]), partial(_link, model=model, kind=kind))
+        for name, model in models.items()
+    ]
+    shift = _near(source, design) if kind == "gaussian" else 0.0
+    with Progress(f"score on {source.label}", source.schema.n_rows, shown=progress) as bar:
+        state = fold(source, design, Losses(scored, kind, shift, design.target), threads=threads, progress=bar)
+    if not state.n:
+        raise DataError(f"{source.label}: no rows to score; hold out more of them")
+    return _card(state, baseline or next(iter(models)), worth, source.label, notes)
+
+
+def _card(state: Losses, baseline: str, worth: float, label: str, notes: tuple[str, ...]) -> Scorecard:
+    names, labels = [m.name for m in state.models], state.labels
+    m, total = len(names), state.moments.total()
+    mean, weight = total.mean[0], total.weight
+    cross = np.ldexp(np.ldexp(total.cross, total.exponent[:, None]), total.exponent)
+    constant, slope, curve = facts_of(state.family).null_terms(float(mean[-2]))
+    null = np.zeros(len(mean))
+    null[-2:] = slope, curve
+    base = constant + float(null @ mean)
+    if not base > 0:
+        raise DataError(f"{label}: the target is the same in all {state.n:,} rows scored; there is nothing to explain")
+
+    def share(direction: Float) -> tuple[float, float]:
+        """Return the mean of a combination of the columns as a share of the null deviance, and its standard error."""
+        ratio = float(direction @ mean) / base
+        influence = direction - ratio * null
+        variance = max(float(influence @ cross @ influence), 0.0) / weight
+        return ratio, float(np.sqrt(variance / max(state.n - 1, 1))) / base
+
+    scores = {}
+    unit = np.eye(len(mean))
+    for k, name in enumerate(names):
+        lost, error = share(unit[k])
+        auc, off = state.auc(k) if labels else (np.nan, np.nan)
+        scores[name] = Score(
+            name=name,
+            explained=1.0 - lost,
+            explained_error=error,
+            rmse=float(np.sqrt(mean[k])) if state.family == "gaussian" else np.nan,
+            log_loss=float(mean[k] / 2 - mean[-1]) if labels else np.nan,
+            accuracy=float(mean[m + k]) if labels else np.nan,
+            auc=auc,
+            auc_error=off,
+            deviance=float(mean[k]),
+        )
+    first = names.index(baseline)
+    gains = []
+    for k, name in enumerate(names):
+        if k != first:
+            points, error = (100.0 * value for value in share(unit[first] - unit[k]))
+            gains.append(Gain(name, baseline, points, error, worthwhile(points, error, worth)))
+    return Scorecard(scores, tuple(gains), baseline, state.family, state.n, label, notes)
+
+
+def _link(x: NDArray[Any], model: Any, kind: str) -> Float:
+    """Return the linear predictor that belongs to a model's predictions."""
+    if isinstance(model, FitResult) and model.family == kind:
+        return model.predict(x, "link")
+    if kind == "binomial" and hasattr(model, "predict_proba"):
+        mean = np.asarray(model.predict_proba(x))[:, -1]
+    else:
+        mean = np.asarray(model.predict(x), dtype=np.float64)
+    mean = mean[:, 0] if mean.ndim == 2 and mean.shape[1] == 1 else mean
+    if kind == "binomial":
+        mean = np.clip(mean, _LEAST, 1.0 - _LEAST)
+    elif kind == "poisson":
+        mean = np.maximum(mean, 1e-300)
+    return facts_of(kind).linked(mean)
+
+
+def _family(model: Any) -> str:
+    if isinstance(model, FitResult):
+        return model.family
+    return _FAMILIES.get(getattr(model, "loss", ""), "binomial" if hasattr(model, "predict_proba") else "gaussian")
+
+
+def _one_of(values: Mapping[str, Any], what: str, default: Any) -> Any:
+    """Return the value that all models share."""
+    known = {name: value for name, value in values.items() if isinstance(value, str) and value}
+    if len(set(known.values())) > 1:
+        said = ", ".join(f"{name} has {value}" for name, value in known.items())
+        raise UsageError(f"the models are not of one {what} ({said}); score them apart, or say {what}=")
+    return next(iter(known.values()), default)
+
+
+def _columns(model: Any, source: Source, missing: Missing) -> tuple[str, ...]:
+    """Return the columns that a model takes, in its order."""
+    own = getattr(model, "columns", None) or getattr(model, "names", None)
+    names = Design.of(source, None, missing).features if own is None else tuple(map(str, own))
+    for name in names:
+        source.schema.require(name, source.label)
+    return names
+
+
+def _validation(models: Mapping[str, Any], source: Source) -> tuple[Source, tuple[str, ...]]:
+    """Return the rows that the models' training held out."""
+    options = {name: getattr(m, "spec", None) or getattr(m, "model", None) for name, m in models.items()}
+    held = {
+        name: (spec["validation"], spec.get("seed", 0))
+        for name, spec in options.items()
+        if isinstance(spec, Mapping) and spec.get("validation")
+    }
+    if not held:
+        raise UsageError("no model held out rows (validation=0.2); split the source, and score on its second part")
+    if len(set(held.values())) > 1:
+        said = ", ".join(f"{name}: {share:g} with seed {seed}" for name, (share, seed) in held.items())
+        raise UsageError(f"the models held out different rows ({said}); train them with one validation and seed")
+    fraction, seed = next(iter(held.values()))
+    sample = Sample(fraction, seed, True, source.roles.sample)
+    seen = [name for name in models if name not in held]
+    notes = (f"Rows held out by {', '.join(held)}; {', '.join(seen)} may have been fitted to them.",) if seen else ()
+    return source.part(sample, f"{source.label} ({fraction:.3g} of the rows held out)"), notes
+
+
+def _near(source: Source, design: Design) -> float:
+    """Return the first target that is scored: a number near all of them, whatever the storage."""
+    if source.one_pass:
+        return 0.0
+    for partition in source.partitions():
+        for chunk in partition.chunks(256):
+            y = design.batch(chunk).y
+            if y is not None and len(y):
+                return float(y[0])
+    return 0.0
