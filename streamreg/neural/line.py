@@ -116,7 +116,7 @@ class Line:
                     break
                 if phase != "mini-batch":
                     self._refine()
-        passes.callbacks.on_train_end()
+        passes.release()
         return self._result(task.passes + passes.epoch + validation.passes)
 
     def _mini_batch(self, bar: Progress) -> float:
@@ -160,6 +160,7 @@ class Line:
 
     def _to_float64(self) -> None:
         passes = self.passes
+        passes.rows.release()
         passes.rows = dataclasses.replace(passes.rows, dtype=np.dtype(np.float64), _kept={})
         passes.trainer = self._trainer("float64")
 

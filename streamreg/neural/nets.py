@@ -53,7 +53,7 @@ class Net:
                 self._keep_best()
                 if passes.end({"loss": loss, "val_loss": held}) or not np.isfinite(loss):
                     break
-        passes.callbacks.on_train_end()
+        passes.release()
         if spec.patience is not None or self._broken():
             for variable, value in zip(self.core.variables, self.best, strict=True):
                 variable.assign(value)

@@ -77,6 +77,13 @@ class Passes:
         running = {f"running.{k}": v for k, v in self._running.items()}
         self._checkpoint.save(meta | position, arrays | running | self.trainer.state())
 
+    def release(self) -> None:
+        """End the training and give back its memory."""
+        self.callbacks.on_train_end()
+        self.rows.release()
+        self.trainer.release()
+        self._owner = lambda: ({}, {})
+
     def mini_batch(self, bar: Progress, first_averaged: int | None) -> float:
         """Train on all rows in shuffled order; returns the mean loss met on the way.
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,10 @@ class Rows:
         """Whether all rows are in memory."""
         return len(self._kept) == len(self._partitions)
 
+    def release(self) -> None:
+        """Give back the rows that are kept in memory."""
+        self._kept.clear()
+
     @property
     def row_bytes(self) -> int:
         """Bytes of a conditioned row."""
@@ -87,13 +91,11 @@ class Rows:
     def in_order(self, size: int) -> Iterator[Block]:
         """Yield all rows once, at least `size` at a time but for the last."""
         waiting: list[Block] = []
-        count = 0
         for block in self._interleaved(np.arange(len(self._partitions))):
             waiting.append(block)
-            count += len(block[0])
-            if count >= size:
+            if sum(len(part[0]) for part in waiting) >= size:
                 yield _stacked(waiting)
-                waiting, count = [], 0
+                waiting = []
         if waiting:
             yield _stacked(waiting)
 
@@ -167,10 +169,15 @@ class Feed:
 
     def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
         before = self._rows.source.fingerprint()
-        for batch in self.dataset(islice(self._batches(), self._skip, None)):
-            if not len(batch[0]):
-                break
-            yield batch
+        number = next(_NUMBERS)
+        _RUNNING[number] = self, islice(self._batches(), self._skip, None)
+        batches = iter(self._dataset(number))
+        try:
+            while len((batch := next(batches))[0]):
+                yield batch
+        finally:
+            del batches  # which waits for what is under way
+            del _RUNNING[number]
         if self._error is not None:
             raise self._error
         if self._rows.source.fingerprint() != before:
@@ -178,7 +185,7 @@ class Feed:
                 f"{self._rows.source.label} changed while it was read; let the writer finish, then run again"
             )
 
-    def dataset(self, batches: Iterator[Block]) -> Any:
+    def _dataset(self, number: int) -> Any:
         """Return a ``tf.data.Dataset`` of batches, which become empty at the end.
 
         Not ``Dataset.from_generator``: that sets the C library's allocator to give memory back at once, and every
@@ -188,16 +195,14 @@ class Feed:
         kinds = [tf.as_dtype(self._rows.dtype)] * 3
         width = len(self._rows.design.features)
 
-        def following(_: Any) -> Block:
-            return self._next(batches)
-
-        def batch(number: Any) -> Any:
-            x, y, weight = tf.numpy_function(following, [number], kinds)
+        def batch(key: Any) -> Any:
+            x, y, weight = tf.numpy_function(_next_batch, [key], kinds)
             return tf.ensure_shape(x, (None, width)), tf.ensure_shape(y, (None,)), tf.ensure_shape(weight, (None,))
 
-        return tf.data.Dataset.counter().map(batch).prefetch(4)
+        return tf.data.Dataset.from_tensors(number).repeat().map(batch).prefetch(4)
 
-    def _next(self, batches: Iterator[Block]) -> Block:
+    def following(self, batches: Iterator[Block]) -> Block:
+        """Return the next batch, or an empty one at the end or after an error, which is kept."""
         dtype, width = self._rows.dtype, len(self._rows.design.features)
         end = np.empty((0, width), dtype), np.empty(0, dtype), np.empty(0, dtype)
         try:
@@ -209,6 +214,16 @@ class Feed:
         return end
 
 
+# TensorFlow keeps every Python function it has been given for ever, so it is given this one only.
+_RUNNING: dict[int, tuple[Feed, Iterator[Block]]] = {}
+_NUMBERS = count()
+
+
+def _next_batch(number: Any) -> Block:
+    feed, batches = _RUNNING[int(number)]
+    return feed.following(batches)
+
+
 def _from_window(blocks: Iterable[Block], window: int, size: int, random: np.random.Generator) -> Iterator[Block]:
     """Shuffle: draw batches from a window of rows, and fill the holes with the rows that come next."""
     held: list[NDArray[Any]] = []
@@ -218,11 +233,11 @@ def _from_window(blocks: Iterable[Block], window: int, size: int, random: np.ran
             held = [np.empty((window, *part.shape[1:]), part.dtype) for part in block]
         at = 0
         while at < len(block[0]):
-            count = min(len(block[0]) - at, len(holes) - filled)
-            spots = holes[filled : filled + count]
+            step = min(len(block[0]) - at, len(holes) - filled)
+            spots = holes[filled : filled + step]
             for array, part in zip(held, block, strict=True):
-                array[spots] = part[at : at + count]
-            at, filled = at + count, filled + count
+                array[spots] = part[at : at + step]
+            at, filled = at + step, filled + step
             if filled == len(holes):
                 holes, filled = random.choice(window, size, replace=False), 0
                 yield _rows_of(held, holes)

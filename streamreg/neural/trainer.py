@@ -116,6 +116,10 @@ class Trainer:
         self.averaged += average
         return self._update(x, y, weight, self._tf.constant(float(average), x.dtype))
 
+    def release(self) -> None:
+        """Let go of the compiled steps, which refer to this object and would wait for the garbage collector."""
+        del self._update, self._evaluate, self._sums
+
     def take_average(self) -> None:
         """Set the weights to the running average and begin a new one."""
         if self.averaged:
