@@ -1,6 +1,7 @@
 """How well models predict, and whether one is worth more than another: the values that `score` returns."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -70,7 +71,8 @@ class Gain:
     verdict: Worth
 
     def __str__(self) -> str:
-        more = f"{self.name} explains {abs(self.points):.2g} +- {self.error:.1g} points"
+        places = min(max(0, -math.floor(math.log10(self.error))), 6) if self.error > 0 else 3
+        more = f"{self.name} explains {abs(self.points):.{places}f} +- {self.error:.{places}f} points"
         if self.verdict == "worth it":
             return f"{more} more than {self.baseline}: worth it"
         if self.verdict == "worse":

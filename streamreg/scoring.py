@@ -44,8 +44,8 @@ def score(
     Parameters
     ----------
     models : mapping of str to model
-        Results of `Linear`, `Glm` or `Keras`, or anything with ``predict(X)`` (and ``predict_proba``, for labels). Columns
-        are those of its `columns` or `names`, else the features of the source.
+        Results of `Linear`, `Glm` or `Keras`, or anything with ``predict(X)`` (and ``predict_proba``, for labels). Its
+        columns are those of its `columns` or `names`, else the features of the source.
     data : Source, or anything that `streamreg.open` takes
         Rows that no model was fitted to: the second part of `split`, or with ``rows="validation"`` the whole.
     rows : {"all", "validation"}

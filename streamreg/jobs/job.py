@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,13 @@ from streamreg.jobs.document import Document, read
 from streamreg.models.base import Spec
 from streamreg.sources.base import Source
 from streamreg.validation import validated
+
+KINDS = {
+    "linear": ("linear", "Linear"),
+    "logistic": ("glm", "Logistic"),
+    "glm": ("glm", "Glm"),
+    "keras": ("neural", "Keras"),
+}
 
 FitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -34,6 +42,8 @@ class Data(_Section):
     x, weights : str, optional
     features, columns : tuple of str, optional
     missing_chunks : {"error", "fill"}
+    held_out : float
+        Share of the rows that no fit sees, to score on; chosen by a hash of the row number.
     generate : Generate, optional
         How to make the file if it is not there.
     """
@@ -45,12 +55,13 @@ class Data(_Section):
     features: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
     missing_chunks: Literal["error", "fill"] = "error"
+    held_out: float = Field(default=0.0, ge=0, lt=1)
     generate: Generate | None = None
 
     def open(self) -> Source:
         """Open the file."""
-        options = {name: getattr(self, name) for name in type(self).model_fields if name not in ("path", "generate")}
-        return sources.open(self.path, **options)
+        own = ("path", "generate", "held_out")
+        return sources.open(self.path, **{n: getattr(self, n) for n in type(self).model_fields if n not in own})
 
 
 class Pair(_Section):
@@ -72,8 +83,28 @@ class Pair(_Section):
         return {"fits": value} if isinstance(value, list | tuple) else value
 
 
+class Scoring(_Section):
+    """Fits to score on the same rows; in short ``[line, network]``.
+
+    Parameters
+    ----------
+    fits : tuple of str
+        The first is the baseline.
+    worth : float
+        Points (percent of what there is to explain) from which on a better model is worth it.
+    """
+
+    fits: tuple[str, ...] = Field(min_length=1)
+    worth: float = Field(default=0.1, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"fits": value} if isinstance(value, list | tuple) else value
+
+
 class Output(_Section):
-    """Where results go: ``<name>.npz`` for each fit, and ``report.json``.
+    """Where results go: ``<name>.npz`` for each fit (a network: ``<name>.keras``), and ``report.json``.
 
     Parameters
     ----------
@@ -88,13 +119,14 @@ class _Written(_Section):
     data: Data
     fits: dict[FitName, dict[str, Any]] = Field(min_length=1)
     compare: tuple[Pair, ...] = ()
+    score: tuple[Scoring, ...] = ()
     output: Output | None = None
     threads: int | None = Field(default=None, gt=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Data, fits, comparisons and outputs.
+    """Data, fits, comparisons, scores and outputs.
 
     Attributes
     ----------
@@ -103,6 +135,7 @@ class Job:
     data : Data
     fits : mapping of str to Spec
     compare : tuple of Pair
+    score : tuple of Scoring
     output : Output or None
     threads : int or None
         Workers; default: all processors.
@@ -112,6 +145,7 @@ class Job:
     data: Data
     fits: Mapping[str, Spec]
     compare: tuple[Pair, ...]
+    score: tuple[Scoring, ...]
     output: Output | None
     threads: int | None
 
@@ -127,10 +161,17 @@ def load(path: str | os.PathLike[str]) -> Job:
     document = read(Path(path))
     written = validated(_Written, document.values, document.where)
     fits = {name: _fit(document, name) for name in written.fits}
-    for i, pair in enumerate(written.compare):
-        for name in pair.fits:
+    named: list[tuple[str, int, tuple[str, ...]]] = [
+        ("compare", i, pair.fits) for i, pair in enumerate(written.compare)
+    ]
+    named += [("score", i, entry.fits) for i, entry in enumerate(written.score)]
+    for section, i, names in named:
+        where = document.where((section, i))
+        for name in names:
             if name not in fits:
-                raise ConfigError(f"{document.where(('compare', i))}: no fit {name!r}{nearest(name, fits)}")
+                raise ConfigError(f"{where}: no fit {name!r}{nearest(name, fits)}")
+            if section == "compare" and is_network(fits[name]):
+                raise ConfigError(f"{where}: {name!r} is a network and has no coefficients to compare; score it")
     folder = Path(path).parent
     data = written.data.model_copy(update={"path": _inside(folder, written.data.path)})
     if data.generate is not None:
@@ -139,7 +180,7 @@ def load(path: str | os.PathLike[str]) -> Job:
         except ValueError as error:
             raise ConfigError(f"{document.where(('data', 'generate'))}: {error}") from None
     output = written.output and Output(folder=_inside(folder, written.output.folder))
-    return Job(Path(path), data, fits, written.compare, output, written.threads)
+    return Job(Path(path), data, fits, written.compare, written.score, output, written.threads)
 
 
 def _inside(folder: Path, path: Path) -> Path:
@@ -151,18 +192,20 @@ def _fit(document: Document, name: str) -> Spec:
     at = ("fits", name)
     kind = options.pop("kind", None)
     if kind is None:
-        raise ConfigError(f"{document.where(at)}: fits.{name}.kind is missing; it can be linear or keras")
+        *most, last = KINDS
+        raise ConfigError(f"{document.where(at)}: fits.{name}.kind is missing; it can be {', '.join(most)} or {last}")
     return validated(_model(kind, document.where((*at, "kind"))), options, document.where, at)
 
 
 def _model(kind: Any, where: str) -> type[Spec]:
     """Return the class of a model; each is imported only if a job asks for it."""
-    if kind == "linear":
-        from streamreg.models.linear import Linear
+    if kind not in KINDS:
+        raise ConfigError(f"{where}: no kind of fit {kind!r}{nearest(str(kind), KINDS)}")
+    module, name = KINDS[kind]
+    model: type[Spec] = getattr(import_module(f"streamreg.models.{module}"), name)
+    return model
 
-        return Linear
-    if kind == "keras":
-        from streamreg.models.neural import Keras
 
-        return Keras
-    raise ConfigError(f"{where}: no kind of fit {kind!r}{nearest(str(kind), ('linear', 'keras'))}")
+def is_network(model: Spec) -> bool:
+    """Return whether a model is a network, which has no coefficients."""
+    return not getattr(model, "is_line", True)

@@ -14,7 +14,7 @@ from streamreg.engines.threads import available_threads
 from streamreg.errors import ConfigError
 from streamreg.generation import truth_path
 from streamreg.inspection import size
-from streamreg.jobs.job import Data, Job
+from streamreg.jobs.job import Data, Job, is_network
 from streamreg.models.base import Spec
 from streamreg.sources.base import Source
 from streamreg.stats.base import block_rows
@@ -50,8 +50,10 @@ class Plan:
         What one pass delivers.
     fits : tuple of Step
     passes : int
-        At most, all fits together.
+        At most, all fits and scores together.
     comparisons : tuple of (str, str)
+    scorings : tuple of tuple of str
+        The baseline first.
     peak_memory : int
         Expected, in bytes.
     outputs : tuple of str
@@ -67,6 +69,7 @@ class Plan:
     fits: tuple[Step, ...]
     passes: int
     comparisons: tuple[tuple[str, str], ...]
+    scorings: tuple[tuple[str, ...], ...]
     peak_memory: int
     outputs: tuple[str, ...]
 
@@ -86,6 +89,7 @@ class Plan:
         title = f"Plan of {self.job}\n{self.data} {'is there' if self.exists else 'will be generated'}"
         lines = [(s.name, s.kind, f"at most {s.passes}" if s.at_most else str(s.passes)) for s in self.fits]
         notes = [f"Compare {a} with {b}." for a, b in self.comparisons]
+        notes += [f"Score {', '.join(names)}." for names in self.scorings]
         notes += [f"Write {name}." for name in self.outputs]
         return tables.render(title, facts, ("fit", "kind", "passes"), lines, notes)
 
@@ -120,7 +124,8 @@ def plan(job: Job) -> Plan:
         columns=columns,
         nbytes=nbytes,
         fits=steps,
-        passes=sum(step.passes for step in steps),
+        passes=sum(step.passes for step in steps) + len(job.score),
+        scorings=tuple(entry.fits for entry in job.score),
         comparisons=tuple(pair.fits for pair in job.compare),
         peak_memory=_peak(job, rows or 10**9, columns, piece, threads),
         outputs=() if job.output is None else tuple(str(p) for p in outputs(job, job.output.folder)),
@@ -159,7 +164,8 @@ def require_recipe(data: Data) -> None:
 
 def outputs(job: Job, folder: Path) -> list[Path]:
     """Return the files that `job` writes."""
-    return [*(folder / f"{name}.npz" for name in job.fits), folder / "report.json"]
+    fits = [f"{name}.{'keras' if is_network(model) else 'npz'}" for name, model in job.fits.items()]
+    return [*(folder / name for name in fits), folder / "report.json"]
 
 
 def _step(name: str, model: Spec) -> Step:
@@ -167,6 +173,8 @@ def _step(name: str, model: Spec) -> Step:
     epochs = getattr(model, "epochs", 0)
     if epochs:  # training scans once, and then reads the rows in each epoch
         return Step(name, kind, 1 + epochs, True)
+    if hasattr(model, "max_iterations") and getattr(model, "family", "") != "gaussian":
+        return Step(name, kind, model.max_iterations, True)
     climbs = getattr(model, "precision", "") == "auto" and not getattr(model, "ridge", 0.0)
     return Step(name, kind, 2 if climbs else 1, climbs)
 

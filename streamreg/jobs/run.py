@@ -16,10 +16,14 @@ from streamreg.comparison import Comparison, compare
 from streamreg.errors import UsageError
 from streamreg.files import whole
 from streamreg.generation import truth_path
+from streamreg.holdout import split
 from streamreg.inspection import size
-from streamreg.jobs.job import Job, load
+from streamreg.jobs.job import Job, Scoring, load
 from streamreg.jobs.plan import checked, outputs
 from streamreg.result import FitResult
+from streamreg.scorecard import Scorecard
+from streamreg.scoring import score
+from streamreg.sources.base import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,12 @@ class JobResult:
     seconds : float
         Wall time of the fits and comparisons; reading included, generating not.
     passes : int
-        Times that the rows were read, all fits together.
+        Times that the rows were read, all fits, comparisons and scores together.
     peak_memory : int
         Of this process so far, in bytes.
-    fits : mapping of str to FitResult
+    fits : mapping of str to FitResult or NetworkResult
     comparisons : tuple of Comparison
+    scores : tuple of Scorecard
     truth : dict or None
         The true coefficients, if the data were generated.
     outputs : tuple of str
@@ -56,8 +61,9 @@ class JobResult:
     seconds: float
     passes: int
     peak_memory: int
-    fits: Mapping[str, FitResult]
+    fits: Mapping[str, Any]
     comparisons: tuple[Comparison, ...]
+    scores: tuple[Scorecard, ...]
     truth: dict[str, Any] | None
     outputs: tuple[str, ...]
 
@@ -68,9 +74,10 @@ class JobResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        out = {name: getattr(self, name) for name in self.__slots__ if name not in ("fits", "comparisons")}
+        out = {name: getattr(self, name) for name in self.__slots__ if name not in ("fits", "comparisons", "scores")}
         out["fits"] = {name: fit.to_dict() for name, fit in self.fits.items()}
         out["comparisons"] = [c.to_dict() for c in self.comparisons]
+        out["scores"] = [card.to_dict() for card in self.scores]
         return {"streamreg": __version__, **out, "outputs": list(self.outputs)}
 
     def table(self, rows: int = 10) -> str:
@@ -84,28 +91,34 @@ class JobResult:
         ]
         header = ("fit", "status", "passes", "seconds", "R2", "residual sd")
         lines = [
-            (name, fit.status, str(fit.passes), f"{fit.seconds:.2f}", f"{fit.rsquared:.6f}", f"{fit.sigma:.6g}")
+            (name, fit.status, str(fit.passes), f"{fit.seconds:.2f}", *_goodness(fit))
             for name, fit in self.fits.items()
         ]
         title = f"{self.job}\n{self.data}{' (generated)' if self.generated else ''}"
-        parts = [tables.render(title, facts, header, lines), self._coefficients(rows)]
+        parts = [tables.render(title, facts, header, lines)]
+        parts += [self._coefficients(rows)] if self._lines else []
         parts += [str(c.table(min(rows, 5))) for c in self.comparisons]
+        parts += [str(card) for card in self.scores]
         parts += [f"Wrote {', '.join(self.outputs)}."] if self.outputs else []
         return "\n\n".join(parts)
 
     def __str__(self) -> str:
         return self.table()
 
+    @property
+    def _lines(self) -> dict[str, FitResult]:
+        return {name: fit for name, fit in self.fits.items() if isinstance(fit, FitResult)}
+
     def _coefficients(self, rows: int) -> str:
         truth = self.truth or {"columns": [], "coef": [], "intercept": None}
         known = dict(zip(truth["columns"], truth["coef"], strict=False)) | {"(intercept)": truth["intercept"]}
         columns = [("true", known)] if self.truth else []
-        for name, fit in self.fits.items():
+        for name, fit in self._lines.items():
             columns.append((name, dict(zip(fit.names, fit.coef, strict=True)) | {"(intercept)": fit.intercept}))
             if np.isfinite(fit.std_errors).any():
                 errors = dict(zip(fit.names, fit.std_errors, strict=True)) | {"(intercept)": fit.intercept_std_error}
                 columns.append(("std error", errors))
-        names = list(dict.fromkeys(n for fit in self.fits.values() for n in ("(intercept)", *fit.names)))
+        names = list(dict.fromkeys(n for fit in self._lines.values() for n in ("(intercept)", *fit.names)))
         lines = [
             [name, *(_figure(values.get(name), 4 if title == "std error" else 8) for title, values in columns)]
             for name in names[: rows + 1]
@@ -140,11 +153,12 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
         recipe.write(path, force=True, progress=progress)
     source = checked(job)
     began = time.perf_counter()
-    fits = {
-        name: model.fit(source, threads=threads or job.threads, progress=progress) for name, model in job.fits.items()
-    }
+    workers: dict[str, Any] = {"threads": threads or job.threads, "progress": progress}
+    train, rest = split(source, job.data.held_out) if job.data.held_out else (source, source)
+    fits = {name: model.fit(train, **workers) for name, model in job.fits.items()}
     pairs = [(pair, [fits[name] for name in pair.fits]) for pair in job.compare]
-    comparisons = tuple(compare(a, b, source, tolerance=pair.tolerance, labels=pair.fits) for pair, (a, b) in pairs)
+    comparisons = tuple(compare(a, b, train, tolerance=pair.tolerance, labels=pair.fits) for pair, (a, b) in pairs)
+    scores = tuple(_scored(job, entry, fits, rest, workers) for entry in job.score)
     result = JobResult(
         job=str(job.path),
         data=str(path),
@@ -152,14 +166,32 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
         rows=max(fit.n_read for fit in fits.values()),
         columns=len(source.schema.names),
         seconds=time.perf_counter() - began,
-        passes=sum(fit.passes for fit in fits.values()),
+        passes=sum(fit.passes for fit in fits.values()) + sum(c.from_rows for c in comparisons) + len(scores),
         peak_memory=peak_memory(),
         fits=fits,
         comparisons=comparisons,
+        scores=scores,
         truth=_truth(path, next(iter(fits.values())).target),
         outputs=(),
     )
     return result if job.output is None else _saved(result, job, job.output.folder)
+
+
+def _scored(job: Job, entry: Scoring, fits: Mapping[str, Any], rest: Source, workers: dict[str, Any]) -> Scorecard:
+    """Score fits on the rows that were held out from all of them, or from the training, or on all rows."""
+    models = {name: job.fits[name] for name in entry.fits}
+    own = not job.data.held_out and any(getattr(model, "validation", 0) for model in models.values())
+    card = score(
+        {name: fits[name] for name in models},
+        rest,
+        rows="validation" if own else "all",
+        worth=entry.worth,
+        missing="drop" if any(getattr(model, "missing", "") == "drop" for model in models.values()) else "error",
+        **workers,
+    )
+    if own or job.data.held_out:
+        return card
+    return replace(card, notes=(*card.notes, "The fits have seen these rows: hold some out with data: held_out: 0.2."))
 
 
 def run_job(path: str | os.PathLike[str], *, threads: int | None = None, progress: bool | None = None) -> JobResult:
@@ -201,6 +233,12 @@ def _saved(result: JobResult, job: Job, folder: Path) -> JobResult:
     with whole(report) as temporary:
         temporary.write_text(json.dumps(result.to_dict(), indent=1) + "\n", encoding="utf-8")
     return result
+
+
+def _goodness(fit: Any) -> tuple[str, str]:
+    if not isinstance(fit, FitResult):
+        return "-", "-"
+    return f"{fit.rsquared:.6f}", f"{fit.sigma:.6g}" if fit.family == "gaussian" else "-"
 
 
 def _figure(value: float | None, digits: int) -> str:

@@ -65,7 +65,7 @@ def test_squared_error_equals_sklearn_and_the_paired_rows():
 def test_the_standard_error_is_that_of_repeated_samples():
     rng = np.random.default_rng(0)
     points, errors = [], []
-    for _ in range(200):
+    for _ in range(120):
         x = rng.uniform(-1, 1, (300, 3))
         y = x[:, 0] - 0.5 * x[:, 1] + 1.5 * x[:, 2] ** 2 + 0.5 * rng.standard_normal(300)
         line = sr.coefficients({"x0": 1.0, "x1": -0.5, "x2": 0.0, "intercept": 0.5}, target="y")

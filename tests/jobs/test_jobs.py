@@ -73,7 +73,12 @@ def write(folder, text):
             13,
             "no kind of fit 'liner'; did you mean 'linear'?",
         ),
-        ("    kind: linear\n    ridge", "    ridge", 12, "fits.ridge.kind is missing; it can be linear or keras"),
+        (
+            "    kind: linear\n    ridge",
+            "    ridge",
+            12,
+            "fits.ridge.kind is missing; it can be linear, logistic, glm or keras",
+        ),
         ("features: [x0, x3]", "features: [x0, 3]", 15, "fits.few.features.1 is 3; it should be a valid string"),
         (
             "  few: {kind: linear, features: [x0, x3]}",
