@@ -102,6 +102,8 @@ def wald_test(fit: FitResult, restrictions: str) -> RestrictionTest:
     constant = parsed.matrix[:, 0]
     if constant.any() and not fit.has_intercept:
         raise UsageError("this fit has no intercept to restrict")
+    if not np.isfinite(fit.tss) or (fit.tss == 0 and np.any(fit.coef)):
+        raise UsageError("the sum of squares of the target is beyond the range of float64; rescale the target")
     if not fit.sigma >= 0 or np.isnan(fit.std_errors[fit.identifiable]).any():
         raise UsageError(
             "this fit has no standard errors (ridge, or no degrees of freedom); fit sr.Linear without ridge"
@@ -113,8 +115,12 @@ def wald_test(fit: FitResult, restrictions: str) -> RestrictionTest:
     rules.independent(parsed, np.concatenate([[1.0], norms]))
     estimate = constant * fit.at_centre + slopes @ np.nan_to_num(fit.coef) - parsed.value
     scaled = slopes[:, geometry.kept] / norms[geometry.kept]
-    spread = scaled @ geometry.inverse @ scaled.T + np.multiply.outer(constant, constant) / geometry.weight
-    return _outcome(parsed.texts, estimate, spread, fit)
+    mean = constant / np.sqrt(geometry.weight)
+    # Each restriction in units of its greatest term: squares of units of 1e200 would not fit.
+    unit = np.maximum(np.abs(scaled).max(axis=1, initial=0.0), np.abs(mean))
+    scaled, mean = scaled / unit[:, None], mean / unit
+    spread = scaled @ geometry.inverse @ scaled.T + np.multiply.outer(mean, mean)
+    return _outcome(parsed.texts, estimate, spread, unit, fit)
 
 
 def _estimable(parsed: rules.Restrictions, slopes: Float, null_space: Float) -> None:
@@ -124,19 +130,20 @@ def _estimable(parsed: rules.Restrictions, slopes: Float, null_space: Float) -> 
         raise UsageError(f"the data do not determine what restriction {text!r} restricts: columns are dependent")
 
 
-def _outcome(texts: tuple[str, ...], estimate: Float, spread: Float, fit: FitResult) -> RestrictionTest:
-    """Return the test; `spread` is the covariance of `estimate` in units of the error variance."""
+def _outcome(texts: tuple[str, ...], estimate: Float, spread: Float, unit: Float, fit: FitResult) -> RestrictionTest:
+    """Return the test; `spread` is the covariance of ``estimate / unit`` in units of the error variance."""
     from scipy.special import chdtrc, fdtrc
 
     q, df = len(texts), float(fit.df_test)
     root = np.sqrt(np.diag(spread))
-    whitened = np.linalg.solve(np.linalg.cholesky(spread / root[:, None] / root), estimate / root)
+    errors = root * unit * fit.sigma
     with np.errstate(divide="ignore", invalid="ignore"):
-        chi2 = float(np.float64(whitened @ whitened) / np.float64(fit.sigma) ** 2)
+        whitened = np.linalg.solve(np.linalg.cholesky(spread / root[:, None] / root), estimate / errors)
+        chi2 = float(whitened @ whitened)
     return RestrictionTest(
         restrictions=texts,
         estimate=estimate,
-        std_errors=np.asarray(root * fit.sigma),
+        std_errors=np.asarray(errors),
         fvalue=chi2 / q,
         df_num=q,
         df_denom=df,

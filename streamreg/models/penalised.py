@@ -31,8 +31,8 @@ class Penalised(Choice[PenaltyPath]):
         1: lasso. 0: ridge. Between: elastic net.
     alphas : int or tuple of float
         The penalties, or how many: evenly spaced in the logarithm from lambda_max, at which all slopes are zero, down
-        to `smallest` times it. 0 stands for none: ``Penalised(nonnegative=True, alphas=(0,))`` is non-negative least
-        squares.
+        to `smallest` times it; for ridge, from 1 / `smallest` to `smallest` times the mean variance of the columns. 0
+        stands for none: ``Penalised(nonnegative=True, alphas=(0,))`` is non-negative least squares.
     smallest : float
         Ratio of the least penalty to lambda_max.
     standardise : bool

@@ -92,7 +92,8 @@ def analyse(
         return Conditioning(vif, np.zeros(0), proportions, ())
     # The inverse is known to full relative accuracy, so its greatest eigenvalues, the smallest of the Gram matrix, are.
     variances, directions = np.linalg.eigh(inverse)
-    variances, directions = np.maximum(variances[::-1], np.finfo(float).tiny), directions[:, ::-1]
+    # No eigenvalue of a Gram matrix of unit diagonal exceeds r; but restricted slopes have directions without variance.
+    variances, directions = np.maximum(variances[::-1], 1.0 / r), directions[:, ::-1]
     indices = np.sqrt(variances / variances[-1])
     parts = directions**2 * variances
     known = identifiable[kept]

@@ -49,7 +49,8 @@ def reduce(problem: Problem, matrix: Float, value: Float) -> Reduced:
     scaled = Scaled.of(problem)
     unit = np.ldexp(scaled.norm, scaled.exponent)
     rows = matrix / unit
-    sizes = np.linalg.norm(rows, axis=1)
+    greatest = np.abs(rows).max(axis=1)
+    sizes = np.linalg.norm(rows / greatest[:, None], axis=1) * greatest
     orthogonal, upper = np.linalg.qr((rows / sizes[:, None]).T, mode="complete")
     start = orthogonal[:, :q] @ np.linalg.solve(upper[:q].T, value / sizes)
     basis = orthogonal[:, q:]

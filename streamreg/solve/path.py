@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg.errors import UsageError
 from streamreg.solve import cholesky
 from streamreg.solve.rank import UNIT
 from streamreg.solve.scaled import Scaled, floor, least_squares
@@ -44,19 +45,31 @@ class Penalty:
             return 0.0
         if not self.l1_ratio:
             return np.inf
-        unit = scaled.penalties(1.0, 0.0, self.standardised)[0]
-        return float((correlation / unit).max() / self.l1_ratio)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return float(np.max(correlation / scaled.penalties(self.l1_ratio, 0.0, self.standardised)[0]))
 
     def grid(self, scaled: Scaled, count: int, smallest: float) -> Float:
         """Return `count` alphas, evenly spaced in the logarithm, from lambda_max down to `smallest` times it.
 
-        For ridge, whose lambda_max is infinite, that of ``l1_ratio = 0.001`` stands in, as in glmnet (Friedman, Hastie
-        & Tibshirani 2010, *Journal of Statistical Software* 33(1), section 2.5).
+        Ridge has no lambda_max: from 1 / `smallest` down to `smallest` times the mean variance of the columns.
+
+        Raises
+        ------
+        UsageError
+            They are beyond the range of float64.
         """
-        top = Penalty(max(self.l1_ratio, 1e-3), self.standardised, self.nonnegative).greatest(scaled)
+        top = self.greatest(scaled)
         if not top > 0:
             return np.zeros(1)
-        return np.asarray(np.geomspace(top, top * smallest, count))
+        ratio = smallest
+        if not self.l1_ratio:
+            variance = 1.0 if self.standardised else float(np.mean(scaled.variances()[scaled.live]))
+            top, ratio = variance / smallest, smallest**2
+        if not 1e-280 < top < 1e280:
+            raise UsageError(
+                "penalties are beyond the range of float64 in these units; use standardise=True, or rescale"
+            )
+        return np.asarray(np.geomspace(top, top * ratio, count))
 
 
 def solve(scaled: Scaled, penalty: Penalty, alphas: Float) -> tuple[Float, Float, NDArray[np.bool_]]:

@@ -190,6 +190,7 @@ def independent(restrictions: Restrictions, scale: Any) -> None:
         One does, or contradicts them; the message says which.
     """
     rows = restrictions.matrix / np.asarray(scale)
+    rows = rows / np.abs(rows).max(axis=1)[:, None]
     rows = rows / np.linalg.norm(rows, axis=1)[:, None]
     for k in range(1, len(rows)):
         share = np.linalg.lstsq(rows[:k].T, rows[k], rcond=None)[0]

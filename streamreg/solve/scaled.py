@@ -73,6 +73,11 @@ class Scaled:
         with np.errstate(over="ignore"):
             return float(np.ldexp(max(self.problem.cross[p, p], 0.0), 2 * self.target_exponent))
 
+    def variances(self) -> Float:
+        """Return the mean squared deviation of each column in the units of the data, shape (p,)."""
+        with np.errstate(over="ignore"):
+            return np.asarray(np.ldexp(self.norm * self.norm / self.problem.weight, 2 * self.exponent))
+
     def coefficients(self, scaled: Float) -> Float:
         """Turn coefficients of scaled columns, shape (..., p), into the units of the data."""
         with np.errstate(over="ignore"):

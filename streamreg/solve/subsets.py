@@ -146,7 +146,8 @@ def best(scaled: Scaled, size: int, keep: Bool) -> Bool:
     for subset in [*backward(scaled, keep), *forward(scaled, len(index), keep)]:
         _record(scaled, subset, bound, subsets, used)
     search = _Search(bound, size, least, len(index))
-    search.run(-table[np.ix_([*index, -1], [*index, -1])], ~keep[index])
+    if (~keep[index]).any():
+        search.run(-table[np.ix_([*index, -1], [*index, -1])], ~keep[index])
     for k, found in search.found.items():
         subsets[k] = False
         subsets[k, index[found]] = True

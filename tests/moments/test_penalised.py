@@ -75,7 +75,11 @@ def test_ridge_is_that_of_scikit_learn(weighted):
         hat = centred @ np.linalg.solve(centred.T @ centred + alpha * total * np.eye(P), centred.T)
         np.testing.assert_allclose(path.df[k], np.trace(hat), rtol=1e-10)
     assert np.isinf(path.lambda_max)
-    assert len(sr.Penalised(l1_ratio=0.0, alphas=7).fit(moments()).alphas) == 7
+    default = sr.Penalised(l1_ratio=0.0, alphas=7).fit(moments())
+    variance = X.var(axis=0).mean()
+    np.testing.assert_allclose(default.alphas, np.geomspace(1e3, 1e-3, 7) * variance, rtol=1e-10)
+    tall = sr.Penalised(l1_ratio=0.0, alphas=7).fit(moments(X, Y * 1e3))
+    np.testing.assert_allclose(tall.df, default.df, rtol=1e-10)
 
 
 def test_standardised_penalties_are_those_of_the_standard_scaler():
@@ -186,6 +190,13 @@ def test_units_of_columns_do_not_matter_to_standardised_penalties(unit):
     scaled = sr.Penalised(standardise=True, alphas=8).fit(moments(X * [unit, *[1.0] * (P - 1)], Y))
     np.testing.assert_allclose(scaled.coef[:, 0] * unit, plain.coef[:, 0], rtol=1e-9, atol=1e-14)
     np.testing.assert_allclose(scaled.coef[:, 1:], plain.coef[:, 1:], rtol=1e-9, atol=1e-14)
+
+
+def test_penalties_beyond_float64_are_refused():
+    with pytest.raises(UsageError, match="use standardise=True, or rescale"):
+        sr.Penalised().fit(moments(X * 1e160, Y * 1e160))
+    path = sr.Penalised(standardise=True, alphas=5).fit(moments(X * 1e160, Y * 1e160))
+    np.testing.assert_allclose(path.coef, sr.Penalised(standardise=True, alphas=5).fit(moments()).coef, rtol=1e-9)
 
 
 def test_one_of_the_candidates_as_a_result(tmp_path):

@@ -96,6 +96,18 @@ def test_units_and_offsets_cost_no_digits():
     np.testing.assert_allclose(sr.wald_test(moved, "x0 = x1, x2 = 0").fvalue, plain.fvalue, rtol=1e-8)
 
 
+@pytest.mark.parametrize("unit", [1e-150, 1e150])
+def test_extreme_units(unit):
+    plain, scaled = sr.Linear().fit(moments()), sr.Linear().fit(moments(X * unit, Y * unit))
+    text = "x0 = x1, intercept = 0"
+    np.testing.assert_allclose(sr.wald_test(scaled, text).fvalue, sr.wald_test(plain, text).fvalue, rtol=1e-8)
+    bound = sr.Constrained(restrictions="x0 = x1").fit(moments(X * unit, Y * unit))
+    np.testing.assert_allclose(bound.coef, sr.Constrained(restrictions="x0 = x1").fit(moments()).coef, rtol=1e-9)
+    beyond = sr.Linear().fit(moments(X, Y * unit**1.6))
+    with pytest.raises(UsageError, match="rescale the target"):
+        sr.wald_test(beyond, text)
+
+
 def test_names_of_any_kind():
     names = ["x", "x^2", "C(a)[T.b]", "2", "a b", "intercept"]
     rows = parse("x = x^2, 2 x^2 + C(a)[T.b] = -1.5e1\n'2' = `a b`; 3*intercept - 1 = 0", names)

@@ -128,6 +128,17 @@ def test_thirty_columns_are_searched_and_more_are_refused():
         sr.Subsets().fit(moments(x, y))
 
 
+@pytest.mark.parametrize("method", ["best", "forward", "backward"])
+def test_nothing_to_choose_from(method):
+    for found in (
+        sr.Subsets(method=method, features=()).fit(moments()),
+        sr.Subsets(method=method).fit(moments(X[:1], Y[:1])),
+    ):
+        assert len(found) == 1
+        assert found.features(0) == ()
+        assert "0: none" in found.summary()
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(NotFound, match=r"keep: no feature 'x77'; did you mean 'x7'"):
         sr.Subsets(keep=("x77",)).fit(moments())
