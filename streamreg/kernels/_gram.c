@@ -20,6 +20,7 @@
 #define MORE(a, b) ((a) > (b) ? (a) : (b))
 
 enum { DEEP = 128 }; /* rows packed at a time: a panel of 24 columns takes half of a first-level cache */
+enum { SAMPLE = 64 }; /* rows whose mean places a column */
 enum { LANES_MOST = 8 };
 
 static const int64_t MASK[16] = {-1, -1, -1, -1, -1, -1, -1, -1}; /* a vector from MASK + 8 - n keeps n numbers */
@@ -29,8 +30,11 @@ struct block { /* rows of float64 and where their moments go */
     const double *x, *y, *weight; /* y and weight may be absent */
     ptrdiff_t m, p, stride;
     double total;
-    double *low, *high, *centre, *nudge, *rest, *cross; /* the mean is centre + nudge + rest */
+    int whole; /* integers that float64 may not hold */
+    double *low, *high, *mean, *rest, *cross; /* the mean is mean + rest */
 };
+
+struct columns { double *centre, *nudge, *sum, *scaled, *low, *high; }; /* work on a block; the mean is the sum of the first three */
 
 struct update { /* what becomes of a tile */
     double *cross, *rest, *scaled; /* rest: mean deviations, scaled: times the total weight */
@@ -53,91 +57,6 @@ static enum type type_of(const Py_buffer *b)
     return NONE;
 }
 
-#define JOIN2(a, b) a##b
-#define JOIN(a, b) JOIN2(a, b)
-
-#define NAME(x) JOIN(portable_, x)
-#define TARGET
-#define LANES 2
-#define WIDE 4
-#ifdef __aarch64__
-#define ROWS 4 /* 32 registers */
-#else
-#define ROWS 2
-#endif
-#include "_gram_kernel.h"
-#undef NAME
-#undef TARGET
-#undef LANES
-#undef WIDE
-#undef ROWS
-
-#ifdef __x86_64__
-#define NAME(x) JOIN(avx2_, x)
-#define TARGET __attribute__((target("avx2,fma")))
-#define LANES 4
-#define WIDE 3
-#define ROWS 4
-#include "_gram_kernel.h"
-#undef NAME
-#undef TARGET
-#undef LANES
-#undef WIDE
-#undef ROWS
-
-#define NAME(x) JOIN(avx512_, x)
-#ifdef __clang__
-#define TARGET __attribute__((target("avx512f,avx2,fma"), min_vector_width(512)))
-#else
-#define TARGET __attribute__((target("avx512f,avx2,fma,prefer-vector-width=512")))
-#endif
-#define LANES 8
-#define WIDE 3
-#define ROWS 8
-#include "_gram_kernel.h"
-#endif
-
-static const struct kernel {
-    const char *name;
-    void (*extremes)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, double *, double *, double *);
-    void (*moments)(const struct block *, double *);
-    int (*widen)(const Py_buffer *, double *);
-    int (*finite)(const char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int);
-} KERNELS[] = {
-    {"portable", portable_extremes, portable_moments, portable_widen, portable_finite},
-#ifdef __x86_64__
-    {"avx2", avx2_extremes, avx2_moments, avx2_widen, avx2_finite},
-    {"avx512", avx512_extremes, avx512_moments, avx512_widen, avx512_finite},
-#endif
-};
-
-static int usable(int k)
-{
-#ifdef __x86_64__
-    if (k == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (k == 2) return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
-#endif
-    return k == 0;
-}
-
-/* ---------------------------------------------------------------- work */
-
-/* A point amid the column: its mean, or its constant. See `gram.shift`. Says whether float64 can do the rest unscaled. */
-static int place(struct block *t, const double *sum, int whole)
-{
-    for (ptrdiff_t j = 0; j < t->p + (t->y != NULL); j++) {
-        if (!isfinite(sum[j]) || t->high[j] > LARGEST || t->low[j] < -LARGEST) return 0;
-        if (whole && (t->high[j] >= WHOLE || t->low[j] <= -WHOLE)) return 0;
-        t->centre[j] = t->low[j] == t->high[j] ? t->low[j] : sum[j] / (double)t->m;
-        double span = MORE(t->high[j] - t->centre[j], t->centre[j] - t->low[j]);
-        if (span > SPAN || (span > 0 && span < 1 / SPAN)) return 0;
-    }
-    return 1;
-}
-
-/* Rows copied if need be, y, roots; centre, nudge, sums twice; packed rows, aligned. */
-static ptrdiff_t room(ptrdiff_t m, ptrdiff_t q) { return m * (q + 2) + (DEEP + 4) * (q + LANES_MOST) + 8; }
-
 struct dd { double high, low; }; /* arithmetic on unevaluated sums, as in doubledouble.py */
 
 static struct dd two_sum(double a, double b)
@@ -159,6 +78,100 @@ static struct dd dd_scale(struct dd a, double b)
     double p = a.high * b, e = fma(a.high, b, -p) + a.low * b, s = p + e;
     return (struct dd){s, e - (s - p)};
 }
+
+/* Whether float64 could do it unscaled; if so, everything but the cross-products is handed over. */
+static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
+{
+    for (ptrdiff_t j = 0; j < q; j++) {
+        double span = MORE(c->high[j] - c->centre[j], c->centre[j] - c->low[j]);
+        if (!isfinite(c->sum[j]) || MORE(c->high[j], -c->low[j]) > LARGEST) return 0;
+        if (t->whole && MORE(c->high[j], -c->low[j]) >= WHOLE) return 0;
+        if (span > SPAN || (span > 0 && span < 1 / SPAN)) return 0;
+        struct dd mean = dd_add(two_sum(c->centre[j], c->nudge[j]), (struct dd){c->sum[j], 0.0});
+        t->low[j] = c->low[j], t->high[j] = c->high[j], t->mean[j] = mean.high, t->rest[j] = mean.low;
+    }
+    return 1;
+}
+
+#define JOIN2(a, b) a##b
+#define JOIN(a, b) JOIN2(a, b)
+
+#define NAME(x) JOIN(portable_, x)
+#define TARGET
+#define LANES 2
+#define WIDE 4
+#ifdef __aarch64__
+#define ROWS 4 /* 32 registers */
+#else
+#define ROWS 2
+#endif
+/* Two NaN compare as false, which takes b. */
+#define PICK(test, a, b) ((VEC)(((NAME(bits))(a) & (test)) | ((NAME(bits))(b) & ~(test))))
+#define LEAST(a, b) PICK((NAME(bits))((a) < (b)), a, b)
+#define MOST(a, b) PICK((NAME(bits))((a) > (b)), a, b)
+#include "_gram_kernel.h"
+#undef NAME
+#undef TARGET
+#undef LANES
+#undef WIDE
+#undef ROWS
+
+#ifdef __x86_64__
+#include <immintrin.h>
+#define NAME(x) JOIN(avx2_, x)
+#define TARGET __attribute__((target("avx2,fma")))
+#define LANES 4
+#define WIDE 3
+#define ROWS 4
+#define LEAST(a, b) ((VEC)_mm256_min_pd((__m256d)(a), (__m256d)(b)))
+#define MOST(a, b) ((VEC)_mm256_max_pd((__m256d)(a), (__m256d)(b)))
+#include "_gram_kernel.h"
+#undef NAME
+#undef TARGET
+#undef LANES
+#undef WIDE
+#undef ROWS
+
+#define NAME(x) JOIN(avx512_, x)
+#ifdef __clang__
+#define TARGET __attribute__((target("avx512f,avx2,fma"), min_vector_width(512)))
+#else
+#define TARGET __attribute__((target("avx512f,avx2,fma,prefer-vector-width=512")))
+#endif
+#define LANES 8
+#define WIDE 3
+#define ROWS 8
+#define LEAST(a, b) ((VEC)_mm512_min_pd((__m512d)(a), (__m512d)(b)))
+#define MOST(a, b) ((VEC)_mm512_max_pd((__m512d)(a), (__m512d)(b)))
+#include "_gram_kernel.h"
+#endif
+
+static const struct kernel {
+    const char *name;
+    int (*moments)(const struct block *, double *);
+    int (*widen)(const Py_buffer *, double *);
+    int (*finite)(const char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int);
+} KERNELS[] = {
+    {"portable", portable_moments, portable_widen, portable_finite},
+#ifdef __x86_64__
+    {"avx2", avx2_moments, avx2_widen, avx2_finite},
+    {"avx512", avx512_moments, avx512_widen, avx512_finite},
+#endif
+};
+
+static int usable(int k)
+{
+#ifdef __x86_64__
+    if (k == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (k == 2) return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
+#endif
+    return k == 0;
+}
+
+/* ---------------------------------------------------------------- work */
+
+/* Rows copied if need be, y, roots, `columns`, packed rows, and 64 bytes to align them. */
+static ptrdiff_t room(ptrdiff_t m, ptrdiff_t q) { return m * (q + 2) + (DEEP + 6) * (q + LANES_MOST) + 8; }
 
 struct side { double *cross, *high, *low, *least, *most; }; /* high and low: the halves of the means */
 
@@ -225,18 +238,18 @@ static int direct(const Py_buffer *b) /* rows of float64 that can be read where 
 
 static int whole_numbers(const Py_buffer *b) { return type_of(b) == INT64 || type_of(b) == UINT64; }
 
-PyDoc_STRVAR(block_doc, "block(kernel, x, y, weight, total, work, low, high, centre, nudge, rest, cross)\n\n"
+PyDoc_STRVAR(block_doc, "block(kernel, x, y, weight, total, work, low, high, mean, rest, cross)\n\n"
 "Moments of the rows of x (m, p), beside y (m,) or None. Returns False, having written nothing that counts, where\n"
 "the general path is needed: types, magnitudes and values that are not finite.");
 
 static PyObject *py_block(PyObject *self, PyObject *args)
 {
     long k;
-    PyObject *x, *y, *weight, *work, *outs[6], *answer = NULL;
+    PyObject *x, *y, *weight, *work, *outs[5], *answer = NULL;
     struct block t = {0};
     struct buffers b = {.count = 0};
-    if (!PyArg_ParseTuple(args, "lOOOdOOOOOOO", &k, &x, &y, &weight, &t.total, &work, outs, outs + 1, outs + 2, outs + 3,
-                          outs + 4, outs + 5))
+    if (!PyArg_ParseTuple(args, "lOOOdOOOOOO", &k, &x, &y, &weight, &t.total, &work, outs, outs + 1, outs + 2, outs + 3,
+                          outs + 4))
         return NULL;
     const struct kernel *kernel = chosen(k);
     Py_buffer *bx = kernel ? take(&b, x, PyBUF_STRIDES) : NULL;
@@ -249,9 +262,9 @@ static PyObject *py_block(PyObject *self, PyObject *args)
     t.m = bx->shape[0], t.p = bx->shape[1];
     ptrdiff_t q = t.p + (by != NULL);
     double *space = doubles(&b, work, room(t.m, q), PyBUF_WRITABLE);
-    double **places[] = {&t.low, &t.high, &t.centre, &t.nudge, &t.rest, &t.cross};
-    for (int i = 0; i < 6 && space; i++)
-        if (!(*places[i] = doubles(&b, outs[i], i < 5 ? q : q * q, PyBUF_WRITABLE))) space = NULL;
+    double **places[] = {&t.low, &t.high, &t.mean, &t.rest, &t.cross};
+    for (int i = 0; i < 5 && space; i++)
+        if (!(*places[i] = doubles(&b, outs[i], i < 4 ? q : q * q, PyBUF_WRITABLE))) space = NULL;
     if (space && weight != Py_None && !(t.weight = doubles(&b, weight, t.m, 0))) space = NULL;
     if (!space) goto done;
     if (type_of(bx) == NONE || (by && type_of(by) == NONE)) {
@@ -271,10 +284,8 @@ static PyObject *py_block(PyObject *self, PyObject *args)
         kernel->widen(by, space);
         t.y = space, space += t.m;
     }
-    kernel->extremes(t.x, t.m, t.p, t.stride, t.low, t.high, t.rest);
-    if (by) kernel->extremes(t.y, t.m, 1, 1, t.low + t.p, t.high + t.p, t.rest + t.p);
-    fine = place(&t, t.rest, whole_numbers(bx) || (by && whole_numbers(by)));
-    if (fine) kernel->moments(&t, space);
+    t.whole = whole_numbers(bx) || (by && whole_numbers(by));
+    fine = kernel->moments(&t, space);
     Py_END_ALLOW_THREADS
     answer = Py_NewRef(fine ? Py_True : Py_False);
 done:

@@ -1,7 +1,7 @@
 /* The moments of one block of rows, for one instruction set; included by _gram.c once for each.
  *
  * Defined outside: NAME(x), which adds the set's name; TARGET, the function attribute that turns it on; LANES, doubles
- * in a vector; WIDE, vectors in a panel; ROWS, a divisor of a panel's columns. A tile of the product is ROWS rows by
+ * in a vector; WIDE, vectors in a panel; ROWS, a divisor of a panel's columns; LEAST(a, b) and MOST(a, b), b for a NaN. A tile of the product is ROWS rows by
  * WIDE vectors and lives in registers: 24 of AVX-512's 32, 12 of AVX2's 16.
  *
  * A BLAS packs both operands of every product, for matrices of any size. Here a run of DEEP rows is packed once, while it
@@ -18,56 +18,52 @@ typedef int64_t NAME(bits) __attribute__((vector_size(8 * LANES), aligned(8), ma
 #define STORE(p, v) (*(VEC *)(p) = (v))
 #define SPLAT(s) ((s) - (VEC){0}) /* minus zero, and not plus zero, is the identity for every s */
 
-/* Least, greatest and sum of each column. A NaN is passed over by the comparisons and shows in the sum. */
-TARGET static void NAME(extremes)(const double *x, ptrdiff_t m, ptrdiff_t p, ptrdiff_t stride, double *restrict low,
-                                  double *restrict high, double *restrict sum)
+/* A point amid each column: the mean of some of its rows, or its constant. It may miss the mean: `rest` makes up for that. */
+TARGET static void NAME(place)(const double *x, ptrdiff_t m, ptrdiff_t p, ptrdiff_t stride, double *low, double *high,
+                               double *restrict centre)
 {
-    for (ptrdiff_t j = 0; j < p; j++) low[j] = high[j] = x[j], sum[j] = 0.0;
-    ptrdiff_t k = 0;
-    for (; k + 4 <= m; k += 4) { /* four rows at a time, so that the running values are not stored for each */
-        const double *a = x + k * stride, *b = a + stride, *c = b + stride, *d = c + stride;
-        for (ptrdiff_t j = 0; j < p; j++) {
-            double s = LESS(a[j], b[j]), t = LESS(c[j], d[j]), u = MORE(a[j], b[j]), v = MORE(c[j], d[j]);
-            s = LESS(s, t), u = MORE(u, v);
-            low[j] = LESS(s, low[j]), high[j] = MORE(u, high[j]);
-            sum[j] += (a[j] + b[j]) + (c[j] + d[j]);
-        }
-    }
-    for (; k < m; k++)
+    ptrdiff_t step = (m + SAMPLE - 1) / SAMPLE, n = (m + step - 1) / step;
+    for (ptrdiff_t j = 0; j < p; j++) low[j] = high[j] = x[j], centre[j] = 0.0;
+    for (ptrdiff_t k = 0; k < m; k += step)
         for (ptrdiff_t j = 0; j < p; j++) {
             double a = x[k * stride + j];
-            low[j] = LESS(a, low[j]), high[j] = MORE(a, high[j]), sum[j] += a;
+            low[j] = LESS(a, low[j]), high[j] = MORE(a, high[j]), centre[j] += a;
         }
+    for (ptrdiff_t j = 0; j < p; j++) centre[j] = low[j] == high[j] ? low[j] : centre[j] / (double)n;
 }
 
 #define PACK(from) \
     UNROLL for (int v = 0; v < wide; v++) \
     { \
-        VEC z = (VEC)((NAME(bits))LOAD((from) + v * LANES) & mask[v]) - shift[v]; \
+        VEC raw = LOAD((from) + v * LANES); \
+        if (masked) raw = (VEC)((NAME(bits))raw & mask[v]); \
+        low[v] = LEAST(raw, low[v]), high[v] = MOST(raw, high[v]); \
+        VEC z = raw - shift[v]; \
         if (root) z = (z - finer[v]) * SPLAT(root[k]), total[v] += z * SPLAT(root[k]); \
         else total[v] += z; \
         STORE(out + v * LANES, z); \
     }
 
-/* Pack `wide` vectors of columns, from column j on, of m rows: shifted by `centre`, and if there is a `root` by `nudge` and
- * then times the root. Adds the weighted sums to `sum`. Columns from p on, and whatever lies between rows, are masked out;
- * `end` is the end of the data. */
+/* Pack `wide` vectors of columns, from column j on, of m rows: shifted by the centre, and if there is a `root` by the nudge
+ * and then times the root. Notes weighted sums and extremes. Columns from p on are masked out: they hold what lies between
+ * rows. A NaN is passed over by the comparisons and shows in the sum. */
 TARGET INLINE void NAME(pack_panel)(const double *x, const double *end, ptrdiff_t m, ptrdiff_t p, ptrdiff_t stride,
-                                    const double *centre, const double *nudge, const double *root, double *out,
-                                    double *sum, ptrdiff_t j, const int wide)
+                                    const struct columns *c, const double *root, double *out, ptrdiff_t j, const int wide,
+                                    const int masked)
 {
-    VEC shift[WIDE], finer[WIDE], total[WIDE];
+    VEC shift[WIDE], finer[WIDE], total[WIDE], low[WIDE], high[WIDE];
     NAME(bits) mask[WIDE];
     for (int v = 0; v < wide; v++) {
         ptrdiff_t at = j + v * LANES, left = p - at;
         mask[v] = *(const NAME(bits) *)(MASK + 8 - (left < 0 ? 0 : left < LANES ? left : LANES));
-        shift[v] = (VEC)((NAME(bits))LOAD(centre + at) & mask[v]), finer[v] = (VEC)((NAME(bits))LOAD(nudge + at) & mask[v]);
-        total[v] = LOAD(sum + at);
+        shift[v] = (VEC)((NAME(bits))LOAD(c->centre + at) & mask[v]);
+        finer[v] = (VEC)((NAME(bits))LOAD(c->nudge + at) & mask[v]);
+        total[v] = LOAD(c->sum + at), low[v] = LOAD(c->low + at), high[v] = LOAD(c->high + at);
     }
     /* Vectors may reach into the next row, never past the last one: those few rows go through a copy. */
     const double *row = x + j;
     for (ptrdiff_t k = 0; k < m; k++, row += stride, out += wide * LANES) {
-        if (__builtin_expect(row + wide * LANES > end, 0)) {
+        if (masked && __builtin_expect(row + wide * LANES > end, 0)) {
             double edge[WIDE * LANES] = {0};
             for (int l = 0; l < wide * LANES && j + l < p; l++) edge[l] = row[l];
             PACK(edge);
@@ -75,7 +71,49 @@ TARGET INLINE void NAME(pack_panel)(const double *x, const double *end, ptrdiff_
             PACK(row);
         }
     }
-    for (int v = 0; v < wide; v++) STORE(sum + j + v * LANES, total[v]);
+    for (int v = 0; v < wide; v++) {
+        ptrdiff_t at = j + v * LANES;
+        STORE(c->sum + at, total[v]), STORE(c->low + at, low[v]), STORE(c->high + at, high[v]);
+    }
+}
+
+/* Pack m rows, from row k on. */
+TARGET static void NAME(pack)(const struct block *t, ptrdiff_t k, ptrdiff_t m, const struct columns *c, const double *root,
+                              double *packed)
+{
+    ptrdiff_t vectors = (t->p + (t->y != NULL) + LANES - 1) / LANES, p = t->p;
+    const double *x = t->x + k * t->stride, *end = t->x + (t->m - 1) * t->stride + p;
+    double low = c->low[p], high = c->high[p]; /* of y, before a panel runs over them */
+    if (root) root += k;
+    for (ptrdiff_t v = 0; v < vectors; v += WIDE) {
+        ptrdiff_t wide = vectors - v < WIDE ? vectors - v : WIDE;
+        double *out = packed + m * v * LANES;
+#define PANEL(root, wide, masked) NAME(pack_panel)(x, end, m, p, t->stride, c, root, out, v * LANES, wide, masked)
+#define PANELS(root) \
+    if ((v + WIDE) * LANES <= p) PANEL(root, WIDE, 0); \
+    else if (wide == 4) PANEL(root, LESS(4, WIDE), 1); \
+    else if (wide == 3) PANEL(root, LESS(3, WIDE), 1); \
+    else if (wide == 2) PANEL(root, LESS(2, WIDE), 1); \
+    else PANEL(root, 1, 1);
+        if (root) {
+            PANELS(root)
+        } else {
+            PANELS(NULL)
+        }
+#undef PANELS
+#undef PANEL
+    }
+    if (!t->y) return;
+    /* The last column, over what the panel has there. */
+    ptrdiff_t start = p / LANES / WIDE * WIDE, step = (vectors - start < WIDE ? vectors - start : WIDE) * LANES;
+    double *out = packed + m * start * LANES + (p - start * LANES), total = c->sum[p];
+    for (ptrdiff_t i = 0; i < m; i++, out += step) {
+        double y = t->y[k + i], r = root ? root[i] : 1.0, z = y - c->centre[p];
+        low = LESS(y, low), high = MORE(y, high);
+        *out = z = (z - c->nudge[p]) * r;
+        total += z * r;
+    }
+    c->sum[p] = total, c->low[p] = low, c->high[p] = high;
 }
 
 /* One tile: ROWS columns of the panel b against `wide` vectors of the panel a, over m rows. */
@@ -139,68 +177,33 @@ TARGET static void NAME(product)(const double *packed, ptrdiff_t m, const struct
     }
 }
 
-TARGET static void NAME(pack)(const struct block *t, const double *x, const double *y, ptrdiff_t m, const double *root,
-                              const double *centre, const double *nudge, double *sum, double *packed)
-{
-    ptrdiff_t vectors = (t->p + (y != NULL) + LANES - 1) / LANES, p = t->p;
-    const double *end = t->x + (t->m - 1) * t->stride + p;
-    for (ptrdiff_t v = 0; v < vectors; v += WIDE) {
-        ptrdiff_t wide = vectors - v < WIDE ? vectors - v : WIDE;
-        double *out = packed + m * v * LANES;
-#define PANEL(root, wide) NAME(pack_panel)(x, end, m, p, t->stride, centre, nudge, root, out, sum, v * LANES, wide)
-#define PANELS(root) \
-    if (wide == WIDE) PANEL(root, WIDE); \
-    else if (wide == 3) PANEL(root, LESS(3, WIDE)); \
-    else if (wide == 2) PANEL(root, LESS(2, WIDE)); \
-    else PANEL(root, 1);
-        if (root) {
-            PANELS(root)
-        } else {
-            PANELS(NULL)
-        }
-#undef PANELS
-#undef PANEL
-    }
-    if (y) { /* the last column */
-        ptrdiff_t start = p / LANES / WIDE * WIDE, step = (vectors - start < WIDE ? vectors - start : WIDE) * LANES;
-        double *out = packed + m * start * LANES + (p - start * LANES), total = sum[p];
-        for (ptrdiff_t k = 0; k < m; k++, out += step) {
-            double z = y[k] - centre[p] - nudge[p], r = root ? root[k] : 1.0;
-            *out = z * r;
-            total += z * r * r;
-        }
-        sum[p] = total;
-    }
-}
-
-/* Everything from the shift on: t->low, high and centre are there. */
-TARGET static void NAME(moments)(const struct block *t, double *work)
+/* The moments of t; zero where it takes the general path to find them. */
+TARGET static int NAME(moments)(const struct block *t, double *work)
 {
     ptrdiff_t q = t->p + (t->y != NULL), padded = q + LANES_MOST;
-    double *centre = work, *nudge = centre + padded, *sum = nudge + padded, *scaled = sum + padded, *root = scaled + padded;
-    double *packed = root + t->m;
+    struct columns c = {work, work + padded, work + 2 * padded, work + 3 * padded, work + 4 * padded, work + 5 * padded};
+    double *root = work + 6 * padded, *packed = root + t->m;
     packed += (64 - (uintptr_t)packed % 64) % 64 / 8;
-    memset(centre, 0, 32 * padded);
-    memcpy(centre, t->centre, 8 * q);
+    memset(work, 0, 8 * 6 * padded);
+    NAME(place)(t->x, t->m, t->p, t->stride, c.low, c.high, c.centre);
+    if (t->y) NAME(place)(t->y, t->m, 1, 1, c.low + t->p, c.high + t->p, c.centre + t->p);
     if (t->weight)
         for (ptrdiff_t k = 0; k < t->m; k++) root[k] = sqrt(t->weight[k]);
-    struct update u = {.q = q, .cross = t->cross, .rest = sum, .scaled = scaled};
+    struct update u = {.q = q, .cross = t->cross, .rest = c.sum, .scaled = c.scaled};
     /* With weights, a first round finds the weighted mean: a heavy row would drown the others if it stayed off-centre. */
     for (int round = t->weight ? 0 : 1; round < 2; round++) {
         for (ptrdiff_t k = 0; k < t->m; k += DEEP) {
             ptrdiff_t m = t->m - k < DEEP ? t->m - k : DEEP;
-            NAME(pack)(t, t->x + k * t->stride, t->y ? t->y + k : NULL, m, t->weight ? root + k : NULL, centre, nudge, sum,
-                       packed);
+            NAME(pack)(t, k, m, &c, t->weight ? root : NULL, packed);
             u.first = k == 0, u.last = k + m == t->m;
             if (u.last)
-                for (ptrdiff_t j = 0; j < q; j++) scaled[j] = sum[j], sum[j] /= t->total;
+                for (ptrdiff_t j = 0; j < q; j++) c.scaled[j] = c.sum[j], c.sum[j] /= t->total;
             if (round) NAME(product)(packed, m, &u);
         }
-        if (!round) memcpy(nudge, sum, 8 * q), memset(sum, 0, 8 * q);
+        if (!round) memcpy(c.nudge, c.sum, 8 * q), memset(c.sum, 0, 8 * q);
     }
-    memcpy(t->nudge, nudge, 8 * q);
-    memcpy(t->rest, sum, 8 * q);
     for (ptrdiff_t j = 0; j < q; j++) memset(t->cross + j * q + j + 1, 0, 8 * (q - j - 1));
+    return finish(t, &c, q);
 }
 
 /* Any numbers that float64 holds, as rows of float64. */
@@ -256,3 +259,5 @@ TARGET static int NAME(finite)(const char *base, ptrdiff_t m, ptrdiff_t p, ptrdi
 #undef STORE
 #undef SPLAT
 #undef PACK
+#undef LEAST
+#undef MOST

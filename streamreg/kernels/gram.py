@@ -62,7 +62,7 @@ def room(rows: int, columns: int) -> int:
 
 def block(
     parts: list[NDArray[Any]], weight: Float | None, total: float, buffer: Float
-) -> tuple[Float, Float, Float, Float, Float, Float] | None:
+) -> tuple[Float, Float, Float, Float, Float] | None:
     """Return what one compiled call finds in a block.
 
     Parameters
@@ -78,21 +78,23 @@ def block(
     Returns
     -------
     tuple or None
-        Extremes, in two arrays; three whose sum is the mean, each far below the one before it; and the centred
-        cross-products, lower triangle. None if the block needs the general path: more than one column beside a matrix,
-        unusual types, or numbers so large or small (or not finite) that they need a scale.
+        Least and greatest values, both halves of the means, and the centred cross-products, lower triangle. None if the
+        block needs the general path: more than one column beside a matrix, unusual types, or numbers so large or small
+        (or not finite) that they need a scale.
 
     Notes
     -----
-    Cost: ``m q**2`` multiplications and three readings of a block in cache; no memory but the result and `buffer`.
+    Cost: ``m q**2`` multiplications and one reading of the block; no memory but the result and `buffer`.
     """
     if _KERNEL is None or len(parts) > 2 or (len(parts) == 2 and parts[1].shape[1] != 1):
         return None
+    # Half precision: exact in float64, and too rare to be read in C.
+    parts = [part.astype(np.float64) if part.dtype == np.float16 else part for part in parts]
     q = buffer.shape[1]
-    low, high, centre, nudge, rest, cross = (*np.empty((5, q)), np.empty((q, q)))
+    low, high, mean, rest, cross = (*np.empty((4, q)), np.empty((q, q)))
     y = parts[1][:, 0] if len(parts) == 2 else None
-    if _gram.block(_KERNEL, parts[0], y, weight, total, buffer, low, high, centre, nudge, rest, cross):
-        return low, high, centre, nudge, rest, cross
+    if _gram.block(_KERNEL, parts[0], y, weight, total, buffer, low, high, mean, rest, cross):
+        return low, high, mean, rest, cross
     return None
 
 

@@ -69,8 +69,8 @@ def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float, low
     if weight is not None:
         total, logs = float(weight.sum()), float(np.log(weight).sum())
     if low_parts is None and (done := gram.block(parts, weight, total, buffer)) is not None:
-        low, high, centre, nudge, rest, cross = done
-        return Centred(total, logs, dd.add_float(dd.two_sum(centre, nudge), rest), cross, np.zeros(q, np.int64), low, high)
+        low, high, near, rest, cross = done
+        return Centred(total, logs, (near, rest), cross, np.zeros(q, np.int64), low, high)
     z = buffer[:m]
     low, high, centre = np.empty(q), np.empty(q), np.empty(q)
     column = 0
@@ -105,7 +105,8 @@ def merge(a: Centred, b: Centred) -> Centred:
     """Return the moments of both sets of rows; the arrays of `a` may be used again."""
     total = a.weight + b.weight
     if gram.merge(_arrays(a), _arrays(b), a.weight, b.weight):
-        return replace(a, weight=total, log_weight=a.log_weight + b.log_weight)
+        a.weight, a.log_weight = total, a.log_weight + b.log_weight
+        return a
     delta = dd.subtract(b.mean, a.mean)
     step, cross, added = delta[0], a.cross, b.cross
     if a.exponent.any() or b.exponent.any() or (np.abs(step) > 2.0**_PLAIN).any():

@@ -135,7 +135,7 @@ def test_layout_leaves_no_trace(compiled, q):
         assert same_bits(moments(same[:, :-1], same[:, -1]), expected), name
 
 
-@pytest.mark.parametrize("dtype", "?bBhHiIlLqQfd")
+@pytest.mark.parametrize("dtype", "?bBhHiIlLqQefd")
 def test_type_leaves_no_trace(compiled, dtype):
     z = np.random.default_rng(0).integers(0, 2 if dtype == "?" else 100, (150, 10))
     expected = moments(z[:, :-1].astype(float), z[:, -1].astype(float))
@@ -181,10 +181,9 @@ def test_a_heavy_row_does_not_drown_the_others(kernel):
         np.array([[1e-200, 1.0], [-1e-200, 2.0]]),
         np.array([[2**60 + 1, 3], [2**60 + 4, 5]]),
         np.array([[2**63 + 1, 3], [2**63 + 4, 5]], dtype=np.uint64),
-        np.array([[1.5, 2.0], [3.0, 4.0]], dtype=np.float16),
         np.array([[1.5, 2.0], [3.0, 4.0]], dtype=">f8"),
     ],
-    ids=["large", "small", "long integers", "longer ones", "float16", "swapped"],
+    ids=["large", "small", "long integers", "longer ones", "swapped"],
 )
 def test_what_the_compiled_kernel_leaves_to_numpy(compiled, monkeypatch, z):
     assert gram.block([z], None, 2.0, np.empty((gram.room(2, 2), 2))) is None
@@ -243,7 +242,7 @@ def test_nothing_is_written_beyond_the_result(compiled):
     for m, q in ((1, 1), (3, 7), (130, 9), (300, 100)):
         z, size = np.random.default_rng(0).standard_normal((m, q)), gram._gram.room(m, q)
         work = np.full(size + 8, 7.25)
-        outs = [np.full(n + 8, 7.25) for n in (q, q, q, q, q, q * q)]
+        outs = [np.full(n + 8, 7.25) for n in (q, q, q, q, q * q)]
         views = [o[:-8] for o in outs]
         assert gram._gram.block(gram._KERNEL, z, None, None, float(m), work[:-8], *views)
         assert all((o[-8:] == 7.25).all() for o in (work, *outs))
