@@ -6,16 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import ChangedError, CorruptError, UsageError
-from streamreg.files import whole
+from streamreg import stored
+from streamreg.errors import ChangedError, UsageError
 from streamreg.stats.moments import Moments
 
 Arrays = dict[str, NDArray[Any]]
 
-PROTOCOL = 1
+_MOMENTS, _STATE = "moments of a training", "state of a training"
 
 
 class Checkpoint:
@@ -40,6 +39,8 @@ class Checkpoint:
         The folder holds a training of another model, or one that is not to be resumed.
     ChangedError
         It was made from other data.
+    CorruptError
+        It is damaged.
     """
 
     def __init__(
@@ -65,22 +66,23 @@ class Checkpoint:
                 raise UsageError(
                     f"{self._folder} holds a training; say resume to go on with it, or name another folder"
                 )
-            self._check(_read(self._folder / "moments.npz")[0])
+            self._check(stored.load(self._folder / "moments.npz", _MOMENTS)[0])
             if (self._folder / "state.npz").is_file():
-                self.meta, self.arrays = _read(self._folder / "state.npz")
+                self.meta, self.arrays = stored.load(self._folder / "state.npz", _STATE)
 
     def moments(self) -> Moments | None:
         """Return the moments of the training that is resumed."""
         if self._folder is None or not (self._folder / "moments.npz").is_file():
             return None
-        return Moments.from_arrays(_read(self._folder / "moments.npz")[1])
+        _, arrays = stored.load(self._folder / "moments.npz", _MOMENTS)
+        return Moments.from_arrays({name.removeprefix("state."): array for name, array in arrays.items()})
 
     def keep_moments(self, moments: Moments) -> None:
         """Save the moments, with what the checkpoint belongs to."""
         if self._folder is not None:
             identity = {"spec": self._identity[0], "fingerprint": self._identity[1]}
-            arrays = moments.to_arrays()
-            _write(self._folder / "moments.npz", identity, arrays)
+            arrays = {f"state.{name}": array for name, array in moments.to_arrays().items()}
+            stored.write(self._folder / "moments.npz", _MOMENTS, identity, arrays)
 
     @property
     def due(self) -> bool:
@@ -90,7 +92,7 @@ class Checkpoint:
     def save(self, meta: dict[str, Any], arrays: Arrays) -> None:
         """Replace the state on disk."""
         if self._folder is not None:
-            _write(self._folder / "state.npz", meta, arrays)
+            stored.write(self._folder / "state.npz", _STATE, meta, arrays)
             self._saved = time.monotonic()
 
     def _check(self, saved: dict[str, Any]) -> None:
@@ -101,20 +103,3 @@ class Checkpoint:
             raise UsageError(f"{self._folder} was made with other options: {changed}; use those, or another folder")
         if saved["fingerprint"] != fingerprint:
             raise ChangedError(f"{self._folder} was made from other data, or they have changed since; train anew")
-
-
-def _write(path: Path, meta: dict[str, Any], arrays: Arrays) -> None:
-    with whole(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, checkpoint=np.array(json.dumps({"protocol": PROTOCOL, **meta})), **arrays)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        meta: dict[str, Any] = json.loads(str(arrays.pop("checkpoint")))
-    except Exception as error:  # zipfile, zlib, numpy and json each raise their own for damaged bytes
-        raise CorruptError(f"{path}: damaged ({error}); delete the folder and train anew") from error
-    if meta.pop("protocol") != PROTOCOL:
-        raise CorruptError(f"{path}: of another version of streamreg; delete the folder and train anew")
-    return meta, arrays

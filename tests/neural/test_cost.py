@@ -1,0 +1,96 @@
+"""What training costs: memory, and time against a first script."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytestmark = [pytest.mark.keras, pytest.mark.slow]
+
+MEASURE = """
+import json, resource, sys, time
+import numpy as np
+import streamreg as sr
+from streamreg.neural.backend import load
+
+def now():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+
+_, keras = load()
+"""
+
+
+def measure(code):
+    done = subprocess.run([sys.executable, "-c", MEASURE + code], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """Write 200,000 rows of 100 columns, AR(0.999) from one column to the next."""
+    path = tmp_path_factory.mktemp("cost") / "data.npy"
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200_000, 100))
+    for j in range(1, 100):
+        x[:, j] = 0.999 * x[:, j - 1] + (1 - 0.999**2) ** 0.5 * x[:, j]
+    np.save(path, np.column_stack([x, x @ random.normal(size=100) + random.normal(size=len(x))]))
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_and_accuracy_on_nearly_dependent_columns(file):
+    found = measure(f"""
+before = now()
+data = sr.open({str(file)!r}, target="x100")
+fit = sr.Keras(memory_mb=32).fit(data)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+exact = sr.Linear().fit(data)
+far = float(np.max(np.abs(fit.coef - exact.coef) / exact.std_errors))
+print(json.dumps([peak - before, far, fit.passes, fit.status]))""")
+    memory, far, passes, status = found
+    assert memory < 600
+    assert far < 1e-3
+    assert passes <= 4
+    assert status == "ok"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_twenty_fits_do_not_grow():
+    grown = measure("""
+random = np.random.default_rng(0)
+x = random.normal(size=(20_000, 10))
+sizes = []
+for _ in range(22):
+    sr.Keras().fit((x, x.sum(axis=1) + random.normal(size=len(x))))
+    sizes.append(now())
+print(json.dumps(sizes[-1] / sizes[1] - 1))""")
+    assert grown < 0.05
+
+
+def test_an_epoch_takes_a_fifteenth_of_a_first_script(file):
+    ratio = measure(f"""
+table = np.load({str(file)!r})
+x, y = np.ascontiguousarray(table[:, :100]), table[:, 100].copy()
+model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+
+def script(rows):
+    began = time.process_time()
+    model.fit(x[:rows], y[:rows], batch_size=32, verbose=0)
+    return (time.process_time() - began) * len(x) / rows
+
+script(3200)
+data = sr.open((x, y))
+moments = sr.scan(data)
+sr.Keras(memory_mb=32).fit(data, moments=moments)
+ratios = []
+for _ in range(3):
+    slow, began = script(32_000), time.process_time()
+    fit = sr.Keras(memory_mb=32).fit(data, moments=moments)
+    ratios.append(slow / (time.process_time() - began) * len(fit.training["loss"]))
+print(json.dumps(max(ratios)))""")
+    # Processor time, which other work on the machine disturbs less; a tenth leaves room for small machines.
+    assert ratio > 10
