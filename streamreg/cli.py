@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments : list of str, optional
         Default: those of the process.
     """
-    from streamreg import cli_scan  # noqa: F401 - its commands come with it
+    from streamreg import cli_compare, cli_scan  # noqa: F401 - their commands come with them
 
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
@@ -270,24 +270,3 @@ def run(
         return Output(_json(plan.to_dict()) if json else str(plan))
     result = jobs.run(loaded, threads=threads)
     return Output(_json(result.to_dict()) if json else result.table(rows), _code(*result.statuses))
-
-
-@app.command()
-def compare(
-    a: Annotated[Path, typer.Argument(help="A saved fit: .npz.", show_default=False)],
-    b: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
-    tolerance: Annotated[float, typer.Option(help="Standard errors within which fits agree.")] = 0.01,
-    rows: Shown = 10,
-    json: Json = False,
-) -> Output:
-    """Tell whether two saved fits agree, and if not, where and why.
-
-    For example:
-
-      streamreg compare results/million/exact.npz results/million/keras.npz
-    """
-    from streamreg.comparison import compare
-    from streamreg.result import FitResult
-
-    found = compare(FitResult.load(a), FitResult.load(b), tolerance=tolerance, labels=(a.stem, b.stem))
-    return Output(_json(found.to_dict()) if json else found.table(rows), _code(found.verdict))

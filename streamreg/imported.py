@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from streamreg.errors import CorruptError, DataError, NotFound, UsageError, nearest
+from streamreg.errors import CorruptError, DataError, NotFound, UsageError
 from streamreg.families import family as known_family
 from streamreg.result import NAN, FitResult
 
@@ -87,6 +87,16 @@ def coefficients(
     )
 
 
+def read(*paths: str | os.PathLike[str]) -> list[FitResult]:
+    """Return saved fits (``.npz``) and coefficients of other programs (``.csv``, ``.json``) as results of one family.
+
+    Coefficients whose file does not say what family they are of take that of the first saved fit.
+    """
+    saved = {path: FitResult.load(path) for path in paths if Path(path).suffix.lower() == ".npz"}
+    family = next((fit.family for fit in saved.values()), None)
+    return [saved[path] if path in saved else coefficients(path, family=family) for path in paths]
+
+
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise NotFound(f"{path}: no such file")
@@ -103,7 +113,7 @@ def _read(path: Path) -> dict[str, Any]:
         if isinstance(error, UsageError | DataError):
             raise
         raise CorruptError(f"{path}: cannot be read ({error})") from error
-    raise UsageError(f"{path}: coefficients come from a .csv or .json file{nearest(path.suffix, ('.csv', '.json'))}")
+    raise UsageError(f"{path}: a fit comes from a .npz file, coefficients from a .csv or .json file")
 
 
 def _table(lines: list[list[str]], label: str) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_the_truth_of_generated_rows(tmp_path, kind):
         ("a.json", "[1]", UsageError, "are written as"),
         ("a.json", '{"coef": {"x0": true}}', DataError, "'x0' is True"),
         ("a.json", '{"coef": [1, 2], "names": ["a"]}', DataError, "2 coefficients for 1 names"),
-        ("a.txt", "", UsageError, "come from a .csv or .json"),
+        ("a.txt", "", UsageError, "coefficients from a .csv or .json"),
     ],
 )
 def test_mistakes(tmp_path, name, text, error, words):
@@ -101,3 +101,56 @@ def test_more_mistakes(tmp_path):
         sr.coefficients({"x0": 1.0}, family="logit")
     with pytest.raises(UsageError, match="families"):
         sr.compare(FIT, sr.coefficients(SLOPES, family="binomial"))
+
+
+def test_the_command_line_compares_files_of_all_kinds(tmp_path, capsys):
+    from streamreg.cli import main
+
+    np.save(tmp_path / "rows.npy", np.column_stack([X, Y]))
+    fit = sr.Linear(target="x3").fit(sr.open(tmp_path / "rows.npy", target="x3"))
+    fit.save(tmp_path / "mine.npz")
+    slopes = dict(zip(fit.names, fit.coef.tolist(), strict=True))
+    (tmp_path / "theirs.csv").write_text(csv_lines())
+    (tmp_path / "theirs.json").write_text(json.dumps({"intercept": fit.intercept, "coef": slopes}))
+    (tmp_path / "worse.json").write_text(json.dumps({"intercept": fit.intercept, "coef": slopes | {"x1": 0.0}}))
+    npz, csv, good, bad, rows = (
+        str(tmp_path / n) for n in ("mine.npz", "theirs.csv", "theirs.json", "worse.json", "rows.npy")
+    )
+    assert main(["compare", npz, csv]) == 0
+    assert "Verdict: agree" in capsys.readouterr().out
+    assert main(["compare", good, npz, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == ["theirs", "mine"]
+    assert main(["compare", npz, bad]) == 1
+    assert "all of it in x1" in capsys.readouterr().out
+    assert main(["compare", csv, good]) == 2
+    assert "give the data" in capsys.readouterr().err
+    assert main(["compare", csv, good, "--data", rows, "--target", "x3"]) == 0
+    assert main(["compare", csv, bad, "--data", rows, "--target", "x3"]) == 1
+    assert main(["compare", npz, str(tmp_path / "none.csv")]) == 3
+    assert main(["compare", npz, rows]) == 2
+
+
+def test_the_command_line_gives_coefficients_the_family_of_the_fit(tmp_path):
+    from streamreg.cli import main
+
+    label = (RNG.random(500) < 1 / (1 + np.exp(-X[:, 0]))).astype(float)
+    fit = sr.Logistic().fit((X, label))
+    fit.save(tmp_path / "mine.npz")
+    slopes = dict(zip(fit.names, fit.coef.tolist(), strict=True))
+    (tmp_path / "theirs.json").write_text(json.dumps({"intercept": fit.intercept, "coef": slopes}))
+    assert main(["compare", str(tmp_path / "mine.npz"), str(tmp_path / "theirs.json")]) == 0
+
+
+def test_the_command_line_scores(tmp_path, capsys):
+    from streamreg.cli import main
+
+    np.save(tmp_path / "rows.npy", np.column_stack([X, Y]))
+    sr.Linear(features=("x0",)).fit(sr.open(tmp_path / "rows.npy", target="x3")).save(tmp_path / "small.npz")
+    sr.Linear().fit(sr.open(tmp_path / "rows.npy", target="x3")).save(tmp_path / "whole.npz")
+    paths = [str(tmp_path / name) for name in ("rows.npy", "small.npz", "whole.npz")]
+    assert main(["score", *paths]) == 0
+    assert "points more than small: worth it" in " ".join(capsys.readouterr().out.split())
+    assert main(["score", *paths, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["baseline"] == "small"
+    assert main(["score", *paths, "--validation"]) == 2
+    assert "no model held out rows" in capsys.readouterr().err

@@ -21,11 +21,12 @@ RANK = {
     "stats": 4, "engines": 4,
     "fold": 5, "ledger": 5, "scans": 5.5, "generation": 5, "inspection": 5,
     "result": 6, "crossvalidation": 6,
-    "agreement": 7, "imported": 7, "diagnosis": 7.5, "summary": 7, "candidates": 7, "choices": 7.5, "hypotheses": 7, "prediction": 7,
+    "agreement": 7, "imported": 7, "diagnosis": 7.5, "scorecard": 7, "summary": 7,
+    "candidates": 7, "choices": 7.5, "hypotheses": 7, "prediction": 7,
     "models": 8, "neural": 8,
-    "reference": 8.5, "certificate": 8.5, "comparison": 9, "scorecard": 7, "scoring": 9,
+    "reference": 8.5, "certificate": 8.5, "comparison": 9, "scoring": 9,
     "jobs": 10,
-    "cli": 11, "cli_scan": 11.5, "__main__": 12, "__init__": 12,
+    "cli": 11, "cli_scan": 11.5, "cli_compare": 11.5, "__main__": 12, "__init__": 12,
 }  # fmt: skip
 STRANGERS = [("sources", "solve"), ("solve", "sources"), ("sources", "stats"), ("solve", "stats")]
 OWNERS = {
@@ -36,7 +37,7 @@ OWNERS = {
     "pyarrow": {"sources/arrow.py"},
     "dask": {"sources/dask.py", "engines/dask.py"},
     "yaml": {"jobs"},
-    "typer": {"cli.py", "cli_scan.py"},
+    "typer": {"cli.py", "cli_scan.py", "cli_compare.py"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))
 

@@ -283,3 +283,83 @@ def test_million_as_shipped_can_be_planned(tmp_path):
     for above, line in pairwise(lines):
         if line.strip() and not line.strip().startswith("#"):
             assert above.strip().startswith("#"), f"{line} has no comment"
+
+
+SCORED = """\
+data:
+  path: rows.npy
+  target: y
+  held_out: 0.25
+  generate: {rows: 3000, columns: 4, seed: 3, kind: logistic}
+fits:
+  all: {kind: logistic}
+  one: {kind: glm, family: binomial, features: [x0]}
+compare:
+  - [all, all]
+score:
+  - [one, all]
+  - fits: [all, one]
+    worth: 5
+output:
+  folder: out
+"""
+
+
+def test_logistic_fits_are_compared_and_scored_on_rows_held_out(tmp_path):
+    job = jobs.load(write(tmp_path, SCORED))
+    plan = jobs.plan(job)
+    assert plan.scorings == (("one", "all"), ("all", "one"))
+    assert "Score one, all." in str(plan)
+    result = jobs.run(job, progress=False)
+    assert result.passes <= plan.passes
+    held = result.scores[0].n
+    assert result.fits["all"].n == 3000 - held
+    assert 600 < held < 900
+    assert result.scores[0].gains[0].verdict == "worth it"
+    assert result.scores[1].gains[0].verdict == "worse"
+    assert result.comparisons[0].from_rows
+    assert "worth it" in str(result)
+    saved = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert saved["scores"][0]["gains"][0]["sentence"].startswith("all explains")
+    assert sr.FitResult.load(tmp_path / "out" / "all.npz").family == "binomial"
+
+
+def test_scores_on_rows_that_were_fitted_say_so(tmp_path):
+    result = jobs.run(jobs.load(write(tmp_path, SCORED.replace("  held_out: 0.25\n", ""))), progress=False)
+    assert "have seen these rows" in str(result.scores[0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("kind: logistic}\n  one", "kind: logistik}\n  one", 7, "no kind of fit 'logistik'; did you mean 'logistic'?"),
+        ("[one, all]", "[one, al]", 12, "no fit 'al'; did you mean 'all'?"),
+        ("held_out: 0.25", "held_out: 1", 4, "data.held_out is 1; it should be less than 1"),
+        ("worth: 5", "worht: 5", 14, "no option 'worht'; did you mean 'worth'?"),
+        (
+            "{kind: glm, family: binomial, features: [x0]}",
+            "{kind: glm, family: gamma}",
+            8,
+            "fits.one.family is 'gamma'",
+        ),
+    ],
+)
+def test_mistakes_in_scores(tmp_path, old, new, line, message):
+    assert old in SCORED
+    path = write(tmp_path, SCORED.replace(old, new, 1))
+    with pytest.raises(ConfigError) as caught:
+        jobs.load(path)
+    assert str(caught.value).startswith(f"{path}, line {line}: ")
+    assert message in str(caught.value)
+
+
+@pytest.mark.keras
+def test_networks_are_scored_and_saved_but_not_compared(tmp_path):
+    network = "{kind: keras, hidden: [4], epochs: 2, loss: binary_cross_entropy}"
+    text = SCORED.replace("  one: {kind: glm, family: binomial, features: [x0]}", f"  one: {network}")
+    result = jobs.run(jobs.load(write(tmp_path, text)), progress=False)
+    assert (tmp_path / "out" / "one.keras").is_file()
+    assert np.isfinite(result.scores[0].gains[0].points)
+    assert "one" in str(result)
+    with pytest.raises(ConfigError, match="'one' is a network"):
+        jobs.load(write(tmp_path, text.replace("[all, all]", "[all, one]")))

@@ -1,0 +1,96 @@
+"""Commands about several fits: do they agree, and which predicts best."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streamreg.cli import Json, Output, Shown, Threads, Weights, X, app
+from streamreg.cli import _code as as_code
+from streamreg.cli import _json as as_json
+
+Fit = Annotated[Path, typer.Argument(help="A saved fit (.npz), or coefficients (.csv, .json).", show_default=False)]
+Target = Annotated[str | None, typer.Option(help="Column to explain. Default: that of the fits.")]
+
+
+@app.command()
+def compare(
+    a: Fit,
+    b: Fit,
+    data: Annotated[Path | None, typer.Option(help="The rows: needed if neither is a fit that was solved.")] = None,
+    target: Target = None,
+    x: X = None,
+    weights: Weights = None,
+    tolerance: Annotated[float, typer.Option(help="Standard errors within which fits agree.")] = 0.01,
+    rows: Shown = 10,
+    json: Json = False,
+) -> Output:
+    """Tell whether two fits agree, and if not, where and why.
+
+    Coefficients of other programs come as a CSV file with the columns name and coef, or as JSON:
+    {"intercept": 1.0, "coef": {"x0": 2.0}}.
+
+    For example:
+
+      streamreg compare results/million/exact.npz results/million/keras.npz
+
+      streamreg compare million.fit.npz theirs.csv
+
+      streamreg compare mine.json theirs.csv --data million.h5 --target y
+    """
+    from streamreg.comparison import compare
+    from streamreg.imported import read
+
+    first, second = read(a, b)
+    source = None if data is None else _open(data, x, target or first.target or second.target or None, weights)
+    found = compare(first, second, source, tolerance=tolerance, labels=(a.stem, b.stem))
+    return Output(as_json(found.to_dict()) if json else found.table(rows), as_code(found.verdict))
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="Rows that no fit has seen: .h5, .zarr or .npy.", show_default=False)],
+    fits: Annotated[
+        list[Path], typer.Argument(help="Saved fits (.npz, .keras) or coefficients; the first is the baseline.")
+    ],
+    target: Target = None,
+    x: X = None,
+    weights: Weights = None,
+    worth: Annotated[float, typer.Option(help="Points from which on a better model is worth it.")] = 0.1,
+    validation: Annotated[
+        bool, typer.Option("--validation", help="Score on the rows that the training held out.")
+    ] = False,
+    threads: Threads = None,
+    json: Json = False,
+) -> Output:
+    """Score fits on the same rows, in one pass, and tell whether they are better than the first.
+
+    For example:
+
+      streamreg score fresh.h5 line.npz network.keras
+
+      streamreg score million.h5 line.npz network.keras --validation
+    """
+    from streamreg.imported import read
+    from streamreg.scoring import score
+
+    networks = {path: _network(path) for path in fits if path.suffix == ".keras"}
+    others = [path for path in fits if path not in networks]
+    models: dict[Path, Any] = networks | dict(zip(others, read(*others), strict=True))
+    named = {path.stem: models[path] for path in fits}
+    wanted = target or next((m.target for m in named.values() if m.target), None)
+    source = _open(file, x, wanted, weights)
+    card = score(named, source, rows="validation" if validation else "all", worth=worth, target=target, threads=threads)
+    return Output(as_json(card.to_dict()) if json else str(card))
+
+
+def _open(path: Path, x: str | None, target: str | None, weights: str | None) -> Any:
+    from streamreg import sources
+
+    return sources.open(path, x=x, target=target, weights=weights)
+
+
+def _network(path: Path) -> Any:
+    from streamreg.neural.result import NetworkResult
+
+    return NetworkResult.load(path)
