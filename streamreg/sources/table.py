@@ -3,6 +3,7 @@
 Every storage but dask and iterators is a `Stored` array; the table around it is the same for all.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -62,7 +63,7 @@ class Stored(ABC):
     @property
     def row_bytes(self) -> int:
         """Bytes of one row, decoded."""
-        return self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=np.int64))
+        return self.dtype.itemsize * math.prod(self.shape[1:])
 
 
 @dataclass(slots=True)
