@@ -1,4 +1,4 @@
-"""Dispatch: ``scripts/bench accuracy|algebra|memory|speed``."""
+"""Dispatch: ``scripts/bench accuracy|algebra|memory|speed|training``."""
 
 import argparse
 
@@ -6,10 +6,11 @@ import accuracy
 import algebra
 import memory
 import speed
+import training
 
 parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure streamreg and its peers in one run.")
-commands = parser.add_subparsers(required=True, metavar="accuracy|algebra|memory|speed")
-for module in (accuracy, algebra, memory, speed):
+commands = parser.add_subparsers(required=True, metavar="accuracy|algebra|memory|speed|training")
+for module in (accuracy, algebra, memory, speed, training):
     command = commands.add_parser(module.__name__, help=(module.__doc__ or "").splitlines()[0])
     module.options(command)
     command.set_defaults(run=module.run)

@@ -1,0 +1,105 @@
+"""Keras path: distance to the exact fit, seconds and peak memory, and an epoch against a first script.
+
+The peer is ``model.fit(X, y, batch_size=32)`` on the same rows in memory, timed on a share of them and scaled up.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import record
+
+import streamreg as sr
+
+CASES = [
+    ("independent columns", 0.0, {}),
+    ("AR(0.95) columns", 0.95, {}),
+    ("AR(0.999) columns", 0.999, {}),
+    ("independent, standardise", 0.0, {"conditioning": "standardise", "tolerance": 0.005}),
+    ("independent, precision float64", 0.0, {"precision": "float64", "tolerance": 1e-6}),
+]
+
+MEASURE = """
+import json, resource, sys, time
+import streamreg as sr
+from streamreg.neural.backend import load
+load()
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+bare = peak()
+path, options = sys.argv[1], json.loads(sys.argv[2])
+began = time.perf_counter()
+fit = sr.Keras(**options).fit(sr.open(path, target="y"), progress=False)
+seconds, top = time.perf_counter() - began, peak()
+exact = sr.Linear().fit(sr.open(path, target="y"), progress=False)
+found = sr.compare(exact, fit, tolerance=0.01)
+print(json.dumps({"status": fit.status, "passes": fit.passes, "seconds": seconds, "distance": found.max_distance,
+                  "verdict": found.verdict, "memory": top - bare, "bare": bare}))
+"""
+
+
+def measure(path: Path, options: dict[str, object]) -> dict[str, float]:
+    command = [sys.executable, "-c", MEASURE, str(path), json.dumps(options)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def made(folder: Path, rows: int, correlation: float) -> Path:
+    path = folder / f"{rows}-ar{correlation:g}.npy"
+    if not path.exists():
+        sr.generate(path, rows=rows, columns=100, correlation=correlation)
+    return path
+
+
+def epoch_ratio(path: Path, repeats: int, share: int = 64_000) -> dict[str, list[float]]:
+    from streamreg.neural.backend import load
+
+    _, keras = load()
+    table = np.load(path)
+    x, y = np.ascontiguousarray(table[:, :-1]), table[:, -1].copy()
+    del table
+    model = keras.Sequential([keras.Input((x.shape[1],)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(x[:3200], y[:3200], batch_size=32, verbose=0)
+    data = sr.open((x, y))
+    moments = sr.scan(data, progress=False)
+    times: dict[str, list[float]] = {"peer": [], "streamreg": []}
+    for _ in range(repeats):
+        began = time.perf_counter()
+        model.fit(x[:share], y[:share], batch_size=32, verbose=0)
+        times["peer"].append((time.perf_counter() - began) * len(x) / min(share, len(x)))
+        fit = sr.Keras().fit(data, moments=moments, progress=False)
+        times["streamreg"].append(statistics.mean(fit.training["seconds"]))
+    return times
+
+
+def run(arguments: argparse.Namespace) -> None:
+    folder = Path(arguments.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, object] = {}
+    body = []
+    for rows in arguments.rows:
+        for label, correlation, options in CASES if rows == arguments.rows[0] else CASES[:1]:
+            found = measure(made(folder, rows, correlation), options)
+            figures[f"{label}, {rows}"] = found
+            cells = [f"{found['distance']:.2g}", str(found["passes"]), f"{found['seconds']:.1f}", f"{found['memory']:.0f}"]
+            body.append([f"{label}, {rows:,} rows", *cells])
+            print(*body[-1], found["status"], sep=" | ", flush=True)
+    header = ["", "SE from the exact fit", "passes", "seconds", "MB above TensorFlow"]
+    print(f"\n{record.table(header, body)}\n")
+    times = epoch_ratio(made(folder, arguments.rows[0], 0.0), arguments.repeats)
+    ratio = statistics.median(times["peer"]) / statistics.median(times["streamreg"])
+    print(f"an epoch: first script {statistics.median(times['peer']):.1f} s, streamreg "
+          f"{statistics.median(times['streamreg']):.2f} s, ratio {ratio:.1f}")  # fmt: skip
+    print(f"written to {record.keep('training', {'cases': figures, 'epoch_seconds': times})}")
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 4_000_000])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--folder", default="data/bench", help="where the files are made and kept")
