@@ -163,7 +163,7 @@ class Glm(Spec):
         intercept = at.about(np.zeros(len(at.coef))).at if self.intercept else 0.0
         intercept_error = fit.intercept_std_error if found.bounded else NAN
         wrong = found.step.errors * errors
-        wrong0 = float(np.abs(at.centre) @ np.nan_to_num(wrong)) + 1e-16 * abs(at.at)
+        wrong0 = found.step.level_error + 1e-16 * abs(at.at)
         status = found.status
         if status == "ok" and solution.status != "ok":
             status = "dependent" if solution.dependencies else fit.status

@@ -38,6 +38,8 @@ class Step:
         Step of each coefficient in its standard errors; NaN where it is not identifiable.
     errors : ndarray of shape (p,)
         Predicted rounding error of each coefficient, in its standard errors.
+    level_error : float
+        Predicted rounding error of the intercept, that of the value at the columns' means not counted.
     """
 
     problem: Problem
@@ -46,6 +48,7 @@ class Step:
     distance: float
     each: Float
     errors: Float
+    level_error: float
 
 
 def newton_step(state: WorkingMoments, intercept: bool) -> Step:
@@ -66,10 +69,12 @@ def newton_step(state: WorkingMoments, intercept: bool) -> Step:
     each[~found.identifiable] = np.nan
     # Rounding of the score, and of the solution: eps ||C[i, :]|| ||x|| for each unit of the step.
     share = state.rounding()[found.kept] / norms[found.kept]
-    wrong = EPS * (np.abs(found.inverse) @ share + np.linalg.norm(found.inverse, axis=1) * np.linalg.norm(scaled))
-    errors[found.kept] = wrong / spread
+    far = problem.mean[0][:p][found.kept] / norms[found.kept]
+    reach = np.vstack([found.inverse, far @ found.inverse])
+    wrong = EPS * (np.abs(reach) @ share + np.linalg.norm(reach, axis=1) * np.linalg.norm(scaled))
+    errors[found.kept] = wrong[:-1] / spread
     distance = float(np.sqrt(max(float(scaled @ found.gram @ scaled), 0.0) + level))
-    return Step(problem, found, Predictor(state.at.centre, change, at), distance, each, errors)
+    return Step(problem, found, Predictor(state.at.centre, change, at), distance, each, errors, float(wrong[-1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Maximum likelihood against statsmodels, and the laws that hold for every fit."""
 
+import mpmath
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -269,3 +270,38 @@ def test_families_are_consistent(name):
         assert (facts.deviance(target, eta) >= 0).all()
     far = facts.mean(np.array([-800.0, 800.0]))
     assert np.isfinite(far).all()
+
+
+def exact_logistic(x, y):
+    """Return intercept and slopes to forty digits, by Newton's method in mpmath, from the float64 data."""
+    mp = mpmath.mp.clone()
+    mp.dps = 50
+    rows = [mp.matrix([mp.mpf(1), *(mp.mpf(float(v)) for v in row)]) for row in x]
+    b = mp.matrix(x.shape[1] + 1, 1)
+    for _ in range(60):
+        score, information = mp.matrix(len(b), 1), mp.matrix(len(b), len(b))
+        for row, label in zip(rows, y, strict=True):
+            mean = 1 / (1 + mp.exp(-(row.T * b)[0]))
+            score += row * (mp.mpf(float(label)) - mean)
+            information += row * row.T * (mean * (1 - mean))
+        step = mp.lu_solve(information, score)
+        b += step
+        if mp.norm(step) < mp.mpf(10) ** -35 * mp.norm(b):
+            break
+    return np.array([float(v) for v in b])
+
+
+@pytest.mark.parametrize(("apart", "offset"), [(1.0, 0.0), (1e-3, 0.0), (1e-6, 0.0), (1e-3, 1e6)])
+def test_promised_digits_are_there(apart, offset):
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal((50, 3))
+    x[:, 2] = x[:, 0] + apart * x[:, 2]
+    x = np.round((x + offset) * 2**26) / 2**26
+    y = (rng.random(50) < 1 / (1 + np.exp(offset - x[:, 1]))).astype(float)
+    fit, truth = sr.Logistic().fit((x, y)), exact_logistic(x, y)
+    assert fit.status == "ok"
+    found, size = np.r_[fit.intercept, fit.coef], np.maximum(np.abs(truth), 1e-3 * estimates(fit)[1])
+    digits = -np.log10(np.maximum(np.abs(found - truth) / size, 1e-16))
+    promised = np.r_[fit.digits_intercept, fit.digits]
+    assert (digits >= promised - 0.3).all(), (digits, promised)
+    assert promised.min() > 7
