@@ -1,8 +1,8 @@
 """Digits of coefficients and standard errors on NIST's eleven linear sets, for streamreg and its peers.
 
-Log relative error, ``-log10 |value - certified| / |certified|``, the least over all coefficients; 16 is exact. streamreg
-is fed batches of 1, 7 and all rows and the worst of the three is shown. Source of sets and certificates: NIST Statistical
-Reference Datasets (StRD), linear regression.
+Log relative error, ``-log10 |value - certified| / |certified|``, the least over all coefficients; 16 is exact.
+streamreg is fed batches of 1, 7 and all rows and the worst of the three is shown. Source of sets and certificates:
+NIST Statistical Reference Datasets (StRD), linear regression.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import record
 
 import streamreg as sr
 
-NAMES = "Norris Pontius NoInt1 NoInt2 Filip Longley Wampler1 Wampler2 Wampler3 Wampler4 Wampler5".split()
+NAMES = ["Norris", "Pontius", "NoInt1", "NoInt2", "Filip", "Longley", *(f"Wampler{k}" for k in range(1, 6))]
 DATA = Path("tests/data/nist")
 mpmath.mp.dps = 40
 
@@ -141,12 +141,8 @@ def run(arguments: argparse.Namespace) -> None:
                 ("", degree, certified),
                 (" (float64 columns, against their exact solution)", 1, data["exact"]["f64"]),
             ):
-                runs = [
-                    attempt(streamreg(size, powers, **options), x, y, data["intercept"]) for size in (1, 7, None)
-                ]
-                scored = [
-                    (digits(c, reference["beta"]), digits(s, reference["se"]), (c, s)) for c, s in runs
-                ]
+                runs = [attempt(streamreg(size, powers, **options), x, y, data["intercept"]) for size in (1, 7, None)]
+                scored = [(digits(c, reference["beta"]), digits(s, reference["se"]), (c, s)) for c, s in runs]
                 worst_coef = min(s[0] for s in scored)
                 worst_se = min(s[1] for s in scored)
                 scores = rows.setdefault(label + suffix, {"coef": [], "se": []})

@@ -87,7 +87,12 @@ def run(arguments: argparse.Namespace) -> None:
         for label, correlation, options in CASES if rows == arguments.rows[0] else CASES[:1]:
             found = measure(made(folder, rows, correlation), options)
             figures[f"{label}, {rows}"] = found
-            cells = [f"{found['distance']:.2g}", str(found["passes"]), f"{found['seconds']:.1f}", f"{found['memory']:.0f}"]
+            cells = [
+                f"{found['distance']:.2g}",
+                str(found["passes"]),
+                f"{found['seconds']:.1f}",
+                f"{found['memory']:.0f}",
+            ]
             body.append([f"{label}, {rows:,} rows", *cells])
             print(*body[-1], found["status"], sep=" | ", flush=True)
     header = ["", "SE from the exact fit", "passes", "seconds", "MB above TensorFlow"]
