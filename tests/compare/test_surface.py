@@ -1,0 +1,54 @@
+"""Laws of the loss surface: distances are those of the rows, whatever depends on what."""
+
+import dataclasses
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import streamreg as sr
+from streamreg.agreement import measure
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    p=st.integers(1, 6),
+    extra=st.integers(0, 3),
+    intercept=st.booleans(),
+    weighted=st.booleans(),
+    spread=st.floats(-3, 3),
+)
+def test_distances_are_those_of_the_rows(seed, p, extra, intercept, weighted, spread):
+    rng = np.random.default_rng(seed)
+    n = 40
+    x = rng.standard_normal((n, p)) * 10.0 ** (spread * rng.uniform(-1, 1, p)) + rng.integers(-3, 4, p)
+    # Columns that depend on those before them, in small whole numbers.
+    x = np.column_stack([x, *(x @ rng.integers(-2, 3, p) + intercept * rng.integers(-2, 3) for _ in range(extra))])
+    y = x[:, :p] @ rng.standard_normal(p) + rng.standard_normal(n) + 2
+    w = rng.uniform(0.2, 3, n) if weighted else np.ones(n)
+    fit = sr.Linear(intercept=intercept).fit((x, y, w) if weighted else (x, y))
+    step = rng.standard_normal(x.shape[1]) * (0.1 / np.maximum(np.abs(x).max(0), 1e-3))
+    shift = 0.1 * rng.standard_normal() * intercept
+    digits = {"digits": np.full(x.shape[1], 15.3), "digits_intercept": 15.3}
+    a = dataclasses.replace(fit, **digits)
+    b = dataclasses.replace(
+        a, coef=fit.coef + step, intercept=fit.intercept + shift, centre=0 * step, at_centre=fit.intercept + shift
+    )
+    found = measure(fit, fit.geometry, a, b)
+    moved = x @ step + shift
+    residual = y - fit.predict(x) - moved
+    newton = np.sqrt(w @ moved**2) / fit.sigma
+    np.testing.assert_allclose(found.newton, newton, rtol=1e-6)
+    np.testing.assert_allclose(found.wald, newton / np.sqrt(max(fit.rank + intercept, 1)), rtol=1e-6)
+    np.testing.assert_allclose(found.excess, w @ residual**2 / fit.rss - 1, rtol=1e-5, atol=1e-10)
+    known = np.isfinite(found.each)
+    assert np.array_equal(known, fit.identifiable & np.isfinite(fit.std_errors))
+    assert (found.each[known] <= newton * (1 + 1e-6)).all()
+    np.testing.assert_allclose(found.each[known], np.abs(step[known]) / fit.std_errors[known], rtol=1e-6)
+    assert found.gradient <= newton * (1 + 1e-6)
+    # Along the null space nothing is measured.
+    free = fit.geometry.null_space @ rng.standard_normal(fit.geometry.null_space.shape[1])
+    level = -float(np.average(x, axis=0, weights=w) @ free) if intercept else 0.0
+    c = dataclasses.replace(b, coef=b.coef + free, at_centre=b.at_centre + level, intercept=b.intercept + level)
+    np.testing.assert_allclose(measure(fit, fit.geometry, a, c).newton, newton, rtol=1e-6)
