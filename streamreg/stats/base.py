@@ -6,14 +6,14 @@ statistic writes the hooks `_absorb` and `_join`.
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design import Batch
-from streamreg.errors import UsageError
+from streamreg.errors import NotFound, UsageError, nearest
 from streamreg.stats.record import Record
 
 
@@ -125,3 +125,28 @@ def block_rows(columns: int) -> int:
     """Return the rows of a block that fits a level-2 cache: a power of two near a megabyte of float64."""
     rows = 2**17 // max(columns, 1)
     return int(np.clip(1 << (rows.bit_length() - 1 if rows else 0), 256, 4096))
+
+
+def columns(
+    names: tuple[str, ...], target: str, features: Sequence[str] | None
+) -> tuple[tuple[str, ...], NDArray[np.intp]]:
+    """Return the features of a problem, all but the target by default, and where they and the target are in `names`.
+
+    Raises
+    ------
+    NotFound
+        A column is not among `names`.
+    UsageError
+        A column is named twice, or is the target and a feature.
+    """
+    chosen = tuple(n for n in names if n != target) if features is None else tuple(features)
+    place = {name: k for k, name in enumerate(names)}
+    for name in (target, *chosen):
+        if name not in place:
+            raise NotFound(f"no column {name!r} in these moments{nearest(name, names)}")
+    if target in chosen:
+        raise UsageError(f"column {target!r} is the target and a feature; leave it out of the features")
+    if len(set(chosen)) < len(chosen):
+        twice = next(n for n in chosen if chosen.count(n) > 1)
+        raise UsageError(f"feature {twice!r} is named twice; name it once")
+    return chosen, np.array([place[n] for n in (*chosen, target)])

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design import Batch
-from streamreg.errors import DataError, NotFound, nearest
+from streamreg.errors import DataError
 from streamreg.kernels import bigint
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.bigint import BigMatrix
 from streamreg.kernels.scratch import scratch
 from streamreg.problem import ExactProblem
-from streamreg.stats.base import Statistic
+from streamreg.stats.base import Statistic, columns
 from streamreg.stats.integer_sums import IntegerSums
 from streamreg.stats.moments import Moments
 
@@ -177,12 +177,10 @@ class IntegerMoments(Statistic):
         ------
         NotFound
             A column is not among `names`.
+        UsageError
+            A column is named twice, or is the target and a feature.
         """
-        chosen = tuple(n for n in self.names if n != target) if features is None else tuple(features)
-        for name in (target, *chosen):
-            if name not in self.names:
-                raise NotFound(f"no column {name!r} in these moments{nearest(name, self.names)}")
-        index = np.array([self.names.index(n) for n in (*chosen, target)])
+        chosen, index = columns(self.names, target, features)
         sums = self.total().take(np.concatenate([[0], index + 1]))
         weight = bigint.to_dd(sums.entries[0, :1], 2 * int(sums.exponent[0]))
         first = bigint.to_dd(sums.entries[0, 1:], sums.exponent[0] + sums.exponent[1:])

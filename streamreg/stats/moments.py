@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design import Batch
-from streamreg.errors import DataError, NotFound, nearest
+from streamreg.errors import DataError
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels import gram
 from streamreg.kernels.scratch import scratch
 from streamreg.problem import Problem
 from streamreg.stats import chan
-from streamreg.stats.base import Statistic, block_rows
+from streamreg.stats.base import Statistic, block_rows, columns
 from streamreg.stats.tree import BlockTree
 
 
@@ -113,12 +113,10 @@ class Moments(Statistic):
         ------
         NotFound
             A column is not among `names`.
+        UsageError
+            A column is named twice, or is the target and a feature.
         """
-        chosen = tuple(n for n in self.names if n != target) if features is None else tuple(features)
-        for name in (target, *chosen):
-            if name not in self.names:
-                raise NotFound(f"no column {name!r} in these moments{nearest(name, self.names)}")
-        index = np.array([self.names.index(n) for n in (*chosen, target)])
+        chosen, index = columns(self.names, target, features)
         total = self.total()
         cross, exponent = total.cross[np.ix_(index, index)], total.exponent[index]
         mean = dd.take(total.mean, index)

@@ -232,3 +232,11 @@ def test_the_result_says_which_columns_nearly_depend_on_each_other():
     close(found.vif, expected, 1e-7)
     assert {name for name, _ in found.near[0].terms} == {"x0", "x1", "x3"}
     assert "Nearly dependent" in fit.summary()
+
+
+def test_moments_refuse_the_roles_that_a_source_refuses():
+    moments = sr.scan(sr.open((X, Y)))
+    with pytest.raises(UsageError, match="'y' is the target and a feature"):
+        sr.Linear(features=("x0", "y")).fit(moments)
+    with pytest.raises(UsageError, match="'x0' is named twice"):
+        sr.Linear(features=("x0", "x0")).fit(moments)
