@@ -1,5 +1,6 @@
 """One BLAS thread for small matrices: more of them wait for each other longer than they compute."""
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
@@ -8,8 +9,8 @@ _SMALL = 2000
 
 
 @cache
-def _controller() -> Any:
-    import scipy.linalg  # noqa: F401 - its library must be loaded to be found
+def _controller(scipy: bool) -> Any:
+    """Return a handle on the BLAS libraries loaded so far; SciPy, which is slow to import, brings one of its own."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
@@ -27,5 +28,5 @@ def one_thread(columns: int) -> AbstractContextManager[Any]:
     """
     if columns > _SMALL:
         return nullcontext()
-    found: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    found: AbstractContextManager[Any] = _controller("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas")
     return found

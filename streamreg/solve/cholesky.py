@@ -50,7 +50,8 @@ def factor(problem: Problem) -> Factored:
     live = np.flatnonzero((norm > 0) & (nu < ranks.CONSTANT))
     found, certain = _factor(gram, live, nu, problem.n - problem.intercept)
     kept = found.kept
-    root = _solve_lower(found.lower, np.eye(len(kept)))
+    # NumPy has no triangular solver; SciPy has, and takes a quarter of a second to import.
+    root: Float = np.linalg.solve(found.lower, np.eye(len(kept)))
     eigenvalues = np.linalg.eigvalsh(gram[np.ix_(kept, kept)]) if len(kept) else np.ones(1)
     kappa = float(eigenvalues[-1] / max(eigenvalues[0], UNIT / 16 * eigenvalues[-1]))
     return Factored(found, certain, scale, gram, root, root.T @ root, kappa)
@@ -85,7 +86,7 @@ def _solve(problem: Problem, factored: Factored) -> Solution:
     found, certain, scale = factored.factor, factored.certain, factored.scale
     kept, inverse = found.kept, factored.inverse
     rhs, yy = cross[:p, p] / scale, float(cross[p, p])
-    half = _solve_lower(found.lower, rhs[kept])
+    half = np.linalg.solve(found.lower, rhs[kept])
     slopes = factored.root.T @ half
     rss = max(yy - float(half @ half), 0.0)
 

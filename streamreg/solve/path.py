@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
 from streamreg.errors import UsageError
 from streamreg.solve import cholesky
@@ -115,8 +116,6 @@ def solve(scaled: Scaled, penalty: Penalty, alphas: Float) -> tuple[Float, Float
 
 def _shrunk(hessian: Float, l2: Float) -> float:
     """Return the trace of ``H**-1 diag(l2)``: what a ridge penalty takes off the degrees of freedom."""
-    from scipy.linalg import lapack
-
     if not len(l2):
         return 0.0
     factor, _, info = lapack.dposv(hessian, l2, lower=1)
@@ -231,8 +230,6 @@ class _Active:
 
     def _minimum(self, order: list[int]) -> tuple[Float, int | None]:
         """Return the minimum for the present signs, and the position of the first column that depends on others."""
-        from scipy.linalg import lapack
-
         inner = self.hessian[np.ix_(order, order)]
         factor, found, info = lapack.dposv(inner, self.rhs[order] - self.l1[order] * self.sign[order], lower=1)
         limit = floor(len(order)) * np.diag(inner)

@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
 from streamreg.kernels import doubledouble as dd
 from streamreg.problem import Problem
@@ -140,8 +141,6 @@ def least_squares(gram: Float, rhs: Float) -> Float:
     -----
     Cost: ``p**3 / 3`` operations; ten times as many for dependent columns.
     """
-    from scipy.linalg import lapack
-
     p = len(rhs)
     if not p:
         return np.zeros(0)
