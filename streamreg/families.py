@@ -146,11 +146,13 @@ class Binomial(Family):
 
     def deviance(self, y: Float, eta: Float) -> Float:
         """Return twice the cross-entropy, less that of a perfect fit."""
-        crossed = y * np.logaddexp(0.0, -eta) + (1.0 - y) * np.logaddexp(0.0, eta)
+        crossed = y * np.maximum(-eta, 0.0) + (1.0 - y) * np.maximum(eta, 0.0) + np.log1p(np.exp(-np.abs(eta)))
         return np.asarray(2.0 * (crossed + self.saturated(y)))
 
     def saturated(self, y: Float) -> Float:
         """Return ``y log y + (1 - y) log(1 - y)``, which is 0 for labels."""
+        if ((y == 0) | (y == 1)).all():
+            return np.zeros_like(y)
         return _xlogx(y) + _xlogx(1.0 - y)
 
     def null_terms(self, mean: float) -> tuple[float, float, float]:

@@ -180,7 +180,8 @@ class Keras(Spec):
         if self.validation:
             sample = Sample(self.validation, self.seed, held_out=False, within=design.sample)
             design = dataclasses.replace(design, sample=sample)
-        state = Checkpoint(checkpoint, self.to_dict(), source.fingerprint(), resume, checkpoint_seconds)
+        data_id = f"{source.fingerprint()} {source.roles.sample or ''}".strip()
+        state = Checkpoint(checkpoint, self.to_dict(), data_id, resume, checkpoint_seconds)
         moments = state.moments() or moments
         passes = int(moments is None)
         if moments is None:
