@@ -51,7 +51,7 @@ def factor(problem: Problem) -> Factored:
     found, certain = _factor(gram, live, nu, problem.n - problem.intercept)
     kept = found.kept
     # NumPy has no triangular solver; SciPy has, and takes a quarter of a second to import.
-    root: Float = np.linalg.solve(found.lower, np.eye(len(kept)))
+    root = np.asarray(np.linalg.solve(found.lower, np.eye(len(kept))), dtype=np.float64)
     eigenvalues = np.linalg.eigvalsh(gram[np.ix_(kept, kept)]) if len(kept) else np.ones(1)
     kappa = float(eigenvalues[-1] / max(eigenvalues[0], UNIT / 16 * eigenvalues[-1]))
     return Factored(found, certain, scale, gram, root, root.T @ root, kappa)
