@@ -38,6 +38,7 @@ _HOME = {
     "load": "streamreg.stats.saved",
     "merge": "streamreg.scans",
     "open": "streamreg.sources",
+    "robust": "streamreg.models.robust",
     "run_job": "streamreg.jobs",
     "scan": "streamreg.scans",
     "score": "streamreg.scoring",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from streamreg.models.linear import Linear as Linear
     from streamreg.models.neural import Keras as Keras
     from streamreg.models.penalised import Penalised as Penalised
+    from streamreg.models.robust import robust as robust
     from streamreg.models.selection import Subsets as Subsets
     from streamreg.models.targets import fit_targets as fit_targets
     from streamreg.result import FitResult as FitResult

@@ -100,6 +100,13 @@ def _pairs(options: list[str] | None) -> dict[str, str]:
     return {name.strip(): degree.strip() for name, _, degree in (pair.rpartition("=") for pair in options or ())}
 
 
+def _errors(text: str) -> Any:
+    kind, colon, rest = text.partition(":")
+    if not colon:
+        return text
+    return {kind: int(rest) if kind == "newey_west" and rest.isdecimal() else _list(rest)}
+
+
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> Output | None:
     return Output(f"streamreg {__version__}") if version else None
@@ -123,6 +130,9 @@ def fit(
     missing: Annotated[str, typer.Option(help="Rows that hold NaN: error, or drop.")] = "error",
     missing_chunks: MissingChunks = "error",
     weights_mean: Annotated[str, typer.Option(help="What weights are: analytic, or frequency.")] = "analytic",
+    errors: Annotated[
+        str, typer.Option(help="classical, HC0 to HC3, cluster:COLUMN, cluster:COLUMN,COLUMN or newey_west:LAGS.")
+    ] = "classical",
     save: Annotated[Path | None, typer.Option(help="Save the fit to this .npz file.")] = None,
     rows: Shown = 20,
     threads: Threads = None,
@@ -137,6 +147,8 @@ def fit(
       streamreg fit flights.zarr --x group/X --target group/delay --features x1,x7
 
       streamreg fit million.npy --target y --json --save million.fit.npz
+
+      streamreg fit loans.h5 --target rate --features x1,x7 --errors cluster:firm,year
 
       streamreg fit million.moments --target y --features x1,x7
     """
@@ -154,6 +166,7 @@ def fit(
         "singular": singular,
         "missing": missing,
         "weights": weights_mean,
+        "errors": _errors(errors),
     }
     data: Any = file
     if file.suffix == ".moments":

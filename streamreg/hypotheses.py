@@ -119,7 +119,11 @@ def wald_test(fit: FitResult, restrictions: str) -> RestrictionTest:
     # Each restriction in units of its greatest term: squares of units of 1e200 would not fit.
     unit = np.maximum(np.abs(scaled).max(axis=1, initial=0.0), np.abs(mean))
     scaled, mean = scaled / unit[:, None], mean / unit
-    spread = scaled @ geometry.inverse @ scaled.T + np.multiply.outer(mean, mean)
+    if fit.sandwich is None:
+        spread = scaled @ geometry.inverse @ scaled.T + np.multiply.outer(mean, mean)
+    else:
+        joint = np.column_stack([constant / unit, scaled])
+        spread = joint @ (fit.sandwich.cov / fit.sigma**2) @ joint.T
     return _outcome(parsed.texts, estimate, spread, unit, fit)
 
 

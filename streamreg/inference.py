@@ -47,6 +47,24 @@ def f_test(tss: float, rss: float, df_model: int, df_resid: float) -> tuple[floa
     return f, float(fdtrc(df_model, df_resid, f))
 
 
+def wald_f(estimates: Float, cov: Float, df: float) -> tuple[float, float]:
+    """Return Wald's statistic for the hypothesis that all estimates are zero, divided by their number, and its p-value.
+
+    The p-value is that of the F distribution with `df` degrees of freedom below; NaN for a singular covariance.
+    """
+    from scipy.special import fdtrc
+
+    root = np.sqrt(np.maximum(np.diag(cov), 0.0))
+    if not len(root) or not df > 0 or not root.all():
+        return NAN, NAN
+    try:
+        lower = np.linalg.cholesky(cov / root[:, None] / root)
+    except np.linalg.LinAlgError:
+        return NAN, NAN
+    f = float(np.sum(np.linalg.solve(lower, estimates / root) ** 2)) / len(root)
+    return f, float(fdtrc(len(root), df, f))
+
+
 def r_squared(tss: float, rss: float) -> float:
     """Return the share of the total sum of squares that is explained; NaN for a constant target."""
     return 1.0 - rss / tss if tss > 0 else NAN

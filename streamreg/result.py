@@ -44,6 +44,8 @@ class Geometry:
         Directions that change no fitted value, in the units of the data.
     weight : float
         Sum of weights.
+    offset : ndarray of shape (p,)
+        What the result's `centre` lacks to the means of the columns, where these are known to twice float64's digits.
     """
 
     gram: Float
@@ -53,10 +55,37 @@ class Geometry:
     exponent: NDArray[np.int64]
     null_space: Float
     weight: float
+    offset: Float = field(default_factory=lambda: np.zeros(0))
 
     def norms(self) -> Float:
         """Return the norm of each column in the units of the data, shape (p,)."""
         return np.asarray(np.ldexp(self.scale, self.exponent))
+
+    def basic(self, coef: Float) -> Float:
+        """Return the slopes of the independent columns, times their norms, that fit what `coef` fits; shape (r,)."""
+        coef, rest = np.nan_to_num(coef), np.setdiff1d(np.arange(len(self.scale)), self.kept)
+        if len(rest):
+            coef = coef - self.null_space @ np.linalg.solve(self.null_space[rest], coef[rest])
+        return np.asarray((coef * self.norms())[self.kept])
+
+
+@dataclass(frozen=True, slots=True)
+class Sandwich:
+    """A covariance that was estimated from the residuals of single rows.
+
+    Attributes
+    ----------
+    kind : str
+        "HC0" to "HC3", "cluster firm", "cluster firm, year" or "Newey-West 5".
+    cov : ndarray of shape (r + 1, r + 1)
+        Of the fitted value at `FitResult.centre`, and of the slopes of the independent columns times their norms.
+    df : float
+        Degrees of freedom of the tests.
+    """
+
+    kind: str
+    cov: Float
+    df: float
 
 
 @dataclass(frozen=True)
@@ -128,6 +157,8 @@ class FitResult:
     deviance, null_deviance, log_lik : float
         Of families other than gaussian, at the estimates and without the columns; there `rss` and `tss` are squared
         errors of the mean.
+    sandwich : Sandwich or None
+        The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
     """
 
     names: tuple[str, ...]
@@ -168,6 +199,7 @@ class FitResult:
     deviance: float = NAN
     null_deviance: float = NAN
     log_lik: float = NAN
+    sandwich: Sandwich | None = None
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -176,7 +208,14 @@ class FitResult:
     @property
     def df_test(self) -> float:
         """Degrees of freedom of the tests: infinite, for the normal distribution, where the dispersion is known."""
+        if self.sandwich is not None:
+            return self.sandwich.df
         return self.df_resid if self.family == "gaussian" else float("inf")
+
+    @property
+    def errors(self) -> str:
+        """What the standard errors allow for: "classical" is errors of equal variance, without correlation."""
+        return "classical" if self.sandwich is None else self.sandwich.kind
 
     @property
     def tstats(self) -> Float:
@@ -232,6 +271,8 @@ class FitResult:
     def _f(self) -> tuple[float, float]:
         if self.family != "gaussian":
             return NAN, NAN
+        if self.sandwich is not None and self.geometry is not None:
+            return inference.wald_f(self.geometry.basic(self.coef), self.sandwich.cov[1:, 1:], self.sandwich.df)
         return inference.f_test(self.tss, self.rss, self.rank, self.df_resid)
 
     @property
@@ -273,7 +314,8 @@ class FitResult:
             raise UsageError("this result has no covariance: it was trained, not solved; fit sr.Linear for errors")
         kept, norms = self.geometry.kept, self.geometry.norms()
         out = np.full((len(self.names), len(self.names)), np.nan)
-        out[np.ix_(kept, kept)] = self.geometry.inverse * self.sigma**2 / norms[kept][:, None] / norms[kept]
+        scaled = self.geometry.inverse * self.sigma**2 if self.sandwich is None else self.sandwich.cov[1:, 1:]
+        out[np.ix_(kept, kept)] = scaled / norms[kept][:, None] / norms[kept]
         out[~self.identifiable] = np.nan
         out[:, ~self.identifiable] = np.nan
         return out
@@ -360,19 +402,22 @@ class FitResult:
         values, arrays = stored.load(path, "fit")
         for name in ("names", "dependencies", "columns"):
             values[name] = tuple(values[name])
-        parts: dict[str, Any] = {n.removeprefix("geometry."): v for n, v in arrays.items() if n.startswith("geometry.")}
-        if parts:
-            values["geometry"] = Geometry(**(parts | {"weight": float(parts["weight"])}))
-        values |= {n: v for n, v in arrays.items() if not n.startswith("geometry.")}
+        kinds: list[tuple[str, Any]] = [("geometry", Geometry), ("sandwich", Sandwich)]
+        for name, kind in kinds:
+            parts = {n.removeprefix(f"{name}."): v for n, v in arrays.items() if n.startswith(f"{name}.")}
+            if parts:
+                values[name] = kind(**{n: v if v.ndim else v.item() for n, v in parts.items()})
+        values |= {n: v for n, v in arrays.items() if "." not in n}
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""
         out: dict[str, Any] = {}
         for f in dataclasses.fields(self):
-            if f.name in ("geometry", "centre", "at_centre", "log_weight"):
+            if f.name in ("geometry", "centre", "at_centre", "log_weight", "sandwich"):
                 continue
             out[f.name] = getattr(self, f.name)
+        out["errors"] = self.errors
         for name in ("tstats", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
             out[name] = getattr(self, name)
         out["log_likelihood"], out["conf_int"] = self.log_likelihood, self.conf_int()

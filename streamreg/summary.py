@@ -22,6 +22,7 @@ def summary(fit: FitResult, rows: int | None = None) -> str:
         ("precision", f"{fit.level}, {fit.passes} pass{'' if fit.passes == 1 else 'es'}"),
         ("condition", number(fit.condition, 3)),
         ("seconds", number(fit.seconds, 3)),
+        *([] if fit.sandwich is None else [("std errors", f"{fit.errors}, {fit.df_test:,.10g} df")]),
         *_explained(fit),
         ("log-likelihood", number(fit.log_likelihood, 8)),
         ("AIC", number(fit.aic, 8)),

@@ -129,7 +129,14 @@ def result(
         columns=origin.columns,
         powers=origin.powers or {},
         geometry=Geometry(
-            found.gram, found.inverse, found.kept, found.scale, found.exponent, found.null_space, problem.weight
+            found.gram,
+            found.inverse,
+            found.kept,
+            found.scale,
+            found.exponent,
+            found.null_space,
+            problem.weight,
+            problem.mean[1][:p].copy() if problem.intercept else np.zeros(0),
         ),
     )
 

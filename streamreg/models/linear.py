@@ -5,13 +5,14 @@ import time
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from streamreg.design import Design, Missing
 from streamreg.errors import DataError, UsageError
 from streamreg.fold import fold
 from streamreg.models.base import Spec, as_source, as_state
 from streamreg.models.estimates import Origin, result
+from streamreg.models.robust import Errors, clusters, robust, rows_twice
 from streamreg.problem import ExactProblem, Problem, Solution
 from streamreg.progress import Progress
 from streamreg.result import FitResult
@@ -53,6 +54,9 @@ class Linear(Spec):
         What to do with rows that hold NaN.
     weights : {"analytic", "frequency"}
         What the source's weights mean: the precision of a row (as in statsmodels WLS), or how often it occurred.
+    errors : {"classical", "HC0", "HC1", "HC2", "HC3"}, {"cluster": columns} or {"newey_west": lags}
+        What the standard errors allow for. All but the first take one more pass: see `streamreg.robust`. The columns
+        that name clusters are features only if `features` has them.
     """
 
     intercept: bool = True
@@ -65,6 +69,13 @@ class Linear(Spec):
     target: str | None = None
     missing: Missing = "error"
     weights: Literal["analytic", "frequency"] = "analytic"
+    errors: Literal["classical"] | Errors = "classical"
+
+    @field_validator("errors", mode="before")
+    @classmethod
+    def _known_errors(cls, value: Any) -> Any:
+        clusters(value)
+        return value
 
     def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
         """Estimate the coefficients.
@@ -89,12 +100,19 @@ class Linear(Spec):
         began = time.perf_counter()
         if self.ridge and self.precision == "exact":
             raise UsageError("ridge is computed in float64; leave out precision='exact', or the ridge")
+        if self.errors != "classical":
+            if self.ridge:
+                raise UsageError("ridge estimates are biased, so no errors are given; leave out errors, or the ridge")
+            data = rows_twice(data)
         state = as_state(data)
         solved = self._scan(data, threads, progress) if state is None else self._from_state(state)
         problem, found, origin = solved
         if self.singular == "error" and found.dependencies:
             raise DataError(f"{origin.label}: dependent columns: {'; '.join(map(str, found.dependencies))}")
-        return result(self, problem, found, dataclasses.replace(origin, seconds=time.perf_counter() - began))
+        fit = result(self, problem, found, dataclasses.replace(origin, seconds=time.perf_counter() - began))
+        if self.errors == "classical":
+            return fit
+        return robust(fit, data, self.errors, threads=threads, progress=progress)
 
     def _from_state(self, state: Statistic) -> Solved:
         """Solve from moments of an earlier scan."""
@@ -114,7 +132,8 @@ class Linear(Spec):
     def _scan(self, data: Any, threads: int | None, progress: bool | None) -> Solved:
         """Read the rows, and again if the ladder says so."""
         source = as_source(data).with_roles(target=self.target)
-        design = Design.of(source, self.features, self.missing, self.powers).with_target()
+        keys = clusters(self.errors)
+        design = Design.of(source, self.features, self.missing, self.powers, keys).with_target()
         assert design.target is not None
         terms = design.terms
 

@@ -71,14 +71,14 @@ def test_fit_passes_options_on(cli, folder):
         cli(
             "fit", folder / "a.h5", "--target", "y", "--x", "X", "--features", "x3, x1", "--ridge", 2, "--no-intercept",
             "--missing", "drop", "--threads", 1, "--weights-mean", "frequency", "--precision", "float64", "--digits", 8,
-            "--singular", "drop", "--power", "x3=2", "--json",
+            "--singular", "drop", "--power", "x3=2", "--errors", "classical", "--json",
         )
     )  # fmt: skip
     assert out["names"] == ["x3", "x3^2", "x1"]
     assert out["has_intercept"] is False
     expected = sr.Linear(
         features=("x3", "x1"), ridge=2, intercept=False, missing="drop", weights="frequency", precision="float64",
-        digits=8, singular="drop", powers={"x3": 2},
+        digits=8, singular="drop", powers={"x3": 2}, errors="classical",
     )  # fmt: skip
     assert out["model"] == expected.to_dict()
     assert expected.model_fields_set == set(sr.Linear.model_fields) - {"target"}, "the command lacks an option"

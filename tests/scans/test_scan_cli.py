@@ -63,6 +63,18 @@ def test_merge(cli, data, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "errors"),
+    [("HC3", "HC3"), ("cluster:x3", {"cluster": ("x3",)}), ("newey_west:4", {"newey_west": 4})],
+)
+def test_errors(cli, data, text, errors):
+    fit = json.loads(cli("fit", data, "--target", "y", "--features", "x0,x1", "--errors", text, "--json"))
+    source = sr.open(data, target="y")
+    expected = sr.Linear(features=("x0", "x1"), errors=errors).fit(source)
+    assert fit["std_errors"] == expected.std_errors.tolist()
+    assert fit["errors"] == expected.errors
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["scan", "t.h5", "-o", "t.npz"], 2, "must end in .moments"),
@@ -72,6 +84,8 @@ def test_merge(cli, data, tmp_path):
         (["scan", "t.h5", "-o", "t.moments", "--power", "x0=b"], 2, "the degree is a whole number"),
         (["scan", "t.h5", "-o", "t.moments", "--by", "x9"], 3, "no column 'x9'"),
         (["fit", "none.moments"], 3, "no such file"),
+        (["fit", "t.h5", "--target", "y", "--errors", "HC9"], 2, "errors is 'HC9'"),
+        (["fit", "t.h5", "--target", "y", "--errors", "newey_west:two"], 2, "errors"),
         (["scan", "t.h5", "-o", "none.moments", "--append"], 3, "no such file"),
     ],
 )
