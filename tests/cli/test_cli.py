@@ -7,8 +7,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import zarr
 
 import streamreg as sr
 from streamreg.cli import main
@@ -279,3 +281,21 @@ def test_readme_works(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(code.replace("1_000_000", "1_000"), {})
     assert "linear fit of million.h5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".zarr", ".npy"])
+def test_predict_writes_the_fitted_values(cli, folder, tmp_path, suffix):
+    saved, out = tmp_path / "fit.npz", tmp_path / f"p{suffix}"
+    cli("fit", folder / "a.h5", "--target", "y", "--save", saved)
+    assert "3,000 predictions" in cli("predict", saved, folder / "a.h5", out)
+    values = {
+        ".npy": lambda: np.load(out),
+        ".h5": lambda: h5py.File(out)["prediction"][:],
+        ".zarr": lambda: zarr.open_group(out, mode="r")["prediction"][:],
+    }[suffix]()
+    expected = sr.FitResult.load(saved).predict(sr.open(folder / "a.h5", target="y"))
+    assert np.array_equal(values, expected)
+    assert "is there already" in cli("predict", saved, folder / "a.h5", out, code=2)
+    assert json.loads(cli("predict", saved, folder / "a.h5", out, "--force", "--json"))["rows"] == 3000
+    assert "--missing" in cli("predict", saved, folder / "a.h5", out, "--missing", "fill", code=2)
+    assert "none.h5" in cli("predict", saved, tmp_path / "none.h5", out, "--force", code=3)

@@ -26,7 +26,7 @@ RANK = {
     "models": 8, "neural": 8,
     "reference": 8.5, "certificate": 8.5, "comparison": 9, "scoring": 9,
     "jobs": 10,
-    "cli": 11, "cli_scan": 11.5, "cli_compare": 11.5, "__main__": 12, "__init__": 12,
+    "cli": 11, "__main__": 12, "__init__": 12,
 }  # fmt: skip
 STRANGERS = [("sources", "solve"), ("solve", "sources"), ("sources", "stats"), ("solve", "stats")]
 OWNERS = {
@@ -37,7 +37,7 @@ OWNERS = {
     "pyarrow": {"sources/arrow.py"},
     "dask": {"sources/dask.py", "engines/dask.py"},
     "yaml": {"jobs"},
-    "typer": {"cli.py", "cli_scan.py", "cli_compare.py"},
+    "typer": {"cli"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))
 

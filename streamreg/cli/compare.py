@@ -5,9 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamreg.cli import Json, Output, Shown, Threads, Weights, X, app
-from streamreg.cli import _code as as_code
-from streamreg.cli import _json as as_json
+from streamreg.cli.base import Json, Output, Shown, Threads, Weights, X, app, as_json, exit_code
 
 Fit = Annotated[Path, typer.Argument(help="A saved fit (.npz), or coefficients (.csv, .json).", show_default=False)]
 Target = Annotated[str | None, typer.Option(help="Column to explain. Default: that of the fits.")]
@@ -44,7 +42,7 @@ def compare(
     first, second = read(a, b)
     source = None if data is None else _open(data, x, target or first.target or second.target or None, weights)
     found = compare(first, second, source, tolerance=tolerance, labels=(a.stem, b.stem))
-    return Output(as_json(found.to_dict()) if json else found.table(rows), as_code(found.verdict))
+    return Output(as_json(found.to_dict()) if json else found.table(rows), exit_code(found.verdict))
 
 
 @app.command()

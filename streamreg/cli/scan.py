@@ -5,10 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from streamreg.cli import File, Json, MissingChunks, Output, Threads, Weights, X, app
-from streamreg.cli import _json as as_json
-from streamreg.cli import _list as as_list
-from streamreg.cli import _pairs as as_pairs
+from streamreg.cli.base import (
+    File,
+    Json,
+    MissingChunks,
+    Output,
+    Threads,
+    Weights,
+    X,
+    app,
+    as_json,
+    as_list,
+    as_pairs,
+)
 from streamreg.errors import UsageError
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="File for the moments: OUT.moments.", show_default=False)]

@@ -1,0 +1,77 @@
+"""What all commands share: the application, common options, and how results become text."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from streamreg import __version__
+from streamreg.errors import UsageError
+
+EXIT_CODES = (
+    """Exit codes: 0 fine; 1 ran, but not converged or fits differ; 2 bad usage or configuration; 3 bad data."""
+)
+
+app = typer.Typer(
+    name="streamreg",
+    help=f"Out-of-core streaming regression.\n\n{EXIT_CODES}",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+File = Annotated[Path, typer.Argument(help="A .h5, .zarr or .npy file.", show_default=False)]
+Fittable = Annotated[Path, typer.Argument(help="A .h5, .zarr, .npy or .moments file.", show_default=False)]
+X = Annotated[str | None, typer.Option("--x", help="Dataset that holds the matrix: group/X.")]
+Weights = Annotated[str | None, typer.Option(help="Column or dataset of weights.")]
+MissingChunks = Annotated[str, typer.Option(help="Chunks that are not in the storage: error, or fill.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Workers; the result does not depend on it. Default: all processors.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+Shown = Annotated[int, typer.Option(min=0, help="Coefficients to show.")]
+
+
+class Output(NamedTuple):
+    """What a command prints, and its exit code."""
+
+    text: str
+    code: int = 0
+
+
+def exit_code(*statuses: str) -> int:
+    """Return 1 if a fit or a comparison did not end well."""
+    return 0 if all(s.startswith(("ok", "dependent", "agree")) for s in statuses) else 1
+
+
+def as_json(value: Any) -> str:
+    """Return plain values as one JSON document."""
+    return json.dumps(value, indent=1, allow_nan=False)
+
+
+def as_list(text: str | None) -> tuple[str, ...] | None:
+    """Read names separated by commas."""
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def as_pairs(options: list[str] | None) -> dict[str, str]:
+    """Read NAME=DEGREE pairs."""
+    for pair in options or ():
+        if "=" not in pair:
+            raise UsageError(f"--power {pair!r}: write NAME=DEGREE, as in x1=3")
+    return {name.strip(): degree.strip() for name, _, degree in (pair.rpartition("=") for pair in options or ())}
+
+
+def as_errors(text: str) -> Any:
+    """Read which standard errors are wanted: HC1, cluster:firm, newey_west:5."""
+    kind, colon, rest = text.partition(":")
+    if not colon:
+        return text
+    return {kind: int(rest) if kind == "newey_west" and rest.isdecimal() else as_list(rest)}
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> Output | None:
+    return Output(f"streamreg {__version__}") if version else None

@@ -1,0 +1,80 @@
+"""Commands about files of rows: look into them, make them up."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamreg.cli.base import File, Force, Json, MissingChunks, Output, Weights, X, app, as_json
+
+
+@app.command()
+def inspect(
+    file: File,
+    x: X = None,
+    target: Annotated[str | None, typer.Option(help="Dataset to explain, if it is not a column.")] = None,
+    weights: Weights = None,
+    missing_chunks: MissingChunks = "error",
+    json: Json = False,
+) -> Output:
+    """Show what is in a file, without reading a row.
+
+    For example:
+
+      streamreg inspect million.h5
+
+      streamreg inspect flights.zarr --x group/X --json
+    """
+    from streamreg.inspection import inspect
+
+    found = inspect(file, x, target, weights, missing_chunks)
+    return Output(as_json(found.to_dict()) if json else str(found))
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Argument(help="The suffix tells the format: .h5, .zarr or .npy.", show_default=False)],
+    rows: Annotated[int, typer.Option(help="How many rows.", show_default=False)],
+    columns: Annotated[int, typer.Option(help="How many features.", show_default=False)],
+    kind: Annotated[str, typer.Option(help="Target: linear or logistic.")] = "linear",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers in every format.")] = 0,
+    noise: Annotated[
+        float | None, typer.Option(help="Standard deviation of a linear target's noise. Default: 1.")
+    ] = None,
+    correlation: Annotated[float, typer.Option(help="Of each column with the next one.")] = 0.0,
+    dtype: Annotated[str, typer.Option(help="float64, float32 or float16.")] = "float64",
+    chunk_rows: Annotated[
+        int | None, typer.Option(help="Rows of a chunk. Default: .h5 none, .zarr about 8 MB.")
+    ] = None,
+    compression: Annotated[str, typer.Option(help="none; .h5: gzip, lzf; .zarr: zstd, gzip.")] = "none",
+    force: Force = False,
+    json: Json = False,
+) -> Output:
+    """Write a file of made-up rows, and the true coefficients beside it in OUT.json.
+
+    For example:
+
+      streamreg generate million.h5 --rows 1000000 --columns 100
+
+      streamreg generate big.zarr --rows 4000000 --columns 50 --correlation 0.9 --compression zstd
+
+      streamreg generate clicks.npy --rows 100000 --columns 20 --kind logistic --dtype float32
+    """
+    from streamreg.generation import generate
+
+    truth = generate(
+        out,
+        rows=rows,
+        columns=columns,
+        kind=kind,  # type: ignore[arg-type]  # checked there
+        seed=seed,
+        noise=noise,
+        correlation=correlation,
+        dtype=dtype,  # type: ignore[arg-type]
+        chunk_rows=chunk_rows,
+        compression=compression,  # type: ignore[arg-type]
+        force=force,
+    )
+    return Output(
+        as_json(truth) if json else f"{out}: {rows:,} rows x {columns:,} columns and target y; truth in {out}.json"
+    )

@@ -1,0 +1,36 @@
+"""The command that carries out a job."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamreg.cli.base import Json, Output, Shown, Threads, app, as_json, exit_code
+
+
+@app.command()
+def run(
+    job: Annotated[
+        Path, typer.Argument(help="A YAML file; configs/million.yaml explains every key.", show_default=False)
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and read no row.")] = False,
+    rows: Shown = 10,
+    threads: Threads = None,
+    json: Json = False,
+) -> Output:
+    """Carry out a job: generate data, fit, compare, save, as a YAML file says.
+
+    For example:
+
+      streamreg run configs/million.yaml
+
+      streamreg run configs/million.yaml --dry-run
+    """
+    from streamreg import jobs
+
+    loaded = jobs.load(job)
+    if dry_run:
+        plan = jobs.plan(loaded)
+        return Output(as_json(plan.to_dict()) if json else str(plan))
+    result = jobs.run(loaded, threads=threads)
+    return Output(as_json(result.to_dict()) if json else result.table(rows), exit_code(*result.statuses))
