@@ -122,9 +122,12 @@ class Statistic(ABC):
 
 
 def block_rows(columns: int) -> int:
-    """Return the rows of a block that fits a level-2 cache: a power of two near a megabyte of float64."""
+    """Return the rows of a block: a power of two near a megabyte of float64, which a level-2 cache holds.
+
+    Never below 1024: wide blocks leave the cache, but each costs a merge of ``columns**2`` numbers.
+    """
     rows = 2**17 // max(columns, 1)
-    return int(np.clip(1 << (rows.bit_length() - 1 if rows else 0), 256, 4096))
+    return int(np.clip(1 << (rows.bit_length() - 1 if rows else 0), 1024, 4096))
 
 
 def columns(
