@@ -29,7 +29,7 @@ _HOME = {
     "Subsets": "streamreg.models.selection",
     "UsageError": "streamreg.errors",
     "append": "streamreg.scans",
-    "coefficients": "streamreg.imported",
+    "coefficients": "streamreg.comparison.imported",
     "compare": "streamreg.comparison",
     "compare_all": "streamreg.comparison",
     "fit_targets": "streamreg.models.targets",
@@ -42,7 +42,7 @@ _HOME = {
     "run_job": "streamreg.jobs",
     "scan": "streamreg.scans",
     "score": "streamreg.scoring",
-    "split": "streamreg.holdout",
+    "split": "streamreg.scoring.holdout",
     "wald_test": "streamreg.hypotheses",
 }
 
@@ -52,14 +52,13 @@ if TYPE_CHECKING:
     from streamreg.comparison import Comparison as Comparison
     from streamreg.comparison import compare as compare
     from streamreg.comparison import compare_all as compare_all
+    from streamreg.comparison.imported import coefficients as coefficients
     from streamreg.errors import DataError as DataError
     from streamreg.errors import StreamregError as StreamregError
     from streamreg.errors import UsageError as UsageError
     from streamreg.generation import generate as generate
-    from streamreg.holdout import split as split
     from streamreg.hypotheses import RestrictionTest as RestrictionTest
     from streamreg.hypotheses import wald_test as wald_test
-    from streamreg.imported import coefficients as coefficients
     from streamreg.jobs import run_job as run_job
     from streamreg.models.constrained import Constrained as Constrained
     from streamreg.models.glm import Glm as Glm
@@ -76,6 +75,7 @@ if TYPE_CHECKING:
     from streamreg.scans import merge as merge
     from streamreg.scans import scan as scan
     from streamreg.scoring import score as score
+    from streamreg.scoring.holdout import split as split
     from streamreg.sources import open as open
     from streamreg.stats.moments import Moments as Moments
     from streamreg.stats.saved import load as load

@@ -37,7 +37,7 @@ def compare(
       streamreg compare mine.json theirs.csv --data million.h5 --target y
     """
     from streamreg.comparison import compare
-    from streamreg.imported import read
+    from streamreg.comparison.imported import read
 
     first, second = read(a, b)
     source = None if data is None else _open(data, x, target or first.target or second.target or None, weights)
@@ -69,7 +69,7 @@ def score(
 
       streamreg score million.h5 line.npz network.keras --validation
     """
-    from streamreg.imported import read
+    from streamreg.comparison.imported import read
     from streamreg.scoring import score
 
     networks = {path: _network(path) for path in fits if path.suffix == ".keras"}

@@ -16,13 +16,13 @@ from streamreg.comparison import Comparison, compare
 from streamreg.errors import UsageError
 from streamreg.files import whole
 from streamreg.generation import truth_path
-from streamreg.holdout import split
 from streamreg.inspection import size
 from streamreg.jobs.job import Job, Scoring, load
 from streamreg.jobs.plan import checked, outputs
 from streamreg.result import FitResult
-from streamreg.scorecard import Scorecard
 from streamreg.scoring import score
+from streamreg.scoring.holdout import split
+from streamreg.scoring.scorecard import Scorecard
 from streamreg.sources.base import Source
 
 

@@ -12,7 +12,7 @@ import streamreg as sr
 from streamreg.errors import DataError, NotFound, UsageError
 from streamreg.families import family
 from streamreg.kernels.rowhash import Sample
-from streamreg.scorecard import Gain, worthwhile
+from streamreg.scoring.scorecard import Gain, worthwhile
 from streamreg.stats.losses import Losses, Scored
 
 RNG = np.random.default_rng(11)

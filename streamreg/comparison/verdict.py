@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from streamreg import tables
 from streamreg.agreement import Direction, measure
-from streamreg.diagnosis import Verdict, figure, judge
+from streamreg.comparison.diagnosis import Verdict, figure, judge
+from streamreg.comparison.reference import aligned, reference_of
 from streamreg.errors import UsageError
-from streamreg.reference import aligned, reference_of
 from streamreg.result import FitResult
 from streamreg.stored import plain
 
@@ -232,7 +232,7 @@ def _compare(
     distance = measure(reference, reference.geometry, a, other)
     from_rows = data is not None and reference.family != "gaussian"
     if from_rows:
-        from streamreg.certificate import certified
+        from streamreg.comparison.certificate import certified
 
         distance = certified(distance, reference, (a, other)[distance.farther], data)
     verdict, reason, advice = judge(a, other, reference, distance, tolerance, titles)

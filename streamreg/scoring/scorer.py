@@ -15,7 +15,7 @@ from streamreg.kernels.rowhash import Sample
 from streamreg.models.base import as_source
 from streamreg.progress import Progress
 from streamreg.result import FitResult
-from streamreg.scorecard import Gain, Score, Scorecard, worthwhile
+from streamreg.scoring.scorecard import Gain, Score, Scorecard, worthwhile
 from streamreg.sources.base import Source
 from streamreg.stats.losses import Losses, Scored
 
