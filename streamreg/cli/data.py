@@ -5,16 +5,18 @@ from typing import Annotated
 
 import typer
 
-from streamreg.cli.base import File, Force, Json, MissingChunks, Output, Weights, X, app, as_json
+from streamreg.cli.base import Force, Json, MissingChunks, Output, Weights, X, app, as_json
+from streamreg.errors import UsageError
 
 
 @app.command()
 def inspect(
-    file: File,
+    file: Annotated[Path | None, typer.Argument(help="A .h5, .zarr or .npy file.", show_default=False)] = None,
     x: X = None,
     target: Annotated[str | None, typer.Option(help="Dataset to explain, if it is not a column.")] = None,
     weights: Weights = None,
     missing_chunks: MissingChunks = "error",
+    system: Annotated[bool, typer.Option("--system", help="Show this machine instead: kernel, versions.")] = False,
     json: Json = False,
 ) -> Output:
     """Show what is in a file, without reading a row.
@@ -24,11 +26,20 @@ def inspect(
       streamreg inspect million.h5
 
       streamreg inspect flights.zarr --x group/X --json
+
+      streamreg inspect --system
     """
+    if system:
+        from streamreg.system import system as facts
+
+        found = facts()
+        return Output(as_json(found) if json else "\n".join(f"{name:<12}{value}" for name, value in found.items()))
+    if file is None:
+        raise UsageError("which file? Name one, or say --system to see the machine")
     from streamreg.inspection import inspect
 
-    found = inspect(file, x, target, weights, missing_chunks)
-    return Output(as_json(found.to_dict()) if json else str(found))
+    seen = inspect(file, x, target, weights, missing_chunks)
+    return Output(as_json(seen.to_dict()) if json else str(seen))
 
 
 @app.command()

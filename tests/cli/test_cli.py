@@ -299,3 +299,9 @@ def test_predict_writes_the_fitted_values(cli, folder, tmp_path, suffix):
     assert json.loads(cli("predict", saved, folder / "a.h5", out, "--force", "--json"))["rows"] == 3000
     assert "--missing" in cli("predict", saved, folder / "a.h5", out, "--missing", "fill", code=2)
     assert "none.h5" in cli("predict", saved, tmp_path / "none.h5", out, "--force", code=3)
+
+
+def test_inspect_tells_the_machine(cli):
+    assert "kernel" in cli("inspect", "--system")
+    assert json.loads(cli("inspect", "--system", "--json"))["streamreg"] == sr.__version__
+    assert "which file?" in cli("inspect", code=2)

@@ -1,0 +1,32 @@
+"""What this machine offers, and which kernel will run on it."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from streamreg import __version__
+from streamreg.engines.threads import available_threads
+from streamreg.kernels import gram
+
+_PACKAGES = ("numpy", "scipy", "h5py", "zarr", "dask", "tensorflow")
+
+
+def system() -> dict[str, str]:
+    """Return facts for a report: kernel and why, processors, BLAS, versions."""
+    from threadpoolctl import threadpool_info
+
+    blas = sorted({f"{i['internal_api']} {i['version']}" for i in threadpool_info() if i["user_api"] == "blas"})
+    return {
+        "streamreg": __version__,
+        "kernel": gram.describe(),
+        "processors": str(available_threads()),
+        "BLAS": ", ".join(blas) or "unknown",
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        **{name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
