@@ -26,7 +26,9 @@ def system() -> dict[str, str]:
 
 
 def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
+    for distribution in (name, f"{name}-cpu", f"{name}-macos"):  # under which TensorFlow is published, too
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return "not installed"
