@@ -29,12 +29,15 @@ _HOME = {
     "Subsets": "streamreg.models.selection",
     "UsageError": "streamreg.errors",
     "append": "streamreg.scans",
+    "bootstrap": "streamreg.models.resampling",
     "coefficients": "streamreg.comparison.imported",
     "compare": "streamreg.comparison",
     "compare_all": "streamreg.comparison",
+    "fit_by": "streamreg.models.groups",
     "fit_targets": "streamreg.models.targets",
     "folds": "streamreg.scans",
     "generate": "streamreg.generation",
+    "jackknife": "streamreg.models.resampling",
     "load": "streamreg.stats.saved",
     "merge": "streamreg.scans",
     "open": "streamreg.sources",
@@ -63,9 +66,12 @@ if TYPE_CHECKING:
     from streamreg.models.constrained import Constrained as Constrained
     from streamreg.models.glm import Glm as Glm
     from streamreg.models.glm import Logistic as Logistic
+    from streamreg.models.groups import fit_by as fit_by
     from streamreg.models.linear import Linear as Linear
     from streamreg.models.neural import Keras as Keras
     from streamreg.models.penalised import Penalised as Penalised
+    from streamreg.models.resampling import bootstrap as bootstrap
+    from streamreg.models.resampling import jackknife as jackknife
     from streamreg.models.robust import robust as robust
     from streamreg.models.selection import Subsets as Subsets
     from streamreg.models.targets import fit_targets as fit_targets

@@ -46,6 +46,7 @@ def fit(
     errors: Annotated[
         str, typer.Option(help="classical, HC0 to HC3, cluster:COLUMN, cluster:COLUMN,COLUMN or newey_west:LAGS.")
     ] = "classical",
+    by: Annotated[str | None, typer.Option(help="Column: a fit for each of its levels, and a Chow test.")] = None,
     save: Annotated[Path | None, typer.Option(help="Save the fit to this .npz file.")] = None,
     rows: Shown = 20,
     threads: Threads = None,
@@ -62,6 +63,8 @@ def fit(
       streamreg fit million.npy --target y --json --save million.fit.npz
 
       streamreg fit loans.h5 --target rate --features x1,x7 --errors cluster:firm,year
+
+      streamreg fit loans.h5 --target rate --features x1,x7 --by country
 
       streamreg fit million.moments --target y --features x1,x7
     """
@@ -92,7 +95,18 @@ def fit(
         raise UsageError("--target is missing; say which column or dataset to explain")
     else:
         data = sources.open(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]
-    result = validated(Linear, options).fit(data, threads=threads)
+    model = validated(Linear, options)
+    if by is not None:
+        from streamreg.models.groups import fit_by
+
+        if save is not None:
+            raise UsageError(
+                "--save keeps one fit, and --by makes many; streamreg scan FILE --by COLUMN keeps them all"
+            )
+        fits = fit_by(model, data, by, threads=threads)
+        statuses = [one.status for one in fits.values()]
+        return Output(as_json(fits.to_dict()) if json else fits.summary(rows), exit_code(*statuses))
+    result = model.fit(data, threads=threads)
     if save is not None:
         result.save(save)
     return Output(as_json(result.to_dict()) if json else result.summary(rows), exit_code(result.status))

@@ -136,8 +136,8 @@ class _Plan:
             if kind == "newey_west" and isinstance(value, int) and value >= 0:
                 return cls("Newey-West", lags=value)
         raise UsageError(
-            f"errors is {errors!r}; it can be 'HC0' to 'HC3', {{'cluster': column}}, {{'cluster': [column, column]}} "
-            "or {'newey_west': lags}"
+            f"{errors!r} is not a kind of errors; there are 'HC0' to 'HC3', {{'cluster': column}}, "
+            "{'cluster': [column, column]} and {'newey_west': lags}"
         )
 
     def __str__(self) -> str:

@@ -44,6 +44,14 @@ class Moments(Statistic):
         self.block_rows = block or block_rows(len(self.names))
         self._tree = BlockTree(chan.merge, chan.copy)
 
+    @classmethod
+    def known(cls, names: Sequence[str], target: str | None, total: chan.Centred, n: int) -> Self:
+        """Return known moments of n rows as a state."""
+        self = cls(names, target)
+        self.n = self.n_read = n
+        self._tree.push(0, total)
+        return self
+
     def fresh(self) -> Self:
         """Return an empty statistic over the same columns."""
         return type(self)(self.names, self.target, self.block_rows)

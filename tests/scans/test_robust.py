@@ -232,9 +232,9 @@ def test_a_perfect_fit_has_no_error():
     ("fit", "data", "errors", "error", "words"),
     [
         ({"ridge": 1.0}, None, "HC1", UsageError, "without ridge"),
-        ({}, None, "HC4", UsageError, "errors is 'HC4'; it can be"),
-        ({}, None, {"cluster": ("a", "b", "c")}, UsageError, "it can be"),
-        ({}, None, {"newey_west": -1}, UsageError, "it can be"),
+        ({}, None, "HC4", UsageError, "'HC4' is not a kind of errors; there are"),
+        ({}, None, {"cluster": ("a", "b", "c")}, UsageError, "is not a kind of errors"),
+        ({}, None, {"newey_west": -1}, UsageError, "is not a kind of errors"),
         ({}, None, {"cluster": "frim"}, NotFound, "did you mean 'firm'"),
         ({}, None, {"cluster": "x0"}, DataError, "does not name a group"),
         ({}, TABLE[:-1], "HC1", ChangedError, "5,999 rows can be used, and the fit used 6,000"),

@@ -62,6 +62,14 @@ def test_merge(cli, data, tmp_path):
     assert "would count twice" in cli("merge", *[tmp_path / "a.moments"] * 2, "-o", tmp_path / "c.moments", code=3)
 
 
+def test_a_fit_for_each_level(cli, data, tmp_path):
+    found = json.loads(cli("fit", data, "--target", "y", "--by", "x3", "--json"))
+    assert sorted(found["fits"]) == ["0", "1", "2", "3"]
+    cli("scan", data, "-o", tmp_path / "t.moments", "--target", "y", "--by", "x3")
+    assert "Chow test: F" in cli("fit", tmp_path / "t.moments", "--by", "x3")
+    assert "--save keeps one fit" in cli("fit", data, "--target", "y", "--by", "x3", "--save", "f.npz", code=2)
+
+
 @pytest.mark.parametrize(
     ("text", "errors"),
     [("HC3", "HC3"), ("cluster:x3", {"cluster": ("x3",)}), ("newey_west:4", {"newey_west": 4})],
@@ -84,8 +92,8 @@ def test_errors(cli, data, text, errors):
         (["scan", "t.h5", "-o", "t.moments", "--power", "x0=b"], 2, "the degree is a whole number"),
         (["scan", "t.h5", "-o", "t.moments", "--by", "x9"], 3, "no column 'x9'"),
         (["fit", "none.moments"], 3, "no such file"),
-        (["fit", "t.h5", "--target", "y", "--errors", "HC9"], 2, "errors is 'HC9'"),
-        (["fit", "t.h5", "--target", "y", "--errors", "newey_west:two"], 2, "errors"),
+        (["fit", "t.h5", "--target", "y", "--errors", "HC9"], 2, "errors: 'HC9' is not a kind of errors"),
+        (["fit", "t.h5", "--target", "y", "--errors", "newey_west:two"], 2, "errors: {'newey_west'"),
         (["scan", "t.h5", "-o", "none.moments", "--append"], 3, "no such file"),
     ],
 )
