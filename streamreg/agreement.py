@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.result import FitResult, Geometry
+from streamreg.geometry import Geometry
+from streamreg.result import FitResult
 
 Float = NDArray[np.float64]
 

@@ -6,9 +6,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg.geometry import Geometry
 from streamreg.kernels import doubledouble as dd
 from streamreg.problem import ExactProblem, Problem, Solution
-from streamreg.result import NAN, FitResult, Geometry
+from streamreg.result import NAN, FitResult
 from streamreg.terms import Terms
 
 Float = NDArray[np.float64]

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from streamreg.design import Design, Missing
 from streamreg.errors import ChangedError, DataError, OnePassError, UsageError
 from streamreg.fold import fold
+from streamreg.geometry import Sandwich
 from streamreg.models.base import as_source, as_state
 from streamreg.progress import Progress
-from streamreg.result import FitResult, Sandwich
+from streamreg.result import FitResult
 from streamreg.sources.base import Source
 from streamreg.stats.clusters import Clusters
 from streamreg.stats.keyed import Store

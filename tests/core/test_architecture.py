@@ -13,7 +13,7 @@ ROOT = Path(streamreg.__file__).parent
 
 # Lower rooms first; a module may import from its own room and from rooms of a lower rank.
 RANK = {
-    "errors": 0, "progress": 0, "tables": 0, "inference": 0, "problem": 0,
+    "errors": 0, "progress": 0, "tables": 0, "inference": 0, "problem": 0, "geometry": 0,
     "files": 0.5, "validation": 0.5, "stored": 0.8, "sinks": 0.8,
     "kernels": 1, "families": 1,
     "sources": 2, "solve": 2,
