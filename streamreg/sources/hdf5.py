@@ -191,12 +191,13 @@ def _stored(where: str, file: h5py.File, name: str, fill: bool) -> Stored:
         return raw
     rows = dataset.chunks[0] if dataset.chunks else 1
     band = rows * plain.itemsize * int(np.prod(shape[1:], dtype=np.int64))
-    if band > _LARGE and not properties.get_nfilters():
-        rows = 1  # the library can read part of such a chunk
-    elif plainly and dataset.chunks and len(shape) <= 2 and not file.userblock_size:
+    large = band > _LARGE and not properties.get_nfilters()  # the library can read part of such a chunk
+    across = dataset.chunks and dataset.chunks[1:] == shape[1:]
+    if plainly and dataset.chunks and len(shape) <= 2 and not file.userblock_size and (across or not large):
         filters, table = known_filters(properties, plain.itemsize), chunk_table(dataset)
         if filters is not None and table is not None:
             return ChunksStored(where, label, shape, np.dtype(dtype.str), dataset.chunks, filters, table, seen)
+    rows = 1 if large else rows
     owner = where if same_file else dataset.file.filename
     return Hdf5Stored(where, name, label, shape, plain, rows, owner, file_fingerprint(owner))
 

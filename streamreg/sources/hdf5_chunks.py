@@ -4,12 +4,10 @@ The library does one thing at a time in the whole process, so that threads would
 Where the chunks lie in the file is noted when it is opened; what most files use, deflate and shuffle, is undone here.
 """
 
-import itertools
-import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import FileIO
 from typing import Any
 
@@ -17,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import CorruptError
+from streamreg.sources.buffers import Pool, inflate
 from streamreg.sources.checks import native, span
+from streamreg.sources.chunked import PIECE, ChunkReader, Layout
 from streamreg.sources.files import file_fingerprint, unbuffered
 from streamreg.sources.table import Read, Stored
 
@@ -57,21 +57,21 @@ class ChunksStored(Stored):
     table: NDArray[np.int64]
     seen: str
     first: int = 0
-    piece_bytes: int = field(init=False, default=2**20)
+    pool: Pool = field(default_factory=Pool, compare=False, repr=False)
+    piece_bytes: int = field(init=False, default=PIECE)
+    layout: Layout = field(init=False)
     chunk_rows: int = field(init=False)
     dtype: np.dtype[Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.chunk_rows = self.chunks[0]
         self.dtype = native(self.stored)
+        self.layout = Layout(self.shape, self.chunks, self.stored, bool(self.filters))
+        self.chunk_rows = self.layout.unit
 
     def part(self, start: int, stop: int) -> "ChunksStored":
         """Return the same with the places of rows `start` to `stop` alone."""
-        first, last = start // self.chunk_rows, -(-stop // self.chunk_rows)
-        table = self.table[first - self.first : last - self.first]
-        return ChunksStored(
-            self.path, self.label, self.shape, self.stored, self.chunks, self.filters, table, self.seen, first
-        )
+        first, last = start // self.chunks[0], -(-stop // self.chunks[0])
+        return replace(self, table=self.table[first - self.first : last - self.first], first=first)
 
     def fingerprint(self) -> str:
         """Return size, time of last change and identity of the file, and where the data begin."""
@@ -80,46 +80,42 @@ class ChunksStored(Stored):
     @contextmanager
     def reader(self) -> Iterator[Read]:
         """Return what reads rows into one buffer, in the machine's byte order."""
-        buffer = np.empty((0, *self.shape[1:]), self.dtype)
-        with unbuffered(self.path, self.seen) as file:
+        with self.pool, unbuffered(self.path, self.seen) as file:
+            yield _Reader(self, file).read
 
-            def read(a: int, b: int) -> NDArray[Any]:
-                nonlocal buffer
-                if len(buffer) < b - a:
-                    buffer = np.empty((b - a, *self.shape[1:]), self.dtype)
-                out = buffer[: b - a]
-                bands = range(a // self.chunk_rows, -(-b // self.chunk_rows))
-                for i, j in itertools.product(bands, range(self.table.shape[1])):
-                    try:
-                        self._read_chunk(file, i, j, out, a)
-                    except (OSError, ValueError, zlib.error) as error:
-                        rows = span("row", i * self.chunk_rows, min((i + 1) * self.chunk_rows, self.shape[0]))
-                        raise CorruptError(
-                            f"{self.label}: the chunk of {rows} cannot be read ({error}); "
-                            "the file is damaged or cut short, copy or write it again"
-                        ) from error
-                return out
 
-            yield read
+class _Reader(ChunkReader):
+    def __init__(self, array: ChunksStored, file: FileIO) -> None:
+        super().__init__(array.layout, array.pool)
+        self.array, self.file = array, file
 
-    def _read_chunk(self, file: FileIO, i: int, j: int, out: NDArray[Any], a: int) -> None:
-        """Put what chunk (i, j) holds of rows `a` and following where it belongs in `out`."""
-        offset, size, skipped = (int(v) for v in self.table[i - self.first, j])
-        top = i * self.chunk_rows
-        first, last = max(a, top), min(a + len(out), top + self.chunk_rows)
-        whole = first == top and last == top + self.chunk_rows and self.chunks[1:] == self.shape[1:]
-        if whole and not self.filters and self.stored == self.dtype:
-            _fill(file, offset, out[first - a : last - a].reshape(-1).view(np.uint8))
-            return
-        raw = np.empty(size, np.uint8)
-        _fill(file, offset, raw)
-        block = _decode(raw, self.filters, skipped, self.chunks, self.stored)[first - top : last - top]
-        if len(self.shape) == 1:
-            out[first - a : last - a] = block
-        else:
-            left = j * self.chunks[1]
-            width = min(self.chunks[1], self.shape[1] - left)
-            out[first - a : last - a, left : left + width] = block[:, :width]
+    def put(self, at: tuple[int, ...], out: NDArray[Any], skip: int) -> None:
+        row = at[0] - self.array.first
+        offset, size, self.skipped = (int(v) for v in self.array.table[row, at[1] if len(at) > 1 else 0])
+        try:
+            self.load(self.file, offset, size, out, skip)
+        except (OSError, ValueError, zlib.error) as error:
+            rows = span("row", at[0] * self.chunks[0], min((at[0] + 1) * self.chunks[0], self.shape[0]))
+            raise CorruptError(
+                f"{self.array.label}: the chunk of {rows} cannot be read ({error}); "
+                "the file is damaged or cut short, copy or write it again"
+            ) from error
+
+    def decode(self, raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Undo the filters, last one first, except those whose bit is set in the chunk's mask."""
+        codes = [code for i, code in enumerate(self.array.filters) if not self.skipped >> i & 1]
+        while codes:
+            code, into = codes.pop(), out if not codes else self.pool.take(self.layout.chunk_bytes)
+            (inflate if code == DEFLATE else self._unshuffle)(raw, into)
+            raw = into
+        return raw
+
+    def _unshuffle(self, raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        """Bring the bytes of each number together, which are stored first byte of all, second byte of all, ..."""
+        self._require_size(len(raw))
+        numbers = out.reshape(-1, self.stored.itemsize)
+        for k, plane in enumerate(raw.reshape(self.stored.itemsize, -1)):
+            numbers[:, k] = plane
 
 
 def known_filters(properties: Any, itemsize: int) -> tuple[int, ...] | None:
@@ -144,36 +140,3 @@ def chunk_table(dataset: Any) -> NDArray[np.int64] | None:
 
     dataset.id.chunk_iter(note)
     return None if (table[..., 0] < 0).any() else table
-
-
-def _fill(file: FileIO, offset: int, out: NDArray[np.uint8]) -> None:
-    view = out.data
-    file.seek(offset)
-    while len(view):
-        got = file.readinto(view)
-        if not got:
-            raise ValueError(f"the file ends {len(view):,} bytes before the chunk does")
-        view = view[got:]
-
-
-def _decode(
-    raw: Any, filters: tuple[int, ...], skipped: int, shape: tuple[int, ...], stored: np.dtype[Any]
-) -> NDArray[Any]:
-    """Undo the filters, last one first, except those whose bit is set in `skipped`."""
-    size = math.prod(shape) * stored.itemsize
-    for i in reversed(range(len(filters))):
-        if skipped >> i & 1:
-            continue
-        raw = zlib.decompress(raw, bufsize=size) if filters[i] == DEFLATE else _unshuffle(raw, stored.itemsize)
-    if len(raw) != size:
-        raise ValueError(f"{len(raw):,} bytes where {size:,} are expected")
-    return np.frombuffer(raw, stored).reshape(shape)
-
-
-def _unshuffle(raw: Any, itemsize: int) -> NDArray[np.uint8]:
-    """Bring the bytes of each number together, which are stored first byte of all, second byte of all, ..."""
-    planes = np.frombuffer(raw, np.uint8).reshape(itemsize, -1)
-    out = np.empty((planes.shape[1], itemsize), np.uint8)
-    for k in range(itemsize):
-        out[:, k] = planes[k]
-    return out.reshape(-1)

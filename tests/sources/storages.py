@@ -154,6 +154,8 @@ MAKERS: dict[str, Maker] = {
     "zarr 3 uncompressed": zarr_group(chunks=(100, 4), compressors=None),
     "zarr 3 flat keys": zarr_group(chunks=(100, 4), chunk_key_encoding={"name": "v2", "separator": "."}),
     "zarr 3 sharded": zarr_group(chunks=(100, 4), shards=(400, 12)),
+    "zarr 3 foreign byte order": zarr_group(chunks=(100, 4), serializer=zarr.codecs.BytesCodec(endian="big")),
+    "zarr 3 by the library": zarr_group(chunks=(100, 4), filters=zarr.codecs.TransposeCodec(order=(1, 0))),
     "dask": dask_array,
     "dask and array": dask_and_array,
     "batches": batches,

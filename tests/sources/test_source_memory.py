@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -29,15 +30,22 @@ def write(path: Path, kind: str, x: np.ndarray) -> str:
         np.save(path, np.asfortranarray(x) if "Fortran" in kind else x)
         return "npy"
     if kind.startswith("zarr"):
-        zarr.create_array(path, data=x, chunks=(5000, 100), compressors=None)
+        options: dict[str, Any] = {"compressors": None} if "plain" in kind else {}
+        if "library" in kind:
+            options["filters"] = zarr.codecs.TransposeCodec(order=(1, 0))
+        zarr.create_array(path, data=x, chunks=(5000, 100), **options)
         return "zarr"
     with h5py.File(path, "w") as file:
         chunks = None if "contiguous" in kind else (1000, 100)
-        file.create_dataset("X", data=x, chunks=chunks, compression="lzf" if "lzf" in kind else None)
+        compression = next((c for c in ("lzf", "gzip") if c in kind), None)
+        file.create_dataset("X", data=x, chunks=chunks, compression=compression)
     return "hdf5"
 
 
-@pytest.mark.parametrize("kind", ["npy", "npy Fortran", "hdf5 contiguous", "hdf5 chunked", "hdf5 lzf", "zarr"])
+KINDS = ["npy", "npy Fortran", "hdf5 contiguous", "hdf5 chunked", "hdf5 lzf", "hdf5 gzip"]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "zarr plain", "zarr zstd", "zarr library"])
 def test_peak_memory_does_not_grow_with_the_file(kind: str, tmp_path: Path) -> None:
     suffix = {"npy": ".npy", "hdf5": ".h5", "zarr": ".zarr"}[kind.split()[0]]
     path = tmp_path / f"a{suffix}"
