@@ -28,7 +28,7 @@ _HOME = {
     "StreamregError": "streamreg.errors",
     "Subsets": "streamreg.models.selection",
     "UsageError": "streamreg.errors",
-    "append": "streamreg.scans",
+    "append": "streamreg.merging",
     "bootstrap": "streamreg.models.resampling",
     "coefficients": "streamreg.comparison.imported",
     "compare": "streamreg.comparison",
@@ -39,7 +39,7 @@ _HOME = {
     "generate": "streamreg.generation",
     "jackknife": "streamreg.models.resampling",
     "load": "streamreg.stats.saved",
-    "merge": "streamreg.scans",
+    "merge": "streamreg.merging",
     "open": "streamreg.sources",
     "robust": "streamreg.models.robust",
     "run_job": "streamreg.jobs",
@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from streamreg.hypotheses import RestrictionTest as RestrictionTest
     from streamreg.hypotheses import wald_test as wald_test
     from streamreg.jobs import run_job as run_job
+    from streamreg.merging import append as append
+    from streamreg.merging import merge as merge
     from streamreg.models.constrained import Constrained as Constrained
     from streamreg.models.glm import Glm as Glm
     from streamreg.models.glm import Logistic as Logistic
@@ -76,9 +78,7 @@ if TYPE_CHECKING:
     from streamreg.models.selection import Subsets as Subsets
     from streamreg.models.targets import fit_targets as fit_targets
     from streamreg.result import FitResult as FitResult
-    from streamreg.scans import append as append
     from streamreg.scans import folds as folds
-    from streamreg.scans import merge as merge
     from streamreg.scans import scan as scan
     from streamreg.scoring import score as score
     from streamreg.scoring.holdout import split as split

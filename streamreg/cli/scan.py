@@ -54,7 +54,7 @@ def scan(
 
       streamreg fit million.moments --target y --features x1,x7
     """
-    from streamreg import scans, sources
+    from streamreg import merging, scans, sources
     from streamreg.stats.saved import load
 
     if precision not in ("float64", "exact"):
@@ -68,7 +68,7 @@ def scan(
     kept: Any = missing_chunks
     source = sources.open(file, x=x, target=target, weights=weights, missing_chunks=kept)
     if append:
-        state = scans.append(held, source, threads=threads)
+        state = merging.append(held, source, threads=threads)
     else:
         options: dict[str, Any] = {"missing": missing, "precision": precision, "memory": memory * 2**20}
         options |= {"folds": int(folds) if folds is not None and folds.isdecimal() else folds, "by": by}
@@ -90,10 +90,10 @@ def merge(
 
       streamreg merge monday.moments tuesday.moments -o week.moments
     """
-    from streamreg import scans
+    from streamreg import merging
 
     _require_suffix(out)
-    state = scans.merge(*files)
+    state = merging.merge(*files)
     state.save(out)
     return _told(out, state, json)
 

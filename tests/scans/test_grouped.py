@@ -80,6 +80,18 @@ def test_each_group_holds_its_rows_and_one_pass_is_enough(options, keys, precisi
     np.testing.assert_allclose(whole.coef, sr.Linear().fit((X, Y)).coef, rtol=1e-10)
 
 
+def test_cross_validation_takes_one_pass_and_equals_brute_force():
+    source = Counting(sr.open((X, Y)))
+    path = sr.Penalised(alphas=(0.3, 0.1, 0.01), l1_ratio=0.5)
+    found = path.cross_validate(sr.scan(source, folds=5))
+    assert (source.reads == 1).all()
+    fold_of = fold_numbers(0, N, 5)
+    for k in range(5):
+        train, test = fold_of != k, fold_of == k
+        fitted = path.fit((X[train], Y[train])).predict(X[test])
+        np.testing.assert_allclose(found.fold_errors[:, k], ((Y[test, None] - fitted) ** 2).mean(0), rtol=1e-9)
+
+
 def test_rows_left_out_keep_the_numbers_of_the_others():
     x = X.copy()
     x[::7, 2] = np.nan

@@ -198,6 +198,7 @@ def test_clusters_that_do_not_fit_in_memory_go_to_files(errors, tmp_path, monkey
     assert expected.df_test == (239 if errors == {"cluster": "firm"} else 14)
 
 
+@pytest.mark.slow
 def test_a_million_clusters_in_a_few_megabytes():
     n = 2_000_000
     rng = np.random.default_rng(0)
