@@ -93,6 +93,8 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
     return 1;
 }
 
+#include "_integer.h"
+
 #define JOIN2(a, b) a##b
 #define JOIN(a, b) JOIN2(a, b)
 
@@ -125,6 +127,7 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #define ROWS 4
 #define LEAST(a, b) ((VEC)_mm256_min_pd((__m256d)(a), (__m256d)(b)))
 #define MOST(a, b) ((VEC)_mm256_max_pd((__m256d)(a), (__m256d)(b)))
+#define ANY(v) (!_mm256_testz_si256((__m256i)(v), (__m256i)(v)))
 #include "_gram_kernel.h"
 #undef NAME
 #undef TARGET
@@ -134,15 +137,17 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 
 #define NAME(x) JOIN(avx512_, x)
 #ifdef __clang__
-#define TARGET __attribute__((target("avx512f,avx2,fma"), min_vector_width(512)))
+#define TARGET __attribute__((target("avx512f,avx512dq,avx2,fma"), min_vector_width(512)))
 #else
-#define TARGET __attribute__((target("avx512f,avx2,fma,prefer-vector-width=512")))
+#define TARGET __attribute__((target("avx512f,avx512dq,avx2,fma,prefer-vector-width=512")))
 #endif
 #define LANES 8
 #define WIDE 3
 #define ROWS 8
 #define LEAST(a, b) ((VEC)_mm512_min_pd((__m512d)(a), (__m512d)(b)))
 #define MOST(a, b) ((VEC)_mm512_max_pd((__m512d)(a), (__m512d)(b)))
+#define ANY(v) (_mm512_test_epi64_mask((__m512i)(v), (__m512i)(v)) != 0)
+#define WORDS(v) ((NAME(bits))_mm512_cvtpd_epi64((__m512d)(v)))
 #include "_gram_kernel.h"
 #endif
 
@@ -151,11 +156,14 @@ static const struct kernel {
     int (*moments)(const struct block *, double *);
     int (*widen)(const Py_buffer *, double *);
     int (*finite)(const char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int);
+    void (*slice)(const struct grid *, struct sliced *, int);
+    void (*whole_product)(const double *, ptrdiff_t, ptrdiff_t, int64_t *);
+    void (*whole_row)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, double, int64_t *);
 } KERNELS[] = {
-    {"portable", portable_moments, portable_widen, portable_finite},
+    {"portable", portable_moments, portable_widen, portable_finite, portable_slice, portable_whole_product, portable_whole_row},
 #ifdef __x86_64__
-    {"avx2", avx2_moments, avx2_widen, avx2_finite},
-    {"avx512", avx512_moments, avx512_widen, avx512_finite},
+    {"avx2", avx2_moments, avx2_widen, avx2_finite, avx2_slice, avx2_whole_product, avx2_whole_row},
+    {"avx512", avx512_moments, avx512_widen, avx512_finite, avx512_slice, avx512_whole_product, avx512_whole_row},
 #endif
 };
 
@@ -163,7 +171,8 @@ static int usable(int k)
 {
 #ifdef __x86_64__
     if (k == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (k == 2) return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma");
+    if (k == 2)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
 #endif
     return k == 0;
 }
@@ -375,6 +384,8 @@ static PyObject *py_room(PyObject *self, PyObject *args)
     return PyLong_FromSsize_t(room(m, q));
 }
 
+#include "_integer_sums.h"
+
 PyDoc_STRVAR(kernels_doc, "kernels()\n\nNames of the kernels that this processor runs, by number; None for one that it does not.");
 
 static PyObject *py_kernels(PyObject *self, PyObject *none)
@@ -393,6 +404,8 @@ static PyMethodDef METHODS[] = {
     {"merge", py_merge, METH_VARARGS, merge_doc},
     {"finite", py_finite, METH_VARARGS, finite_doc},
     {"room", py_room, METH_VARARGS, room_doc},
+    {"integers", py_integers, METH_VARARGS, integers_doc},
+    {"integer_room", py_integer_room, METH_VARARGS, "integer_room(columns)\n\nHow many float64 `integers` works in; the width of words."},
     {"kernels", py_kernels, METH_NOARGS, kernels_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -116,11 +116,10 @@ TARGET static void NAME(pack)(const struct block *t, ptrdiff_t k, ptrdiff_t m, c
     c->sum[p] = total, c->low[p] = low, c->high[p] = high;
 }
 
-/* One tile: ROWS columns of the panel b against `wide` vectors of the panel a, over m rows. */
-TARGET INLINE void NAME(tile)(const double *a, ptrdiff_t step_a, const double *b, ptrdiff_t step_b, ptrdiff_t m,
-                              const int wide, const struct update *u, ptrdiff_t i, ptrdiff_t j)
+/* ROWS columns of the panel b times `wide` vectors of the panel a, summed over m rows. */
+TARGET INLINE void NAME(multiply)(const double *a, ptrdiff_t step_a, const double *b, ptrdiff_t step_b, ptrdiff_t m,
+                                  const int wide, VEC (*sum)[WIDE])
 {
-    VEC sum[ROWS][WIDE];
     UNROLL for (int r = 0; r < ROWS; r++) UNROLL for (int v = 0; v < wide; v++) sum[r][v] = (VEC){0};
     for (ptrdiff_t k = 0; k < m; k++, a += step_a, b += step_b) {
         VEC right[WIDE];
@@ -131,6 +130,14 @@ TARGET INLINE void NAME(tile)(const double *a, ptrdiff_t step_a, const double *b
             UNROLL for (int v = 0; v < wide; v++) sum[r][v] += left * right[v];
         }
     }
+}
+
+/* One tile: ROWS columns of the panel b against `wide` vectors of the panel a, over m rows. */
+TARGET INLINE void NAME(tile)(const double *a, ptrdiff_t step_a, const double *b, ptrdiff_t step_b, ptrdiff_t m,
+                              const int wide, const struct update *u, ptrdiff_t i, ptrdiff_t j)
+{
+    VEC sum[ROWS][WIDE];
+    NAME(multiply)(a, step_a, b, step_b, m, wide, sum);
     /* Add it to what the rows before it gave; after the last rows, take off what is due to the mean. */
     ptrdiff_t q = u->q, rows = q - j < ROWS ? q - j : ROWS, columns = q - i < wide * LANES ? q - i : wide * LANES;
     double edge[ROWS * WIDE * LANES] = {0}, *out = u->cross + j * q + i;
@@ -253,6 +260,8 @@ TARGET static int NAME(finite)(const char *base, ptrdiff_t m, ptrdiff_t p, ptrdi
     }
     return !bad && !bad32;
 }
+
+#include "_integer_kernel.h"
 
 #undef VEC
 #undef LOAD

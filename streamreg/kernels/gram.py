@@ -98,6 +98,11 @@ def block(
     return None
 
 
+def number() -> int | None:
+    """Return the number of the compiled kernel that runs; None where BLAS does."""
+    return _KERNEL
+
+
 def merge(a: tuple[NDArray[Any], ...], b: tuple[NDArray[Any], ...], weight_a: float, weight_b: float) -> bool:
     """Merge moments `b` into `a`; say False, with nothing changed, where they need the general path.
 

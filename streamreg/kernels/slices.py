@@ -7,6 +7,8 @@ a classical float64 matrix product: no TF32, no Strassen.
 
 Nothing is ever dropped: values that stick out of the three dense slices, above or below, go on as slices of the few
 rows and columns that need them. The grid therefore decides the speed, never the result.
+
+Common numbers are worked on in compiled code, where it is built: see `integers`. This is the way of all others.
 """
 
 from dataclasses import dataclass

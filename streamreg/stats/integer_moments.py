@@ -79,9 +79,9 @@ class IntegerMoments(Statistic):
 
     Notes
     -----
-    Cost: one pass; ``9 q**2`` multiplications a row and about ten times the time of `Moments` for full float64
-    columns, half of that for float32, a fifth for small integers, five times as much with weights. About
-    ``100 q**2`` bytes.
+    Cost: one pass; ``3 q**2`` multiplications a row for full float64 columns, half of that for float32, a sixth for
+    small integers: with the compiled kernel about four times the time of `Moments`, or less. With BLAS, with weights
+    and for numbers that stick out of the grid three to ten times as much. Up to ``160 q**2`` bytes.
     """
 
     def __init__(self, names: Sequence[str], grid: Grid | None = None, target: str | None = None) -> None:
@@ -108,7 +108,11 @@ class IntegerMoments(Statistic):
         parts = [batch.x] if batch.y is None else [batch.x, batch.y[:, None]]
         sums = self._sums_for(parts)
         if batch.weight is None and batch.low is None and not any(_is_long(part) for part in parts):
-            scaled = scratch(len(batch), len(self.names), "scaled")
+            done = sums.add_stored(parts)
+            if done == len(batch):
+                return
+            parts = [part[done:] for part in parts]
+            scaled = scratch(len(batch) - done, len(self.names), "scaled")
             try:
                 with np.errstate(over="raise", under="raise"):
                     at = 0

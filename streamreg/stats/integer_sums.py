@@ -1,11 +1,14 @@
 """Sums of products in fixed point: rows in, integers out, whatever their range."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.kernels import bigint, slices
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.bigint import BigMatrix
+from streamreg.kernels.integers import IntegerProducts
 from streamreg.kernels.scratch import scratch
 
 Float = NDArray[np.float64]
@@ -27,6 +30,7 @@ class IntegerSums:
     def __init__(self, exponent: NDArray[np.int64], rows: int) -> None:
         self.exponent = exponent
         self._bits = slices.slice_bits(rows)
+        self._compiled = IntegerProducts(self.scale, self._bits)
         self._plain = slices.Sums(len(exponent) + 1, symmetric=True)
         self._weighted = slices.Sums(len(exponent) + 1, symmetric=False)
         self._stray = BigMatrix.zeros(len(exponent) + 1)
@@ -39,7 +43,14 @@ class IntegerSums:
     @property
     def nbytes(self) -> int:
         """Bytes held, roughly."""
-        return self._plain.nbytes + self._weighted.nbytes + 40 * self._plain.columns**2
+        return self._compiled.nbytes + self._plain.nbytes + self._weighted.nbytes + 40 * self._plain.columns**2
+
+    def add_stored(self, parts: list[NDArray[Any]]) -> int:
+        """Add rows as they are stored, in a type whose values float64 holds, columns side by side.
+
+        Returns how many of them, from the first on, were added: all, as a rule, where there is a compiled kernel.
+        """
+        return self._compiled.add(parts)
 
     def add(self, high: Float, low: Float | None, weight: Float | None) -> None:
         """Add rows ``high + low`` of any magnitude.
@@ -135,6 +146,7 @@ class IntegerSums:
         if not np.array_equal(other.exponent, self.exponent) or other._bits != self._bits:
             self._stray += other.total()
             return
+        self._compiled.merge(other._compiled)
         self._plain.merge(other._plain)
         self._weighted.merge(other._weighted)
         self._stray += other._stray
@@ -143,8 +155,8 @@ class IntegerSums:
         """Return the sums, a constant 1 being the first column."""
         total = self._stray
         unit = np.concatenate([[0], -self.scale])
-        for sums in (self._plain, self._weighted):
-            entries, level = sums.total(self._bits)
+        found = self._compiled.total(), *(sums.total(self._bits) for sums in (self._plain, self._weighted))
+        for entries, level in found:
             # The level counts the unit of a product: an odd number of bits is shared out as 1 and 0.
             odd = (self._bits * level) % 2
             total = total + BigMatrix(entries << odd, unit - (self._bits * level + odd) // 2)
