@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from io import FileIO
 from typing import Any, Literal
 
-import numcodecs  # type: ignore[import-untyped]
+import numcodecs
 import numpy as np
 from numpy.typing import NDArray
 
