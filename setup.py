@@ -1,6 +1,7 @@
 """Build the compiled kernel, where there is a compiler; without one everything works, on BLAS."""
 
 import sysconfig
+from glob import glob
 
 from setuptools import Extension, setup
 
@@ -12,7 +13,7 @@ setup(
         Extension(
             "streamreg.kernels._gram",
             ["streamreg/kernels/_gram.c"],
-            depends=["streamreg/kernels/_gram_kernel.h"],
+            depends=sorted(glob("streamreg/kernels/*.h")),
             extra_compile_args=["-O3", "-fno-math-errno", "-ffp-contract=fast"],
             py_limited_api=stable,
             optional=True,
