@@ -1,7 +1,7 @@
 """Build the compiled kernel, where there is a compiler; without one everything works, on BLAS."""
 
 import sysconfig
-from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -13,7 +13,7 @@ setup(
         Extension(
             "streamreg.kernels._gram",
             ["streamreg/kernels/_gram.c"],
-            depends=sorted(glob("streamreg/kernels/*.h")),
+            depends=sorted(map(str, Path("streamreg/kernels").glob("*.h"))),
             extra_compile_args=["-O3", "-fno-math-errno", "-ffp-contract=fast"],
             py_limited_api=stable,
             optional=True,

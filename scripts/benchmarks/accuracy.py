@@ -156,7 +156,7 @@ def run(arguments: argparse.Namespace) -> None:
             if not all(np.isnan(scores[what]))
         ]
         text.append(f"{title}:\n\n{record.table(['', *NAMES, 'least'], body)}")
-    text.append("\\* powers rounded to float64 columns beforehand, and scored against the exact solution of those columns.")
+    text.append("\\* powers rounded to float64 columns beforehand, scored against the exact solution of those columns.")
     print("\n\n".join(text))
     print(f"\nwritten to {record.keep('accuracy', {'sets': NAMES, 'digits': rows})}")
     if arguments.readme:
