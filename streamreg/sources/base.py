@@ -39,6 +39,10 @@ class Schema:
 
     def require(self, name: str, where: str) -> str:
         """Return `name` if it is a column, else raise `NotFound` with the nearest name."""
+        if not isinstance(name, str):
+            raise UsageError(
+                f"{where}: column {name!r} is a {type(name).__name__}; columns go by name{nearest('', self.names)}"
+            )
         if name not in self.names:
             raise NotFound(f"{where}: no column {name!r}{nearest(name, self.names)}")
         return name

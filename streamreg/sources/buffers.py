@@ -3,12 +3,12 @@
 Large blocks allocated and freed in many threads leave holes in the heap, so that memory grows with the number of them.
 """
 
-import zlib
 from io import FileIO
 from threading import RLock
 from typing import Any
 
 import numpy as np
+from isal import igzip_lib, isal_zlib
 from numpy.typing import NDArray
 
 _STEP = 2**17
@@ -72,17 +72,20 @@ def read_exactly(file: FileIO, offset: int, out: NDArray[np.uint8]) -> None:
         view = view[got:]
 
 
-def inflate(raw: NDArray[np.uint8], out: NDArray[np.uint8], wbits: int = zlib.MAX_WBITS) -> int:
+def inflate(raw: NDArray[np.uint8], out: NDArray[np.uint8], wbits: int = isal_zlib.MAX_WBITS) -> int:
     """Fill `out` with what `raw` was deflated from, a little at a time; return how many bytes follow in `raw`.
 
     Raises
     ------
-    ValueError, zlib.error
+    ValueError
         The bytes are damaged, or become more or fewer than `out` holds.
     """
-    stream, at = zlib.decompressobj(wbits), 0
+    stream, at = isal_zlib.decompressobj(wbits), 0
     for i in range(0, len(raw), _STEP):
-        piece = stream.decompress(raw.data[i : i + _STEP], len(out) - at + 1)
+        try:
+            piece = stream.decompress(raw.data[i : i + _STEP], len(out) - at + 1)
+        except igzip_lib.IsalError as error:
+            raise ValueError(str(error)) from error
         if len(piece) > len(out) - at:
             raise ValueError(f"more than the {len(out):,} bytes expected")
         out[at : at + len(piece)] = np.frombuffer(piece, np.uint8)

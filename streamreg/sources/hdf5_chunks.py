@@ -4,7 +4,6 @@ The library does one thing at a time in the whole process, so that threads would
 Where the chunks lie in the file is noted when it is opened; what most files use, deflate and shuffle, is undone here.
 """
 
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -94,7 +93,7 @@ class _Reader(ChunkReader):
         offset, size, self.skipped = (int(v) for v in self.array.table[row, at[1] if len(at) > 1 else 0])
         try:
             self.load(self.file, offset, size, out, skip)
-        except (OSError, ValueError, zlib.error) as error:
+        except (OSError, ValueError) as error:
             rows = span("row", at[0] * self.chunks[0], min((at[0] + 1) * self.chunks[0], self.shape[0]))
             raise CorruptError(
                 f"{self.array.label}: the chunk of {rows} cannot be read ({error}); "

@@ -118,7 +118,12 @@ class BatchPartition(Partition):
         self._rows = start
 
     def _fresh(self) -> Iterable[Any]:
-        return self._data if isinstance(self._data, Iterable) else self._data()
+        batches = self._data if isinstance(self._data, Iterable) else self._data()
+        if not isinstance(batches, Iterable):
+            raise UsageError(
+                f"iterable: the function returned a {type(batches).__name__}; it must return an iterator of (X, y)"
+            )
+        return batches
 
     def _batches(self) -> Iterable[tuple[int, Any]]:
         if self.one_pass:

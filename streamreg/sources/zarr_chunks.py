@@ -6,7 +6,6 @@ library uses. Arrays stored in a less usual way are left to the library.
 """
 
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -178,7 +177,7 @@ def _decode_into(codec: Any, raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> 
         at = 6 - single + (0, 1, 2, 4)[head[4] & 3]
         size = int.from_bytes(head[at : at + (width or single)], "little") + 256 * (width == 2)
     elif kind in ("gzip", "zlib"):
-        with suppress(ValueError, zlib.error):  # several streams one after the other are left to the codec
-            if not inflate(raw, out, zlib.MAX_WBITS + 16 * (kind == "gzip")):
+        with suppress(ValueError):  # several streams one after the other are left to the codec
+            if not inflate(raw, out, 15 + 16 * (kind == "gzip")):
                 return out
     return codec.decode(raw, out) if size == len(out) else codec.decode(raw)

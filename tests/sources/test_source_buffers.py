@@ -67,7 +67,7 @@ def test_inflate(size: int, compressible: bool) -> None:
     for cut in (1, 4, len(raw)):
         with pytest.raises(ValueError, match="an end that is missing"):
             inflate(raw[:-cut], out)
-    with pytest.raises(zlib.error):
+    with pytest.raises(ValueError, match="checksum"):
         inflate(np.append(raw[:-1], raw[-1] ^ 1).astype(np.uint8), out)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import zarr
 from storages import table
+from scipy.sparse import csr_matrix
 
 import streamreg.sources as sources
 from streamreg.errors import (
@@ -93,6 +94,21 @@ def test_data_frame_is_sent_back() -> None:
             return X
 
     refused(UsageError, "to_numpy()", "columns=", data=Frame())
+
+
+def test_tuples_of_anything_but_arrays_are_sent_back() -> None:
+    refused(UsageError, "begins with a list", "numpy.asarray", data=(X.tolist(), Y.tolist()))
+    refused(UsageError, "begins with a csr_matrix", ".toarray()", data=(csr_matrix(X), Y))
+    refused(UsageError, "sparse matrix", "batches of rows", data=csr_matrix(X))
+
+
+def test_columns_go_by_name() -> None:
+    refused(UsageError, "column 1 is a int", "there is x0", data=X, target=1)
+    refused(UsageError, "column 0 is a int", data=(X, Y), features=[0, 1])
+
+
+def test_a_function_that_returns_no_batches() -> None:
+    refused(UsageError, "returned a int", "an iterator of (X, y)", data=lambda: 3)
 
 
 def test_options_that_do_not_go_together(tmp_path: Path) -> None:
