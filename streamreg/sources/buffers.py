@@ -8,10 +8,11 @@ from threading import RLock
 from typing import Any
 
 import numpy as np
-from isal import igzip_lib, isal_zlib
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 _STEP = 2**17
+_DAMAGED: Any = isal_zlib.error  # its stub calls this class an instance
 
 
 class Pool:
@@ -84,7 +85,7 @@ def inflate(raw: NDArray[np.uint8], out: NDArray[np.uint8], wbits: int = isal_zl
     for i in range(0, len(raw), _STEP):
         try:
             piece = stream.decompress(raw.data[i : i + _STEP], len(out) - at + 1)
-        except igzip_lib.IsalError as error:
+        except _DAMAGED as error:
             raise ValueError(str(error)) from error
         if len(piece) > len(out) - at:
             raise ValueError(f"more than the {len(out):,} bytes expected")
