@@ -30,7 +30,7 @@ def as_folds(folds: Any) -> list[Moments]:
     UsageError
         Fewer than two of them, or they are not moments of the same columns.
     """
-    if isinstance(folds, Grouped | str | os.PathLike):
+    if isinstance(folds, Grouped | Moments | str | os.PathLike):
         folds = scans.folds(folds)
     parts = list(folds.values()) if isinstance(folds, Mapping) else list(folds)
     for part in parts:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamreg import sinks
 from streamreg.design import Design, Missing
 from streamreg.engines.threads import ordered_map
-from streamreg.errors import DataError
+from streamreg.errors import DataError, UsageError
 from streamreg.progress import Progress
 from streamreg.result import FitResult, Scale
 from streamreg.sources.base import Partition, Source
@@ -87,12 +87,15 @@ def predict_to(
     Raises
     ------
     UsageError
-        The suffix is not known, or the file exists and `force` is false.
+        The suffix is not known, the file exists and `force` is false, or it is the one that the rows are read from.
     DataError
         The file cannot be written, or the number of rows is not known beforehand.
     """
     if source.schema.n_rows is None:
         raise DataError(f"{source.label}: its number of rows is not known; predictions need a file or an array")
+    rows = Path(source.label)
+    if rows.exists() and Path(out).exists() and rows.samefile(out):
+        raise UsageError(f"{out}: holds the rows that predictions are made of; choose another name")
     layout = sinks.Layout({NAME: None}, source.schema.n_rows)
     with sinks.create(Path(out), layout, force=force) as put:
         for start, values in predictions(fit, source, kind, missing=missing, threads=threads, progress=progress):

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,19 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Array
     """
     if not Path(path).is_file():
         raise NotFound(f"{path}: no such file")
+    if not zipfile.is_zipfile(path):
+        raise CorruptError(f"{path}: not a saved {kind}, or damaged (it is no archive of arrays); make it again")
     try:
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
+        if "meta" not in arrays:
+            raise CorruptError(f"{path}: not a saved {kind}; it is an archive of something else")
         meta = json.loads(str(arrays.pop("meta")))
         found, protocol = meta["streamreg"], int(meta["protocol"])
         checksum = _checksum(arrays) if protocol == PROTOCOL else None
         values = meta["values"] if protocol == 1 else json.loads(str(arrays.pop("values", "{}")))
+    except CorruptError:
+        raise
     except Exception as error:  # zipfile, zlib, numpy and json each raise their own for damaged bytes
         raise CorruptError(f"{path}: not a saved {kind}, or damaged ({error}); make it again") from error
     if found != kind:

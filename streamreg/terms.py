@@ -37,11 +37,13 @@ class Terms:
         Raises
         ------
         UsageError
-            A power of something that is not among the columns.
+            A power of something that is not among the columns, or a degree below 1.
         """
         for name in powers:
             if name not in columns:
                 raise UsageError(f"powers of {name!r}, which is not a feature{nearest(name, columns)}")
+            if powers[name] < 1:
+                raise UsageError(f"powers of {name!r} up to {powers[name]}; the degree is a whole number from 1 on")
         return cls(columns, tuple(powers.get(name, 1) for name in columns))
 
     @property

@@ -1,5 +1,6 @@
 """What pydantic finds wrong, said as the rest of streamreg says it: what, where, the nearest name."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_args
 
@@ -35,14 +36,22 @@ def validated(model: type[Model], values: Mapping[str, Any], where: Locate | Non
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        # A misspelt name comes first: it may well be the one that is missing.
-        found = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        problems = [(at + _path(e["loc"], values), _complaint(model, e, values, at)) for e in found]
+        problems = [(at + _path(e["loc"], values), _complaint(model, e, values, at)) for e in _sorted(error)]
     if where is None:
         raise UsageError(problems[0][1])
     path, complaint = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     raise ConfigError(f"{where(path)}: {complaint}{more}")
+
+
+def usage_error(model: type[BaseModel], error: ValidationError, values: Mapping[str, Any]) -> UsageError:
+    """Return what to raise where `values` were passed as arguments, and are no `model`."""
+    return UsageError(_complaint(model, _sorted(error)[0], values, ()))
+
+
+def _sorted(error: ValidationError) -> list[Any]:
+    """Return what is wrong; a misspelt name comes first, for it may well be the one that is missing."""
+    return sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
 
 
 def _path(location: Path, values: Any) -> Path:
@@ -65,10 +74,17 @@ def _complaint(model: type[BaseModel], error: Any, values: Any, at: Path) -> str
     if error["type"] == "missing":
         return f"{'.'.join(map(str, at + location))} is missing; it must be given"
     name = ".".join(map(str, at + _path(location, values)))
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "value_error":
         return f"{name}: {message}" if name else message
-    return f"{name} is {_shown(error['input'])}; it {message}"
+    return f"{name} is {_shown(error['input'])}; it {_plain(message)}"
+
+
+def _plain(message: str) -> str:
+    """Return pydantic's words without its subject, and as YAML calls things."""
+    for word, plain in (("tuple", "list"), ("dictionary", "mapping")):
+        message = message.replace(f"a valid {word}", f"a {plain}")
+    return re.sub(r"^\w+ (?=should )| after validation|(?<=a mapping) or instance of \w+", "", message)
 
 
 def _shown(value: Any) -> str:

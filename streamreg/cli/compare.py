@@ -75,7 +75,10 @@ def score(
     networks = {path: _network(path) for path in fits if path.suffix == ".keras"}
     others = [path for path in fits if path not in networks]
     models: dict[Path, Any] = networks | dict(zip(others, read(*others), strict=True))
-    named = {path.stem: models[path] for path in fits}
+    stems = [path.stem for path in fits]
+    named = {
+        stem if stems.count(stem) == 1 else str(path): models[path] for stem, path in zip(stems, fits, strict=True)
+    }
     wanted = target or next((m.target for m in named.values() if m.target), None)
     source = _open(file, x, wanted, weights)
     card = score(named, source, rows="validation" if validation else "all", worth=worth, target=target, threads=threads)

@@ -84,6 +84,8 @@ def fit(
         "weights": weights_mean,
         "errors": as_errors(errors),
     }
+    if save is not None and save.suffix != ".npz":
+        raise UsageError(f"--save is {str(save)!r}; it must end in .npz, by which other commands know a fit")
     data: Any = file
     if file.suffix == ".moments":
         if x is not None or weights is not None:
@@ -142,6 +144,10 @@ def predict(
 
     if missing not in ("error", "drop"):
         raise UsageError(f"--missing is {missing!r}; it can be 'error' or 'drop'")
+    if fit.suffix == ".keras":
+        raise UsageError(
+            f"{fit}: is a network; this writes predictions of saved fits (.npz), and streamreg score reads both"
+        )
     source = sources.open(file, x=x, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
     rows = predict_to(out, FitResult.load(fit), source, missing=missing, threads=threads, force=force)  # type: ignore[arg-type]
     return Output(as_json({"out": str(out), "rows": rows}) if json else f"{out}: {rows:,} predictions")

@@ -61,6 +61,8 @@ def scan(
         raise UsageError(f"--precision is {precision!r}; it can be 'float64' or 'exact'")
     if missing not in ("error", "drop"):
         raise UsageError(f"--missing is {missing!r}; it can be 'error' or 'drop'")
+    if folds is not None and folds.removeprefix("-").isdecimal() and int(folds) < 2:
+        raise UsageError(f"--folds is {folds}; it takes two or more, or a column")
     _require_suffix(out)
     held: Any = load(out) if append else None
     if held is not None and held.record is not None:

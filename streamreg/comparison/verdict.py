@@ -184,6 +184,7 @@ def compare(
     UsageError
         The fits are of different columns, targets or families, or there is nothing to measure by.
     """
+    _require_fits(a, b)
     titles = _labels(a, b) if labels is None else tuple(labels)
     if len(titles) != 2:
         raise UsageError(f"labels are {len(titles)} names; two fits have two")
@@ -210,6 +211,7 @@ def compare_all(
     UsageError
         As for `compare`; or fewer than two fits, or no such reference.
     """
+    _require_fits(*fits.values())
     if len(fits) < 2:
         raise UsageError(f"{len(fits)} fit(s) given; two or more can be compared")
     if reference is not None and reference not in fits:
@@ -255,6 +257,15 @@ def _compare(
         tolerance=tolerance,
         labels=titles,
     )
+
+
+def _require_fits(*fits: Any) -> None:
+    for fit in fits:
+        if not isinstance(fit, FitResult):
+            raise UsageError(
+                f"a {type(fit).__name__} has no coefficients to compare; pass results of fits, sr.FitResult.load(path) "
+                "or sr.coefficients(...); networks are compared by sr.score"
+            )
 
 
 def _require_comparable(fits: Mapping[str, FitResult]) -> None:

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from streamreg.errors import UsageError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -28,6 +30,8 @@ def ordered_map(
     At most two results a thread wait for their turn, so memory stays bounded. The first error in item order is raised,
     and the items after it are abandoned.
     """
+    if threads is not None and threads < 0:
+        raise UsageError(f"threads is {threads}; it can be 1 or more, or None for all processors")
     threads = threads or available_threads()
     with threadpool_limits(1, user_api="blas"):
         if threads == 1:

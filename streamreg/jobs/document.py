@@ -22,6 +22,7 @@ _WORDS = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     "int": (r"[-+]?(0|[1-9][0-9_]*)", list("-+0123456789")),
+    "merge": (r"<<", ["<"]),
     "float": (r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", list("-+.0123456789")),
 }
 for _type, (_pattern, _first) in _WORDS.items():

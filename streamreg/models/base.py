@@ -4,7 +4,7 @@ import os
 from abc import abstractmethod
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from streamreg import sources
 from streamreg.errors import UsageError
@@ -13,12 +13,22 @@ from streamreg.stats.base import Statistic
 from streamreg.stats.grouped import Grouped
 from streamreg.stats.moments import Moments
 from streamreg.stats.saved import SUFFIX, load
+from streamreg.validation import usage_error
 
 
 class Spec(BaseModel):
     """Base of all models. Unknown options are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except ValidationError as error:
+            raise usage_error(type(self), error, options) from None
+
+    # Values of a document are validated without a call of `__init__`, so that its errors keep their places.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @abstractmethod
     def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> Any:

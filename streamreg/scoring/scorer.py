@@ -78,6 +78,8 @@ def score(
     Cost: one pass. The standard error of a difference is that of the paired rows, by the delta method for the ratio to
     what there is to explain; with weights it takes them for unrelated to the losses.
     """
+    if not isinstance(models, Mapping):
+        raise UsageError(f"models are a {type(models).__name__}; pass them by name, as in {{'line': fit}}")
     if not models:
         raise UsageError("no models to score")
     if baseline is not None and baseline not in models:

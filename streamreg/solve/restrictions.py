@@ -55,6 +55,8 @@ def parse(text: str, names: Sequence[str]) -> Restrictions:
     UsageError
         The text cannot be read, or a restriction holds no coefficient or contradicts itself.
     """
+    if not isinstance(text, str):
+        raise UsageError(f"restrictions are a {type(text).__name__}; write one text, as in 'x1 = x2, x3 = 0'")
     rows, values, texts = [], [], []
     for words in _split(list(_words(text, names)), ",;\n"):
         if not words:
@@ -66,6 +68,8 @@ def parse(text: str, names: Sequence[str]) -> Restrictions:
         sums = [_sum(side, names, shown) for side in sides]
         for k in range(len(sides) - 1):
             row = sums[k] - sums[k + 1]
+            if not np.isfinite(row).all():
+                raise UsageError(f"a number in restriction {shown!r} is beyond the range of float64")
             if not row[1:].any():
                 raise UsageError(f"restriction {shown!r} holds no coefficient, or the same one on both sides")
             rows.append(row[1:])

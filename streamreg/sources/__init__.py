@@ -126,8 +126,8 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
         raise UsageError("data is a sparse matrix; pass data.toarray(), or batches of rows: (x[a:b].toarray(), y[a:b])")
     if isinstance(data, tuple) and data and not isinstance(first, tuple):
         raise UsageError(
-            f"data is a tuple that begins with a {type(first).__name__}; make arrays of its parts, by numpy.asarray(...), "
-            ".to_numpy() or .toarray()"
+            f"data is a tuple that begins with a {type(first).__name__}; make arrays of its parts, by "
+            "numpy.asarray(...), .to_numpy() or .toarray()"
         )
     if isinstance(data, Callable | Iterable):  # type: ignore[arg-type]
         from streamreg.sources.iterables import open_batches

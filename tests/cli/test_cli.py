@@ -109,6 +109,8 @@ def test_weights(cli, tmp_path):
         (["fit", "{a}", "--target", "y", "--digits", "99"], 2, "digits is 99; it should be less than or equal to 15"),
         (["fit", "{a}", "--target", "y", "--power", "x1"], 2, "write NAME=DEGREE"),
         (["fit", "{a}", "--target", "y", "--power", "x1=two"], 2, "powers.x1 is 'two'; it should be a valid integer"),
+        (["fit", "{a}", "--target", "y", "--power", "x1=0"], 2, "powers of 'x1' up to 0; the degree is a whole number"),
+        (["fit", "{a}", "--target", "y", "--save", "{a}"], 2, "it must end in .npz"),
         (["fit", "{a}", "--target", "y", "--rigde", "1"], 2, "--rigde"),
         (["fit", "{a}", "--target", "y", "--threads", "0"], 2, "--threads"),
         (["fit", "{a}", "--target", "y", "--missing-chunks", "guess"], 2, "missing_chunks is 'guess'"),
@@ -120,6 +122,8 @@ def test_weights(cli, tmp_path):
         (["generate", "{a}", "--rows", "3", "--columns", "2"], 2, "is there already; pass --force"),
         (["generate", "{folder}/b.h5", "--rows", "0", "--columns", "2"], 2, "rows is 0; it should be greater than 0"),
         (["generate", "{folder}/b.h5", "--rows", "many", "--columns", "2"], 2, "--rows"),
+        (["predict", "{a}", "{a}", "{folder}/p.h5"], 3, "not a saved fit, or damaged (it is no archive of arrays)"),
+        (["predict", "{folder}/net.keras", "{a}", "{folder}/p.h5"], 2, "is a network"),
         (["compare", "{folder}/b.npz", "{folder}/b.npz"], 3, "b.npz: no such file"),
         (["compare", "{a}", "{a}"], 2, "a fit comes from a .npz file"),
         (["run", "{folder}/b.yaml"], 2, "b.yaml: no such file"),
@@ -299,6 +303,25 @@ def test_predict_writes_the_fitted_values(cli, folder, tmp_path, suffix):
     assert json.loads(cli("predict", saved, folder / "a.h5", out, "--force", "--json"))["rows"] == 3000
     assert "--missing" in cli("predict", saved, folder / "a.h5", out, "--missing", "fill", code=2)
     assert "none.h5" in cli("predict", saved, tmp_path / "none.h5", out, "--force", code=3)
+
+
+def test_predict_never_replaces_the_rows_it_reads(cli, folder, tmp_path):
+    saved, rows = tmp_path / "fit.npz", tmp_path / "rows.h5"
+    rows.write_bytes((folder / "a.h5").read_bytes())
+    cli("fit", rows, "--target", "y", "--save", saved)
+    (tmp_path / "link.h5").symlink_to(rows)
+    for out in (rows, tmp_path / "link.h5"):
+        assert "holds the rows that predictions are made of" in cli("predict", saved, rows, out, "--force", code=2)
+    assert rows.read_bytes() == (folder / "a.h5").read_bytes()
+
+
+def test_fits_of_one_name_in_two_folders_are_scored_apart(cli, folder, tmp_path):
+    (tmp_path / "old").mkdir()
+    cli("fit", folder / "a.h5", "--target", "y", "--save", tmp_path / "line.npz")
+    cli("fit", folder / "a.h5", "--target", "y", "--features", "x1", "--save", tmp_path / "old/line.npz")
+    names = [str(tmp_path / "line.npz"), str(tmp_path / "old/line.npz")]
+    card = json.loads(cli("score", folder / "a.h5", *names, "--json"))
+    assert list(card["scores"]) == names
 
 
 def test_inspect_tells_the_machine(cli):

@@ -339,6 +339,9 @@ def test_what_cannot_be_compared():
         sr.compare(FIT, dataclasses.replace(FIT, family="binomial"))
     with pytest.raises(UsageError, match="tolerance"):
         sr.compare(FIT, FIT, tolerance=0)
+    for thing in ("fit.npz", None, FIT.coef):
+        with pytest.raises(UsageError, match="has no coefficients to compare"):
+            sr.compare(FIT, thing)
 
 
 def test_several_at_once():

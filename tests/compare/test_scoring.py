@@ -180,6 +180,9 @@ def test_what_is_refused():
     line = sr.Linear().fit((X, Y))
     with pytest.raises(UsageError, match="no models"):
         sr.score({}, (X, Y))
+    for models in (line, [line]):
+        with pytest.raises(UsageError, match="pass them by name"):
+            sr.score(models, (X, Y))
     with pytest.raises(UsageError, match="no model 'b'"):
         sr.score({"a": line}, (X, Y), baseline="b")
     with pytest.raises(UsageError, match=r"not of one family \(a has gaussian, b has binomial\)"):

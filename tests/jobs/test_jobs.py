@@ -84,7 +84,7 @@ def write(folder, text):
             "  few: {kind: linear, features: [x0, x3]}",
             "  few: linear",
             15,
-            "fits.few is 'linear'; it should be a valid",
+            "fits.few is 'linear'; it should be a mapping",
         ),
         ("  few: {", "  a/b: {", 15, "should match pattern"),
         ("[exact, ridge]", "[exact, rigde]", 17, "no fit 'rigde'; did you mean 'ridge'?"),
@@ -135,6 +135,15 @@ def test_no_such_file(tmp_path):
     write(tmp_path, SMALL)
     with pytest.raises(ConfigError, match=r"jbo\.yaml: no such file; did you mean 'job\.yaml'\?"):
         jobs.load(tmp_path / "jbo.yaml")
+
+
+def test_a_fit_may_be_written_as_another_with_changes(tmp_path):
+    fits = "fits:\n  a: &a {kind: linear, ridge: 1.0}\n  b:\n    <<: *a\n    ridge: 2.0\n"
+    job = jobs.load(write(tmp_path, f"data: {{path: rows.npy, target: y}}\n{fits}"))
+    assert job.fits["a"].ridge == 1.0
+    assert job.fits["b"].ridge == 2.0
+    with pytest.raises(ConfigError, match=r"line 6: fits.b: no option 'rigde'"):
+        jobs.load(write(tmp_path, f"data: {{path: rows.npy, target: y}}\n{fits.replace('    ridge', '    rigde')}"))
 
 
 def test_words_are_those_of_yaml_1_2(tmp_path):

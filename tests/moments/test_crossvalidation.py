@@ -166,6 +166,8 @@ def test_no_row_is_read_and_what_cannot_be_is_refused():
     assert sr.Penalised(alphas=3).cross_validate(list(parts.values())).passes == 0
     with pytest.raises(UsageError, match="two folds or more"):
         sr.Penalised().cross_validate([parts[0]])
+    with pytest.raises(UsageError, match="kept no rows apart"):
+        sr.Penalised().cross_validate(parts[0])
     with pytest.raises(UsageError, match="different columns"):
         sr.Penalised().cross_validate([parts[0], sr.scan(sr.open((X[:, :2], Y)), progress=False)])
     with pytest.raises(UsageError, match="not as ndarray"):

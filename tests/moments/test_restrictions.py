@@ -129,6 +129,7 @@ def test_names_of_any_kind():
         ("* x0 = 1", r"'\*' stands after no number"),
         ("1 = 2", "holds no coefficient"),
         ("x0 = x0", "holds no coefficient"),
+        ("x0 = 1e400", "beyond the range of float64"),
         ("x0 = 0 $", "cannot read"),
         ("'x0 = 0", "a quote is not closed"),
         ("__import__('os') = 0", "no coefficient|cannot read"),
@@ -145,6 +146,8 @@ def test_what_cannot_be_read_is_said(text, message):
 
 
 def test_misspelt_names_and_fits_without_errors():
+    with pytest.raises(UsageError, match="restrictions are a list; write one text"):
+        sr.wald_test(sr.Linear().fit(moments()), ["x0 = 0", "x1 = 0"])
     with pytest.raises(NotFound, match=r"no coefficient 'alpha_1'; did you mean 'alpha1'"):
         parse("alpha_1 = 0", ["alpha1", "beta"])
     with pytest.raises(UsageError, match="no standard errors"):

@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 import zarr
-from storages import table
 from scipy.sparse import csr_matrix
+from storages import table
 
 import streamreg.sources as sources
 from streamreg.errors import (
