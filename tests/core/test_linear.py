@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from pydantic import ValidationError
 from sklearn.linear_model import Ridge
 
 import streamreg as sr
@@ -211,10 +210,16 @@ def test_predict_refuses_other_shapes():
 
 
 def test_unknown_options_are_refused():
-    with pytest.raises(ValidationError, match="interceptt"):
+    with pytest.raises(UsageError, match="interceptt"):
         sr.Linear(interceptt=True)
-    with pytest.raises(ValidationError, match="ridge"):
+    with pytest.raises(UsageError, match="ridge"):
         sr.Linear(ridge=-1.0)
+    with pytest.raises(UsageError, match="features is 'x1'; it should be a list"):
+        sr.Linear(features="x1")
+    with pytest.raises(UsageError, match="threads is -1"):
+        sr.Linear().fit((X, Y), threads=-1)
+    with pytest.raises(UsageError, match="the degree is a whole number from 1 on"):
+        sr.Linear(powers={"x1": 0}).fit((X, Y))
 
 
 def test_a_second_pass_over_an_iterator_is_refused():
