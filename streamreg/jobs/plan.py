@@ -137,8 +137,8 @@ def checked(job: Job) -> Source:
     require_recipe(job.data)
     source = job.data.open()
     for model in job.fits.values():
-        target = getattr(model, "target", None)
-        Design.of(source.with_roles(target=target), getattr(model, "features", None))
+        part = source.with_roles(target=getattr(model, "target", None))
+        Design.of(part, getattr(model, "features", None), powers=getattr(model, "powers", None))
     return source
 
 

@@ -180,6 +180,13 @@ def test_plan_reads_and_writes_nothing(small):
     assert "is there" in str(again)
 
 
+def test_plan_finds_powers_of_what_is_no_feature(small):
+    job = jobs.load(write(small.parent, SMALL.replace("features: [x0, x3]", "powers: {x9: 2}")))
+    sr.generate(small.parent / "rows.npy", rows=2000, columns=5, seed=3, correlation=0.5)
+    with pytest.raises(UsageError, match="powers of 'x9', which is not a feature"):
+        jobs.plan(job)
+
+
 def test_plan_finds_what_would_go_wrong(small):
     (small.parent / "rows.npy").touch()
     with pytest.raises(DataError, match="not a readable"):
