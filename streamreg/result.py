@@ -253,7 +253,8 @@ class FitResult:
         kept, norms = self.geometry.kept, self.geometry.norms()
         out = np.full((len(self.names), len(self.names)), np.nan)
         scaled = self.geometry.inverse * self.sigma**2 if self.sandwich is None else self.sandwich.cov[1:, 1:]
-        out[np.ix_(kept, kept)] = scaled / norms[kept][:, None] / norms[kept]
+        with np.errstate(over="ignore"):  # of columns in units of 1e-200: their variances are beyond float64
+            out[np.ix_(kept, kept)] = scaled / norms[kept][:, None] / norms[kept]
         out[~self.identifiable] = np.nan
         out[:, ~self.identifiable] = np.nan
         return out

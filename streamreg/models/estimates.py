@@ -4,15 +4,20 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from streamreg.errors import DataError
 from streamreg.geometry import Geometry
 from streamreg.kernels import doubledouble as dd
 from streamreg.problem import ExactProblem, Problem, Solution
 from streamreg.result import NAN, FitResult
+from streamreg.solve.products import inner
+from streamreg.solve.rank import moves_intercept
 from streamreg.terms import Terms
 
 Float = NDArray[np.float64]
+
+_LEAST = -1075 * float(np.log10(2.0))  # half the distance between the least numbers of float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,11 @@ def result(
     `sigma` is the residual standard deviation where it is known, in the scaled units of the solution.
     """
     p = len(problem.names)
+    beyond = np.flatnonzero(np.isinf(found.basic))
+    if len(beyond):
+        name = problem.names[beyond[0]]
+        what = f"the coefficient of {name!r} is beyond 1e308; rescale that column or the target"
+        raise DataError(f"{origin.label}: {what}")
     nobs = problem.weight if model.weights == "frequency" else float(origin.n)
     df = nobs - found.rank - model.intercept
     with np.errstate(over="ignore"):
@@ -91,9 +101,7 @@ def result(
     else:
         errors[~found.identifiable] = np.nan
     intercept_error = float(np.ldexp(sigma * np.sqrt(found.mean_leverage), found.target_exponent))
-    mean = problem.mean[0][:p]
-    moved = np.abs(mean @ found.null_space) > 1e-9 * (np.abs(mean) @ np.abs(found.null_space))
-    if moved.any() and model.singular != "drop":
+    if moves_intercept(problem.mean[0][:p], found.null_space) and model.singular != "drop":
         intercept_error = NAN
     centre, at_centre = centred_line(problem, np.nan_to_num(coef))
     return FitResult(
@@ -117,9 +125,9 @@ def result(
         passes=origin.passes,
         level=origin.level,
         condition=found.condition,
-        digits=digits,
-        digits_intercept=found.digits_intercept,
-        digits_se=found.digits_se,
+        digits=np.minimum(digits, _held(coef)),
+        digits_intercept=float(np.minimum(found.digits_intercept, _held(intercept))),
+        digits_se=float(np.fmin(found.digits_se, np.fmin.reduce(_held(errors), initial=_held(intercept_error)))),
         centre=centre,
         at_centre=at_centre,
         status=origin.note or ("dependent" if found.dependencies else "ok"),
@@ -142,6 +150,12 @@ def result(
     )
 
 
+def _held(values: ArrayLike) -> Float:
+    """Return the digits that numbers have room for: fewer where they are close to the least of float64."""
+    size = np.abs(np.asarray(values, dtype=np.float64))
+    return np.asarray(np.where(size == 0, np.inf, np.log10(np.where(size == 0, 1.0, size)) - _LEAST))
+
+
 def centred_line(problem: Problem | ExactProblem, coef: Float) -> tuple[Float, float]:
     """Return a point near the means, and the fitted value there, good to the last digit."""
     p = len(coef)
@@ -149,5 +163,5 @@ def centred_line(problem: Problem | ExactProblem, coef: Float) -> tuple[Float, f
         return np.zeros(p), 0.0
     centre = problem.mean[0][:p].copy()
     offset = dd.add_float(dd.take(problem.mean, slice(p)), -centre)
-    at = dd.subtract(dd.take(problem.mean, p), dd.dot(offset, dd.from_float(coef)))
+    at = dd.subtract(dd.take(problem.mean, p), inner(offset, dd.from_float(coef)))
     return centre, float(at[0])

@@ -182,12 +182,17 @@ class Linear(Spec):
 
     def _solve(self, state: Any, target: str, features: tuple[str, ...] | None) -> tuple[AnyProblem, Solution]:
         problem = state.problem(target, features, self.intercept)
+        # What overflows is a coefficient, and `result` refuses it by name.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return problem, self._solution(problem)
+
+    def _solution(self, problem: AnyProblem) -> Solution:
         if not isinstance(problem, Problem):
             from streamreg.solve import exact
 
-            return problem, exact.solve(problem)
+            return exact.solve(problem)
         if not self.ridge:
-            return problem, cholesky.solve(problem)
+            return cholesky.solve(problem)
         found = cholesky.solve(problem.penalised(self.ridge))
         penalty = self.ridge * float(np.sum(np.ldexp(found.coef, -found.target_exponent) ** 2))
-        return problem, dataclasses.replace(found, rss=max(found.rss - penalty, 0.0))
+        return dataclasses.replace(found, rss=max(found.rss - penalty, 0.0))

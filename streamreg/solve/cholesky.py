@@ -10,6 +10,7 @@ from streamreg.kernels.blas import one_thread
 from streamreg.problem import Problem, Solution
 from streamreg.solve import rank as ranks
 from streamreg.solve.digits import Errors
+from streamreg.solve.products import inner
 from streamreg.solve.rank import UNIT
 
 Float = NDArray[np.float64]
@@ -204,5 +205,5 @@ def _solve_upper(lower: Float, rhs: Float) -> Float:
 def _intercept(problem: Problem, coef: Float) -> float:
     """Return ``mean(y) - mean(x)'b``, summed in double-double: the means may be far larger than the difference."""
     p = len(coef)
-    sloped = dd.dot(dd.take(problem.mean, slice(p)), dd.from_float(coef))
+    sloped = inner(dd.take(problem.mean, slice(p)), dd.from_float(coef))
     return float(dd.subtract(dd.take(problem.mean, p), sloped)[0])

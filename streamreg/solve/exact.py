@@ -11,6 +11,7 @@ from streamreg.kernels import doubledouble as dd
 from streamreg.problem import ExactProblem, Solution
 from streamreg.solve import rank as ranks
 from streamreg.solve.digits import FULL
+from streamreg.solve.products import inner
 
 Float = NDArray[np.float64]
 Integers = NDArray[Any]
@@ -30,8 +31,9 @@ class _Scaled:
     """
 
     gram: Integers  # (p + 1, p + 1), centred if there is an intercept; entry (i, j) over 2**(exponent_i + exponent_j)
-    mean: Integers  # (p + 1,), over 2**exponent
+    mean: Integers  # (p + 1,), over 2**(exponent - lift)
     exponent: NDArray[np.int64]  # (p + 1,)
+    lift: int  # about half the binary logarithm of the sum of weights, which is in `gram` and not in `mean`
     rounding: Float  # (p,): the rounding already in each column relative to its standard deviation
 
 
@@ -62,6 +64,10 @@ def solve(problem: ExactProblem) -> Solution:
     slopes, rss = elimination.project(p)
     if rss < scaled.gram[p, p] >> (BITS // 2):
         rss = 0  # rounding of the fixed point: the fit is perfect
+    noise = elimination.noise()
+    slopes[np.abs(slopes) <= noise] = 0
+    digits = np.full(p, FULL)
+    digits[kept] = _digits(slopes, noise)
     inverse = elimination.inverse() * scale[kept, None] * scale[kept]
     combination = np.zeros((r, p - r))
     for column, j in enumerate(np.setdiff1d(np.arange(p), kept)):
@@ -77,8 +83,10 @@ def solve(problem: ExactProblem) -> Solution:
     gram = _floats(scaled.gram[:p, :p]) / scale[:, None] / scale
     widest = float(np.linalg.eigvalsh(gram[np.ix_(kept, kept)])[-1]) if r else 1.0
     narrowest = float(np.linalg.eigvalsh(inverse)[-1]) if r else 1.0
-    basic_intercept = _intercept(problem, scaled, kept, slopes) if problem.intercept else 0.0
-    shift = dd.dot(dd.take(problem.mean, slice(p)), dd.from_float(np.nan_to_num(basic) - coef))[0] if r < p else 0.0
+    basic_intercept, digits_intercept = 0.0, float("nan")
+    if problem.intercept:
+        basic_intercept, digits_intercept = _intercept(problem, scaled, kept, slopes, noise)
+    shift = inner(dd.take(problem.mean, slice(p)), dd.from_float(np.nan_to_num(basic) - coef))[0] if r < p else 0.0
     return Solution(
         coef=coef,
         basic=basic,
@@ -89,7 +97,9 @@ def solve(problem: ExactProblem) -> Solution:
         exponent=np.where(norm > 0, exponent, 0),
         gram=gram,
         inverse=inverse,
-        mean_leverage=1.0 / problem.weight + elimination.square(scaled.mean) if problem.intercept else float("nan"),
+        mean_leverage=1.0 / problem.weight + float(np.ldexp(elimination.square(scaled.mean), -2 * scaled.lift))
+        if problem.intercept
+        else float("nan"),
         rss=float(rss) / 2.0**BITS,
         tss=float(diagonal[p]),
         target_exponent=target_exponent,
@@ -97,8 +107,8 @@ def solve(problem: ExactProblem) -> Solution:
         null_space=directions,
         dependencies=ranks.describe(problem.names, combination, kept, unit, problem.mean[0][:p], problem.intercept),
         condition=float(np.sqrt(widest * narrowest)),
-        digits=np.where(identifiable, FULL, np.nan),
-        digits_intercept=FULL if problem.intercept and fixed else float("nan"),
+        digits=np.where(identifiable, digits, np.nan),
+        digits_intercept=digits_intercept if fixed else float("nan"),
         digits_se=_FULL_SE,
         digits_rss=FULL,
         status="ok" if r == p else "dependent",
@@ -123,14 +133,15 @@ def _scale(problem: ExactProblem) -> _Scaled:
     common = np.where(size > 0, deviation, np.where(whole > 0, magnitude, -exponent)) + exponent
     by = (exponent - common).astype(object)
     gram = _shift(moments, np.add.outer(by, by) + BITS) // divisor
-    mean = _shift(first, by + BITS - int(problem.exponent[0])) // weight
+    lift = int(problem.exponent[0]) + weight.bit_length() // 2
+    mean = _shift(first, by + BITS - int(problem.exponent[0]) + lift) // weight
     rounding = np.full(p, np.inf)
     for j in range(p):
         if moments[j, j] > 0:
             # Root mean square over standard deviation.
             ratio = float(np.sqrt(sums[j, j] * divisor / moments[j, j]))
             rounding[j] = ratio * (ranks.UNIT**2 if problem.extended[j] else ranks.UNIT)
-    return _Scaled(gram, mean, common, rounding)
+    return _Scaled(gram, mean, common, lift, rounding)
 
 
 def _shift(values: Integers, by: Integers) -> Integers:
@@ -184,6 +195,14 @@ class _Elimination:
         np.fill_diagonal(inverse, dd.sum_rows(dd.two_prod(half, half))[0])
         return inverse
 
+    def noise(self) -> int:
+        """Return a bound of what the rounding of the fixed point does to the coefficients of a target."""
+        r = len(self.kept)
+        if not r:
+            return 0
+        largest = int(np.abs(self._rows[:r, :r]).max())
+        return (1024 * r * r * largest * largest // min(self.pivots)) >> BITS
+
     def square(self, values: Integers) -> float:
         """Return ``v' G**-1 v`` for the kept columns."""
         r = len(self.kept)
@@ -195,8 +214,21 @@ def _floats(values: Integers) -> Float:
     return bigint.to_dd(values, -BITS)[0]
 
 
-def _intercept(problem: ExactProblem, scaled: _Scaled, kept: NDArray[np.int64], slopes: Integers) -> float:
-    """Return ``mean(y) - mean(x)'b``, rounded once."""
+def _digits(values: Integers, noise: int) -> Float:
+    """Return the digits of fixed-point numbers that may be off by `noise`; a zero has them all."""
+    bits = [int(abs(v)).bit_length() - noise.bit_length() - 1 if v else BITS for v in values]
+    return np.asarray(np.clip(np.log10(2.0) * np.array(bits, dtype=np.float64), 0.0, FULL))
+
+
+def _intercept(
+    problem: ExactProblem, scaled: _Scaled, kept: NDArray[np.int64], slopes: Integers, noise: int
+) -> tuple[float, float]:
+    """Return ``mean(y) - mean(x)'b``, rounded once, and its digits."""
     p = len(problem.names)
-    rest = (scaled.mean[p] << BITS) - (int(scaled.mean[kept].dot(slopes)) if len(kept) else 0)
-    return float(bigint.to_dd(np.array([rest], dtype=object), int(scaled.exponent[p]) - 2 * BITS)[0][0])
+    rest, off = int(scaled.mean[p]) << BITS, 2 << BITS
+    if len(kept):
+        rest -= int(scaled.mean[kept].dot(slopes))
+        off += noise * int(np.abs(scaled.mean[kept]).sum()) + int(np.abs(slopes).sum())
+    value = np.array([rest if abs(rest) > off else 0], dtype=object)
+    power = int(scaled.exponent[p]) - scaled.lift - 2 * BITS
+    return float(bigint.to_dd(value, power)[0][0]), float(_digits(value, off)[0])

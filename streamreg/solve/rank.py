@@ -17,6 +17,8 @@ CONSTANT = 0.25
 # A coefficient below this, on columns of unit norm, or a constant this much below its terms, is rounding of the inputs.
 _NEGLIGIBLE = 1e-9
 
+_LAST = np.iinfo(np.int32).max
+
 
 def input_rounding(size: Float, deviation: Float) -> Float:
     """Return nu, the rounding already in each column relative to its standard deviation: ``u rms(x) / std(x)``.
@@ -60,7 +62,10 @@ def null_space(combination: Float, kept: NDArray[np.int64], unit: Float) -> tupl
     scaled[kept] = -combination
     scaled[np.abs(scaled) < _NEGLIGIBLE] = 0.0
     scaled[dropped, np.arange(len(dropped))] = 1.0
-    directions = scaled / unit[:, None]
+    # Powers of two on their own: a quotient could leave the range of float64 before it is divided by the greatest.
+    fraction, power = np.frexp(unit)
+    least = np.where(scaled != 0, power[:, None], _LAST).min(axis=0, initial=_LAST)
+    directions = np.ldexp(scaled / fraction[:, None], least - power[:, None])
     if len(dropped):
         directions /= np.abs(directions).max(axis=0)
     return directions, np.asarray(~scaled.any(axis=1))
@@ -81,13 +86,14 @@ def describe(
     for column, j in enumerate(dropped):
         share = combination[:, column]
         live = np.abs(share) >= _NEGLIGIBLE
-        index, slopes = kept[live], share[live] * unit[j] / unit[kept[live]]
         constant = 0.0
-        if intercept:
-            parts = slopes * mean[index]
-            constant = float(mean[j] - parts.sum())
-            if abs(constant) <= _NEGLIGIBLE * (abs(mean[j]) + np.abs(parts).sum()):
-                constant = 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            index, slopes = kept[live], share[live] * unit[j] / unit[kept[live]]
+            if intercept:
+                parts = slopes * mean[index]
+                constant = float(mean[j] - parts.sum())
+                if not abs(constant) > _NEGLIGIBLE * (abs(mean[j]) + np.abs(parts).sum()):
+                    constant = 0.0
         terms = tuple((names[i], float(a)) for i, a in zip(index, slopes, strict=True))
         found.append(Dependency(names[j], terms, constant))
     return tuple(found)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from streamreg.kernels import doubledouble as dd
 from streamreg.problem import Problem, Solution
 from streamreg.solve.digits import Errors
+from streamreg.solve.products import inner
 
 Float = NDArray[np.float64]
 
@@ -65,7 +66,7 @@ def refine(problem: Problem, solution: Solution, residuals: ResidualSums) -> Sol
     basic[kept] = coef[kept]
     intercept = 0.0
     if problem.intercept:
-        at = dd.subtract(dd.take(problem.mean, p), dd.dot(dd.take(problem.mean, slice(p)), exact))
+        at = dd.subtract(dd.take(problem.mean, p), inner(dd.take(problem.mean, slice(p)), exact))
         intercept = float(dd.add_float(at, np.ldexp(mean_residual, target_unit))[0])
 
     errors = Errors(

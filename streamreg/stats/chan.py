@@ -143,6 +143,15 @@ def _exponents(wanted: NDArray[Any], live: NDArray[np.bool_]) -> NDArray[np.int6
     return np.where(live & (np.abs(wanted) > _PLAIN), wanted, 0).astype(np.int64)
 
 
+def exponents_about_zero(cross: Float, exponent: NDArray[np.int64], mean: Float) -> NDArray[np.int64]:
+    """Return exponents at which centred cross-products and those of the means can be added."""
+    lowest = np.iinfo(np.int64).min // 4
+    size = np.diag(cross)
+    wanted = np.where(mean != 0, np.frexp(mean)[1].astype(np.int64), lowest)
+    wanted = np.maximum(wanted, np.where(size > 0, np.frexp(size)[1] // 2 + exponent, lowest))
+    return _exponents(wanted, wanted > lowest)
+
+
 def _common_exponents(a: Centred, b: Centred, step: Float) -> NDArray[np.int64]:
     """Return exponents at which the cross-products of both sides and of the step between their means can be added."""
     lowest = np.iinfo(np.int64).min // 4

@@ -129,7 +129,7 @@ class Moments(Statistic):
         cross, exponent = total.cross[np.ix_(index, index)], total.exponent[index]
         mean = dd.take(total.mean, index)
         if not intercept:
-            exponent = np.maximum(exponent, chan._exponents(np.frexp(mean[0])[1], mean[0] != 0))
+            exponent = chan.exponents_about_zero(cross, exponent, mean[0])
             cross = chan._rescale(cross, total.exponent[index] - exponent)
             scaled = np.ldexp(mean[0], -exponent)
             cross = cross + total.weight * np.multiply.outer(scaled, scaled)

@@ -245,3 +245,21 @@ def test_moments_refuse_the_roles_that_a_source_refuses():
         sr.Linear(features=("x0", "y")).fit(moments)
     with pytest.raises(UsageError, match="'x0' is named twice"):
         sr.Linear(features=("x0", "x0")).fit(moments)
+
+
+@pytest.mark.parametrize("options", [{}, {"digits": 13}, {"precision": "float64"}, {"precision": "exact"}])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_the_ends_of_the_range_of_float64(options, intercept):
+    x, y = X[:60, :3], Y[:60]
+    base = sr.Linear(intercept=intercept, **options).fit((x, y))
+    tiny = sr.Linear(intercept=intercept, **options).fit((x * [1.0, 2.0**-1018, 1.0], y))
+    close(tiny.coef * [1.0, 2.0**-1018, 1.0], base.coef)
+    close(tiny.predict(x * [1.0, 2.0**-1018, 1.0]), base.predict(x))
+    assert np.isinf(tiny.cov()[1, 1])
+    # There is no room for more digits among the least numbers.
+    low = sr.Linear(intercept=intercept, **options).fit((x, y * 1e-315))
+    least = -1075 * np.log10(2.0)
+    assert (low.digits <= np.log10(np.abs(low.coef)) - least + 1e-9).all()
+    assert low.digits_se <= np.log10(low.std_errors.min()) - least + 1e-9
+    with pytest.raises(DataError, match="the coefficient of 'x0' is beyond 1e308; rescale that column or the target"):
+        sr.Linear(intercept=intercept, **options).fit((x * 1e-200, y * 1e200))

@@ -222,3 +222,50 @@ def test_levels_agree_where_float64_is_certain():
         assert low.condition == pytest.approx(high.condition, rel=1e-9)
         assert low.mean_leverage == pytest.approx(high.mean_leverage, rel=1e-9, nan_ok=True)
         assert list(map(str, low.dependencies)) == list(map(str, high.dependencies))
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-200, 1e200])
+@pytest.mark.parametrize("precise", [solve, first])
+def test_a_constant_of_any_size_counts_without_an_intercept(unit, precise):
+    x = np.column_stack([A[:, 0], np.full(200, unit)])
+    found = precise(x, Y, intercept=False)
+    assert found.rank == 2
+    same = solve(np.column_stack([A[:, 0], np.ones(200)]), Y, intercept=False)
+    np.testing.assert_allclose(found.coef * [1.0, unit], same.coef, rtol=1e-12)
+    still = precise(A, np.full(200, unit), intercept=False)
+    np.testing.assert_allclose(still.coef / unit, solve(A, np.ones(200), intercept=False).coef, rtol=1e-12)
+    assert still.rss > 0
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-200, 1e200, 1e290])
+def test_weights_of_any_size(unit):
+    weight = np.abs(A[:, 2]) + 0.1
+    base, found = solve(A, Y, weight=weight), solve(A, Y, weight=weight * unit)
+    np.testing.assert_allclose(found.coef, base.coef, rtol=1e-13)
+    assert found.intercept == pytest.approx(base.intercept, rel=1e-13)
+    assert found.mean_leverage * unit == pytest.approx(base.mean_leverage, rel=1e-13)
+
+
+def test_a_target_that_is_a_column_has_coefficients_of_zero():
+    for x in (A, A + 1e8, np.column_stack([A, A[:, 0] + 1e-12 * Y])):
+        found = solve(x, x[:, 2])
+        np.testing.assert_array_equal(found.coef, np.eye(x.shape[1])[2])
+        assert (found.intercept, found.rss) == (0.0, 0.0)
+        np.testing.assert_array_equal(found.digits, found.digits[0])
+
+
+def test_coefficients_that_are_tiny_are_not_taken_for_zero():
+    x = np.zeros((200, 2))
+    x[:100, 0], x[100:, 1] = A[:100, 0], A[100:, 1]
+    found = solve(x, np.r_[x[:100, 0], 1e-60 * x[100:, 1]], intercept=False)
+    np.testing.assert_allclose(found.coef, [1.0, 1e-60], rtol=1e-14)
+    assert (found.digits > 15).all()
+
+
+@pytest.mark.parametrize("precise", [solve, first])
+def test_copies_in_extreme_units(precise):
+    units = np.array([1e-300, 1.0, 1.0])
+    found = precise(A[:, :1] * units, Y)
+    assert found.rank == 1
+    assert list(found.identifiable) == [False] * 3
+    assert units @ found.coef == pytest.approx(solve(A[:, :1], Y).coef[0])
