@@ -21,6 +21,7 @@ _HOME = {
     "Linear": "streamreg.models.linear",
     "Logistic": "streamreg.models.glm",
     "Moments": "streamreg.stats.moments",
+    "NetworkResult": "streamreg.neural.result",
     "Penalised": "streamreg.models.penalised",
     "PenaltyPath": "streamreg.choices",
     "RestrictionTest": "streamreg.hypotheses",
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from streamreg.models.robust import robust as robust
     from streamreg.models.selection import Subsets as Subsets
     from streamreg.models.targets import fit_targets as fit_targets
+    from streamreg.neural.result import NetworkResult as NetworkResult
     from streamreg.result import FitResult as FitResult
     from streamreg.scans import folds as folds
     from streamreg.scans import scan as scan

@@ -17,7 +17,7 @@ Float = NDArray[np.float64]
 Criterion = Literal["cv", "aic", "bic", "cp"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Candidates:
     """Candidate lines, the simplest first.
 
@@ -204,6 +204,12 @@ class Candidates:
     def label(self, k: int) -> str:
         """Return how to call a candidate."""
         return str(k)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.target}: {len(self.coef)} candidates on {len(self.names)} columns>"
 
     def summary(self, rows: int | None = 20) -> str:
         """Return a table of the candidates; `rows` of them, evenly spaced (None: all)."""

@@ -26,7 +26,7 @@ NAN = float("nan")
 Scale = Literal["mean", "link"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FitResult:
     """Estimates of a linear predictor, and what is known about them.
 
@@ -301,7 +301,11 @@ class FitResult:
             return np.concatenate([values for _, values in predictions(self, data, kind)])
         if isinstance(data, Statistic):
             raise UsageError("moments hold no rows, and predictions are made of rows; pass the source that was scanned")
+        if isinstance(data, str | os.PathLike):
+            raise UsageError(f"predict takes rows: open the file first, fit.predict(sr.open({str(data)!r}))")
         rows = np.asarray(data)
+        if rows.dtype.kind not in "fiub":
+            raise UsageError(f"predict needs numbers, and this array has type {rows.dtype}; convert it first")
         if rows.ndim != 2 or rows.shape[1] != len(self.columns):
             raise UsageError(
                 f"predict needs an array of shape (rows, {len(self.columns)}), columns in the order of the fit; "
@@ -316,6 +320,14 @@ class FitResult:
             centred += low
         eta = np.asarray(self.at_centre + centred @ np.nan_to_num(self.coef))
         return eta if kind == "link" else family(self.family).mean(eta)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return (
+            f"<FitResult of {self.target} on {len(self.names)} terms, {self.n:,} rows of {self.source}: {self.status}>"
+        )
 
     def summary(self, rows: int | None = None) -> str:
         """Return a table of estimates, errors and diagnostics; `rows` shows only the first few coefficients."""

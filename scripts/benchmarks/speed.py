@@ -163,9 +163,14 @@ def ratios(s: dict[str, float]) -> list[list[str]]:
         ("Zarr zstd / zarr-python read", "Zarr zstd: streamreg", ["Zarr zstd: zarr-python read"], "0.8"),
         ("npy fit / max(raw read, X'X)", "npy: streamreg", ["raw read", "X'X at that speed"], "2.2"),
         ("4 times the rows", "four times the rows: streamreg", ["npy: streamreg"], "4.3"),
-        ("400 / 100 columns", "a quarter of the rows, 400 columns: streamreg", ["a quarter of the rows: streamreg"], "18"),
+        (
+            "400 / 100 columns",
+            "a quarter of the rows, 400 columns: streamreg",
+            ["a quarter of the rows: streamreg"],
+            "18",
+        ),
         ("float32 / float64, same shape", "float32 npy: streamreg", ["npy: streamreg"], "0.5 (per byte)"),
-    ]  # fmt: skip
+    ]
     return [
         [label, f"{s[one] / max(s[o] for o in others):.2f}", limit and f"<= {limit}"]
         for label, one, others, limit in wanted

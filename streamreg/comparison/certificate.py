@@ -34,7 +34,7 @@ def certified(distance: Distance, reference: FitResult, fit: FitResult, data: An
     """
     if isinstance(data, Statistic):
         raise UsageError(f"moments do not hold the rows, which a {reference.family} comparison reads; pass the source")
-    source = as_source(data).with_roles(target=reference.target)
+    source = as_source(data, reference.target)
     missing = reference.model.get("missing", "error")
     design = Design.of(source, reference.columns, missing, reference.powers).with_target()
     place = [reference.names.index(name) for name in design.terms.names]

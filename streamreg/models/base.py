@@ -39,8 +39,10 @@ class Spec(BaseModel):
         return {"kind": type(self).__name__.lower(), **self.model_dump(mode="json")}
 
 
-def as_source(data: Any) -> Source:
+def as_source(data: Any, target: str | None = None) -> Source:
     """Return `data` as a source: a source stays one, anything that `streamreg.open` takes is opened.
+
+    `target`, if given, takes the place of the source's.
 
     Raises
     ------
@@ -49,7 +51,7 @@ def as_source(data: Any) -> Source:
     """
     if as_state(data) is not None:
         raise UsageError("moments hold no rows, and rows are needed here; pass the source that was scanned")
-    return data if isinstance(data, Source) else sources.open(data)
+    return sources.open(data, target=target)
 
 
 def as_moments(data: Any) -> Moments | None:

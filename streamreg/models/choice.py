@@ -66,7 +66,7 @@ class Choice(Spec, Generic[Found]):
         began = time.perf_counter()
         moments, label, passes = as_moments(data), "moments", 0
         if moments is None:
-            source = as_source(data).with_roles(target=self.target)
+            source = as_source(data, self.target)
             moments, label, passes = scan(source, self.features, self.missing, threads, progress), source.label, 1
         with one_thread(len(moments.names)):
             found = self._fit(self._pose(moments), moments)

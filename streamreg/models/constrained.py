@@ -69,7 +69,7 @@ class Constrained(Spec):
         began = time.perf_counter()
         moments, label, passes = as_moments(data), "moments", 0
         if moments is None:
-            source = as_source(data).with_roles(target=self.target)
+            source = as_source(data, self.target)
             moments, label, passes = scan(source, self.features, self.missing, threads, progress), source.label, 1
         with one_thread(len(moments.names)):
             fit = self._solve(moments, label, passes)

@@ -95,7 +95,7 @@ class Glm(Spec):
             return self._gaussian(data, threads, progress)
         if isinstance(data, Statistic):
             raise UsageError(f"a {self.family} fit needs the rows, and moments hold none; pass the source")
-        source = as_source(data).with_roles(target=self.target)
+        source = as_source(data, self.target)
         if source.one_pass:
             raise OnePassError(f"{source.label}: a {self.family} fit reads the rows several times; use a file or array")
         design = Design.of(source, self.features, self.missing, self.powers).with_target()

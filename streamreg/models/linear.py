@@ -131,7 +131,7 @@ class Linear(Spec):
 
     def _scan(self, data: Any, threads: int | None, progress: bool | None) -> Solved:
         """Read the rows, and again if the ladder says so."""
-        source = as_source(data).with_roles(target=self.target)
+        source = as_source(data, self.target)
         keys = clusters(self.errors)
         design = Design.of(source, self.features, self.missing, self.powers, keys).with_target()
         assert design.target is not None

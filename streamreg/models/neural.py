@@ -175,7 +175,7 @@ class Keras(Spec):
         self._check()
         if isinstance(data, Moments):
             raise UsageError("Keras trains on rows, and moments hold none; pass the source, and moments=... beside it")
-        source = as_source(data).with_roles(target=self.target, features=self.features)
+        source = as_source(data, self.target).with_roles(features=self.features)
         design = Design.of(source, None, self.missing).with_target()
         if self.validation:
             sample = Sample(self.validation, self.seed, held_out=False, within=design.sample)

@@ -87,7 +87,7 @@ def score(
     kind = family or _one_of({n: _family(m) for n, m in models.items()}, "family", "gaussian")
     facts_of(kind)
     wanted = target or _one_of({n: getattr(m, "target", "") for n, m in models.items()}, "target", None)
-    source = as_source(data).with_roles(target=wanted)
+    source = as_source(data, wanted)
     notes: tuple[str, ...] = ()
     if rows == "validation":
         source, notes = _validation(models, source)

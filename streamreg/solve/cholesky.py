@@ -50,6 +50,8 @@ def factor(problem: Problem) -> Factored:
     nu = ranks.input_rounding(size, deviation)
     live = np.flatnonzero((norm > 0) & (nu < ranks.CONSTANT))
     found, certain = _factor(gram, live, nu, problem.n - problem.intercept)
+    # What looks like a constant with rounding noise may be an integer far from zero, which has none.
+    certain &= not np.any((norm > 0) & (nu >= ranks.CONSTANT))
     kept = found.kept
     # NumPy has no triangular solver; SciPy has, and takes a quarter of a second to import.
     root = np.asarray(np.linalg.solve(found.lower, np.eye(len(kept))), dtype=np.float64)

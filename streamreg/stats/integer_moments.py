@@ -105,6 +105,8 @@ class IntegerMoments(Statistic):
             self._log_weight += int(np.rint(np.log(batch.weight) / _LOG_UNIT).sum())
         if batch.low is not None:
             self._extended[: batch.x.shape[1]] |= batch.low.any(axis=0)
+        elif batch.x.dtype.kind in "iub":
+            self._extended[: batch.x.shape[1]] = True  # integers carry no rounding, however large
         parts = [batch.x] if batch.y is None else [batch.x, batch.y[:, None]]
         sums = self._sums_for(parts)
         if batch.weight is None and batch.low is None and not any(_is_long(part) for part in parts):

@@ -263,3 +263,37 @@ def test_the_ends_of_the_range_of_float64(options, intercept):
     assert low.digits_se <= np.log10(low.std_errors.min()) - least + 1e-9
     with pytest.raises(DataError, match="the coefficient of 'x0' is beyond 1e308; rescale that column or the target"):
         sr.Linear(intercept=intercept, **options).fit((x * 1e-200, y * 1e200))
+
+
+def test_a_result_prints_as_its_table_and_its_repr_is_a_line():
+    fit = sr.Linear().fit((X, Y))
+    assert str(fit) == fit.summary()
+    assert repr(fit) == "<FitResult of y on 12 terms, 2,000 rows of array: ok>"
+    path = sr.Penalised().fit(sr.scan(sr.open((X, Y))))
+    assert str(path) == path.summary()
+    assert "100 candidates on 12 columns" in repr(path)
+
+
+@pytest.mark.parametrize("rows", [np.array([["a"] * P]), np.ones((2, P), dtype=complex), [[None] * P], "rows.h5"])
+def test_predict_needs_numbers(rows):
+    with pytest.raises(UsageError, match="predict"):
+        sr.Linear().fit((X, Y)).predict(rows)
+
+
+def test_the_target_of_a_model_opens_a_dataset_of_its_own(tmp_path):
+    sr.generate(tmp_path / "d.h5", rows=200, columns=3)
+    fit = sr.Linear(target="y").fit(tmp_path / "d.h5")
+    assert fit.target == "y"
+    assert fit.names == ("x0", "x1", "x2")
+
+
+@pytest.mark.parametrize("start", [2**53, 2**58, 2**60, 2**62])
+def test_large_integers_are_no_constants(start):
+    x = (start + np.arange(N, dtype=np.int64))[:, None]
+    y = 2.0 * np.arange(N) + RNG.standard_normal(N)
+    fit = sr.Linear().fit((x, y))
+    expected = sm.OLS(y, sm.add_constant(np.arange(N, dtype=float))).fit()
+    assert fit.rank == 1
+    close(fit.coef, expected.params[1:], 1e-10)
+    close(fit.std_errors, expected.bse[1:], 1e-8)
+    np.testing.assert_allclose(fit.predict(x), expected.fittedvalues, rtol=1e-6, atol=1e-6)

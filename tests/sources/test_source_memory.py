@@ -12,15 +12,23 @@ import zarr
 
 CODE = """
 import resource, sys, streamreg.sources as sources
+
+def peak():
+    if sys.platform != "linux":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    # Not ru_maxrss, which a new process takes over from the one it was forked from.
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+
 from importlib import import_module
 import_module("streamreg.sources." + sys.argv[2])
 source = sources.open(sys.argv[1])
 part, *_ = source.partitions()
 next(part.chunks(1024))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 rows = sum(len(chunk) for part in source.partitions() for chunk in part.chunks(1024))
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(rows, (after - before) / (1024 if sys.platform == "linux" else 2**20))
+after = peak()
+print(rows, after - before)
 """
 
 
