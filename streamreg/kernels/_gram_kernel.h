@@ -29,7 +29,16 @@ TARGET static void NAME(place)(const double *x, ptrdiff_t m, ptrdiff_t p, ptrdif
             double a = x[k * stride + j];
             low[j] = LESS(a, low[j]), high[j] = MORE(a, high[j]), centre[j] += a;
         }
-    for (ptrdiff_t j = 0; j < p; j++) centre[j] = low[j] == high[j] ? low[j] : centre[j] / (double)n;
+    for (ptrdiff_t j = 0; j < p; j++) {
+        centre[j] = low[j] == high[j] ? low[j] : centre[j] / (double)n;
+        if (!(high[j] > low[j])) continue;
+        /* On a grid of a thousandth of the spread: columns of few values, such as 0 and 1, then have exact products. Else
+           the same roundings recur row after row, and add up instead of averaging out. */
+        int exponent;
+        frexp(high[j] - low[j], &exponent);
+        double unit = ldexp(1.0, exponent - 10), steps = rint(centre[j] / unit);
+        if (isfinite(steps * unit)) centre[j] = steps * unit;
+    }
 }
 
 #define PACK(from) \
