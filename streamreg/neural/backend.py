@@ -15,6 +15,8 @@ _CHATTER = (
     b"absl::InitializeLog",
     b"oneDNN custom operations",
     b"cpu_feature_guard",
+    b"cudart_stub",
+    b"cuda_platform",
     b"To enable the following instructions",
 )
 
