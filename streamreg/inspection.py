@@ -94,7 +94,7 @@ def inspect(
     require(path)
     note = ""
     try:
-        source = sources.open(path, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]
+        source = sources.open(path, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
     except UsageError as error:
         if path.suffix.lower() not in sources._SUFFIXES or x is not None:
             raise

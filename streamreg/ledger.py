@@ -82,7 +82,7 @@ class _MarkedPartition(Partition):
         return self.inner.start
 
     @property
-    def stop(self) -> int | None:  # type: ignore[override]
+    def stop(self) -> int | None:  # type: ignore[override]  # likewise
         return self.inner.stop
 
     def chunks(self, rows: int) -> Iterator[Chunk]:

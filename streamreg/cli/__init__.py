@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         output = app(arguments or ["--help"], prog_name="streamreg", standalone_mode=False)
         if not isinstance(output, Output):  # typer printed help, or turned an interrupt into its exit code
             return _fail("interrupted", 130) if output == 130 else int(output or 0)
-        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text file here
         print(output.text, flush=True)
         return output.code
     except StreamregError as error:

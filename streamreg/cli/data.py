@@ -81,9 +81,9 @@ def generate(
         seed=seed,
         noise=noise,
         correlation=correlation,
-        dtype=dtype,  # type: ignore[arg-type]
+        dtype=dtype,  # type: ignore[arg-type]  # checked there
         chunk_rows=chunk_rows,
-        compression=compression,  # type: ignore[arg-type]
+        compression=compression,  # type: ignore[arg-type]  # checked there
         force=force,
     )
     return Output(

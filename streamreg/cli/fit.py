@@ -92,11 +92,13 @@ def fit(
             raise UsageError(
                 f"{file}: holds moments, whose weights were chosen by the scan; leave --x and --weights out"
             )
+        if missing != "error" or missing_chunks != "error":
+            raise UsageError(f"{file}: holds moments, and what is missing was decided by the scan; say it there")
         options["target"] = target
     elif target is None:
         raise UsageError("--target is missing; say which column or dataset to explain")
     else:
-        data = sources.open(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]
+        data = sources.open(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
     model = validated(Linear, options)
     if by is not None:
         from streamreg.models.groups import fit_by
@@ -149,5 +151,5 @@ def predict(
             f"{fit}: is a network; this writes predictions of saved fits (.npz), and streamreg score reads both"
         )
     source = sources.open(file, x=x, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
-    rows = predict_to(out, FitResult.load(fit), source, missing=missing, threads=threads, force=force)  # type: ignore[arg-type]
+    rows = predict_to(out, FitResult.load(fit), source, missing=missing, threads=threads, force=force)  # type: ignore[arg-type]  # checked above
     return Output(as_json({"out": str(out), "rows": rows}) if json else f"{out}: {rows:,} predictions")

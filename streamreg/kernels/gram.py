@@ -109,7 +109,7 @@ def merge(a: tuple[NDArray[Any], ...], b: tuple[NDArray[Any], ...], weight_a: fl
     Each is a tuple of cross-products, of which only the lower triangle is touched, both halves of the means, least and
     greatest values, and exponents.
     """
-    return _KERNEL is not None and _gram.merge(a, b, weight_a, weight_b)  # type: ignore[arg-type]
+    return _KERNEL is not None and _gram.merge(a, b, weight_a, weight_b)  # type: ignore[arg-type]  # six arrays
 
 
 def finite(values: NDArray[Any]) -> bool:

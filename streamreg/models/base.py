@@ -28,7 +28,7 @@ class Spec(BaseModel):
             raise usage_error(type(self), error, options) from None
 
     # Values of a document are validated without a call of `__init__`, so that its errors keep their places.
-    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark
 
     @abstractmethod
     def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> Any:

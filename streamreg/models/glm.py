@@ -138,7 +138,7 @@ class Glm(Spec):
             first = Predictor(centre, slopes / variance, (at - null) / variance)
         scans = self.max_iterations - passes
         limits = {"intercept": self.intercept, "tolerance": self.tolerance, "iterations": max(scans, 1)}
-        return maximise(read, facts, start, first, **limits), passes, null  # type: ignore[arg-type]
+        return maximise(read, facts, start, first, **limits), passes, null  # type: ignore[arg-type]  # limits by name
 
     def _require_variation(self, source: Source, target: str, mean: float) -> None:
         if mean == 0 or (mean == 1 and self.family == "binomial"):

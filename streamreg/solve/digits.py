@@ -16,7 +16,9 @@ from streamreg.solve.rank import UNIT
 Float = NDArray[np.float64]
 ErrorsOf = Callable[[Float], Float]
 
-EPS = 6.0 * UNIT  # bounds the error of a sum of products; checked against exact solutions in the tests
+# Bounds the error of a sum of products; checked against exact solutions in the tests. Random data would do with 6
+# units, but a column that repeats one value row after row repeats its rounding too, and the sum over a block drifts.
+EPS = 32.0 * UNIT
 FULL = 15.3  # digits of a float64 that is right to a few units in the last place
 _CONVERGES = 1e-2  # a residual pass must shrink errors at least a hundredfold
 

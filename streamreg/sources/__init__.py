@@ -129,7 +129,7 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
             f"data is a tuple that begins with a {type(first).__name__}; make arrays of its parts, by "
             "numpy.asarray(...), .to_numpy() or .toarray()"
         )
-    if isinstance(data, Callable | Iterable):  # type: ignore[arg-type]
+    if isinstance(data, Callable | Iterable):  # type: ignore[arg-type]  # a union of protocols
         from streamreg.sources.iterables import open_batches
 
         return open_batches(data, columns)

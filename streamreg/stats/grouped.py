@@ -144,7 +144,7 @@ class Grouped(Statistic, Generic[S]):
     @property
     def names(self) -> tuple[str, ...]:
         """The columns of every group's statistic."""
-        return tuple(self.inner.names)  # type: ignore[attr-defined]
+        return tuple(self.inner.names)  # type: ignore[attr-defined]  # moments have names
 
     @property
     def nbytes(self) -> int:

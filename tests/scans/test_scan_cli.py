@@ -67,6 +67,7 @@ def test_a_fit_for_each_level(cli, data, tmp_path):
     assert sorted(found["fits"]) == ["0", "1", "2", "3"]
     cli("scan", data, "-o", tmp_path / "t.moments", "--target", "y", "--by", "x3")
     assert "Chow test: F" in cli("fit", tmp_path / "t.moments", "--by", "x3")
+    assert "decided by the scan" in cli("fit", tmp_path / "t.moments", "--missing", "drop", code=2)
     assert "--save keeps one fit" in cli("fit", data, "--target", "y", "--by", "x3", "--save", "f.npz", code=2)
 
 
