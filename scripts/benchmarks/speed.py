@@ -29,6 +29,11 @@ def interleaved(actions: dict[str, Action], repeats: int) -> dict[str, list[floa
     return times
 
 
+def seconds(action: Action, repeats: int) -> list[float]:
+    """Return wall times of one action, after one run to warm up."""
+    return interleaved({"": action}, repeats)[""]
+
+
 def made(folder: Path, name: str, rows: int, columns: int = 100, **options: object) -> Path:
     path = folder / f"{rows}x{columns}-{name}"
     if not path.exists():
