@@ -27,7 +27,7 @@ CASES = [
 MEASURE = """
 import json, resource, sys, time
 import streamreg as sr
-from streamreg.neural.backend import load
+from streamreg.backend import load
 load()
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
@@ -57,9 +57,9 @@ def made(folder: Path, rows: int, correlation: float) -> Path:
 
 
 def epoch_ratio(path: Path, repeats: int, share: int = 64_000) -> dict[str, list[float]]:
-    from streamreg.neural.backend import load
+    from streamreg.backend import load
 
-    _, keras = load()
+    keras = load()
     table = np.load(path)
     x, y = np.ascontiguousarray(table[:, :-1]), table[:, -1].copy()
     del table

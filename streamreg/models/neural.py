@@ -165,8 +165,8 @@ class Keras(Spec):
         UsageError
             Options that exclude each other.
         """
+        from streamreg.backend import load
         from streamreg.neural import train
-        from streamreg.neural.backend import load
         from streamreg.neural.checkpoint import Checkpoint
         from streamreg.neural.task import Task
 

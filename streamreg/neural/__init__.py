@@ -1,6 +1,6 @@
 """Training with Keras: rows through tf.data, a line or a network, and its weights back in the units of the data.
 
-The only owner of TensorFlow, which `backend.load` imports when the first fit begins.
+Keras itself is imported by `backend.load` when the first fit begins.
 """
 
 from typing import TYPE_CHECKING, Any

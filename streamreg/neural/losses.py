@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from streamreg.backend import library
 from streamreg.errors import DataError
-from streamreg.neural.backend import load
 
 Name = Literal["squared_error", "binary_cross_entropy", "poisson", "huber"]
 
@@ -32,7 +32,7 @@ class Loss:
 
     def rows(self, y: Any, eta: Any) -> Any:
         """Return the loss of each row, shape (m,): squared error, Huber's, or half the deviance."""
-        tf, _ = load()
+        tf = library()
         if self.name == "binary_cross_entropy":
             return tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=eta)
         if self.name == "poisson":
@@ -45,7 +45,7 @@ class Loss:
 
     def slope(self, y: Any, eta: Any) -> Any:
         """Return the derivative of `rows` with respect to eta, shape (m,)."""
-        tf, _ = load()
+        tf = library()
         if self.name == "huber":
             return tf.clip_by_value(eta - y, -self.delta, self.delta)
         if self.name == "squared_error":
@@ -58,7 +58,7 @@ class Loss:
         For the Huber loss, whose own is zero far out, the curvature of the parabola that touches it from above (Huber
         & Ronchetti 2009, *Robust Statistics*, section 7.8): steps then never overshoot.
         """
-        tf, _ = load()
+        tf = library()
         if self.name == "binary_cross_entropy":
             return tf.sigmoid(eta) * tf.sigmoid(-eta)
         if self.name == "poisson":
@@ -69,12 +69,12 @@ class Loss:
 
     def within(self, y: Any, eta: Any) -> Any:
         """Return which rows are in the square part of the Huber loss, as 0 or 1, shape (m,)."""
-        tf, _ = load()
+        tf = library()
         return tf.cast(tf.abs(y - eta) <= self.delta, eta.dtype)
 
     def mean(self, eta: Any) -> Any:
         """Return the prediction that belongs to eta: a mean, a probability or a rate."""
-        tf, _ = load()
+        tf = library()
         if self.name == "binary_cross_entropy":
             return tf.sigmoid(eta)
         return tf.exp(eta) if self.name == "poisson" else eta

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from streamreg.backend import load
 from streamreg.errors import UsageError
-from streamreg.neural.backend import load
 from streamreg.neural.conditioning import Conditioning
 from streamreg.neural.losses import Loss
 from streamreg.result import FitResult
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def line(p: int, intercept: bool, dtype: str, l2: float = 0.0) -> Any:
     """Return a model of one dense unit, its weights zero."""
-    _, keras = load()
+    keras = load()
     penalty = keras.regularizers.L2(l2) if l2 else None
     unit = keras.layers.Dense(
         1, use_bias=intercept, kernel_initializer="zeros", kernel_regularizer=penalty, dtype=dtype, name="line"
@@ -29,7 +29,7 @@ def line(p: int, intercept: bool, dtype: str, l2: float = 0.0) -> Any:
 
 def optimizer(name: str, rate: float) -> Any:
     """Return a Keras optimizer by name."""
-    _, keras = load()
+    keras = load()
     return keras.optimizers.get({"class_name": name, "config": {"learning_rate": rate}})
 
 
@@ -57,7 +57,7 @@ def build(spec: "Keras", p: int, bias: float) -> Any:
     UsageError
         The user's own model does not take p features, or returns more than one number.
     """
-    _, keras = load()
+    keras = load()
     if spec.model is not None:
         with _seeded(spec.seed):
             model = spec.model if isinstance(spec.model, keras.Model) else spec.model(p)
@@ -99,7 +99,7 @@ def raw(core: Any, conditioning: Conditioning, loss: Loss) -> Any:
 
     It is made of Keras's own layers, so that a saved one can be loaded without streamreg.
     """
-    _, keras = load()
+    keras = load()
     p = len(conditioning.centre)
     data = keras.Input((p,), dtype="float64", name="raw")
     out = _centred(data, conditioning.centre)
@@ -120,7 +120,7 @@ def raw(core: Any, conditioning: Conditioning, loss: Loss) -> Any:
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Seed what initialisers draw from, and leave the generators of Python and NumPy as they were."""
-    _, keras = load()
+    keras = load()
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     keras.utils.set_random_seed(seed)
     try:
@@ -135,7 +135,7 @@ def from_line(fit: FitResult) -> Any:
 
     It is made of Keras's own layers, so that a saved one can be loaded without streamreg.
     """
-    _, keras = load()
+    keras = load()
     p = len(fit.names)
     data = keras.Input((p,), dtype="float64", name="raw")
     line = keras.layers.Dense(
@@ -150,7 +150,7 @@ def from_line(fit: FitResult) -> Any:
 
 
 def _centred(data: Any, centre: Any) -> Any:
-    _, keras = load()
+    keras = load()
     layer = keras.layers.Normalization(dtype="float64", name="centre")
     out = layer(data)
     layer.adapt_mean.assign(centre)

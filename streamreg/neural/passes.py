@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from streamreg.neural.backend import load
+from streamreg.backend import load
 from streamreg.neural.checkpoint import Arrays, Checkpoint
 from streamreg.neural.rows import Feed, Rows
 from streamreg.neural.trainer import Sums, Trainer
@@ -41,7 +41,7 @@ class Passes:
         callbacks: Sequence[Any] = (),
         owner: Callable[[], State] = lambda: ({}, {}),
     ) -> None:
-        _, keras = load()
+        keras = load()
         self.rows, self.trainer = rows, trainer
         self.epoch, self._batch = 0, 0
         self._checkpoint, self._owner = checkpoint, owner

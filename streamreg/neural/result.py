@@ -11,9 +11,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamreg.backend import load
 from streamreg.errors import CorruptError, NotFound, UsageError
 from streamreg.files import whole
-from streamreg.neural.backend import load
 from streamreg.stored import plain
 
 _MEMBER = "streamreg.json"
@@ -146,7 +146,7 @@ class NetworkResult:
         """
         if not Path(path).is_file():
             raise NotFound(f"{path}: no such file")
-        _, keras = load()
+        keras = load()
         try:
             with zipfile.ZipFile(path) as archive:
                 values = json.loads(archive.read(_MEMBER))

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from streamreg.backend import library
 from streamreg.design import Design
 from streamreg.engines.threads import available_threads
 from streamreg.errors import ChangedError, OnePassError
-from streamreg.neural.backend import load
 from streamreg.neural.conditioning import Conditioning
 from streamreg.sources.base import Partition, Source
 
@@ -191,7 +191,7 @@ class Feed:
         Not ``Dataset.from_generator``: that sets the C library's allocator to give memory back at once, and every
         later array of this process begins with page faults, at twice the cost of a pass.
         """
-        tf, _ = load()
+        tf = library()
         kinds = [tf.as_dtype(self._rows.dtype)] * 3
         width = len(self._rows.design.features)
 

@@ -6,7 +6,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.neural.backend import load
+from streamreg.backend import library
 from streamreg.neural.losses import Loss
 from streamreg.neural.rows import Feed
 
@@ -90,7 +90,7 @@ class Trainer:
     def __init__(
         self, model: Any, loss: Loss, optimizer: Any, batch_size: int, dtype: np.dtype[Any], null: float = 0.0
     ) -> None:
-        tf, _ = load()
+        tf = library()
         self.model, self.optimizer, self.size = model, optimizer, batch_size
         self._tf, self._loss, self._null = tf, loss, null
         model.compile(optimizer)  # for callbacks that look for it

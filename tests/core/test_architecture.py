@@ -14,7 +14,7 @@ ROOT = Path(streamreg.__file__).parent
 # Lower rooms first; a module may import from its own room and from rooms of a lower rank.
 RANK = {
     "errors": 0, "progress": 0, "tables": 0, "inference": 0, "problem": 0, "geometry": 0,
-    "files": 0.5, "validation": 0.5, "stored": 0.8, "sinks": 0.8,
+    "files": 0.5, "validation": 0.5, "backend": 0.5, "stored": 0.8, "sinks": 0.8,
     "kernels": 1, "families": 1,
     "sources": 2, "solve": 2,
     "terms": 2.5, "design": 3,
@@ -30,8 +30,10 @@ RANK = {
 }  # fmt: skip
 STRANGERS = [("sources", "solve"), ("solve", "sources"), ("sources", "stats"), ("solve", "stats")]
 OWNERS = {
-    "tensorflow": {"neural"},
-    "keras": {"neural"},
+    "tensorflow": {"backend"},
+    "keras": {"backend"},
+    "jax": {"backend"},
+    "torch": {"backend"},
     "h5py": {"sources/hdf5.py", "inspection.py", "sinks.py"},
     "zarr": {"sources/zarr.py", "inspection.py", "sinks.py"},
     "pyarrow": {"sources/arrow.py"},
@@ -102,7 +104,7 @@ def run(code: str) -> str:
 
 
 HEAVY = [
-    *("tensorflow", "keras", "dask", "distributed", "pyarrow", "h5py", "zarr"),
+    *("tensorflow", "keras", "jax", "torch", "dask", "distributed", "pyarrow", "h5py", "zarr"),
     *("scipy", "pydantic", "rich", "yaml", "typer", "sklearn"),
 ]
 

@@ -13,7 +13,7 @@ MEASURE = """
 import json, sys, time
 import numpy as np
 import streamreg as sr
-from streamreg.neural.backend import load
+from streamreg.backend import load
 
 def status(key):
     # Not ru_maxrss: a new process begins with that of the one it was forked from.
@@ -23,7 +23,7 @@ def status(key):
 def now():
     return status("VmRSS")
 
-_, keras = load()
+keras = load()
 """
 
 

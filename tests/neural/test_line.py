@@ -188,7 +188,7 @@ def test_a_result_can_be_saved(tmp_path):
 
 
 def test_without_tensorflow_the_extra_is_named(monkeypatch):
-    from streamreg.neural import backend
+    from streamreg import backend
 
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     backend.load.cache_clear()

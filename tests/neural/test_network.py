@@ -50,10 +50,10 @@ assert "streamreg" not in sys.modules"""
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_line_becomes_a_model_of_raw_data(tmp_path):
+    from streamreg.backend import load
     from streamreg.neural import to_keras
-    from streamreg.neural.backend import load
 
-    _, keras = load()
+    keras = load()
     x, y, counts = labelled()
     x = x + 1e7
     for fit in (
@@ -115,9 +115,9 @@ def test_the_same_seed_gives_the_same_network():
 
 
 def test_a_model_of_ones_own():
-    from streamreg.neural.backend import load
+    from streamreg.backend import load
 
-    _, keras = load()
+    keras = load()
 
     def build(p):
         return keras.Sequential([keras.Input((p,)), keras.layers.Dense(8, "tanh"), keras.layers.Dense(1)])
@@ -148,9 +148,9 @@ def test_options_that_do_not_go_together(options, words):
 
 
 def test_callbacks_are_called_and_may_stop():
-    from streamreg.neural.backend import load
+    from streamreg.backend import load
 
-    _, keras = load()
+    keras = load()
     seen = []
 
     class Watch(keras.callbacks.Callback):
@@ -167,9 +167,9 @@ def test_callbacks_are_called_and_may_stop():
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_callbacks_of_keras_itself(tmp_path):
-    from streamreg.neural.backend import load
+    from streamreg.backend import load
 
-    _, keras = load()
+    keras = load()
     callbacks = [
         keras.callbacks.ReduceLROnPlateau(monitor="loss"),
         keras.callbacks.ModelCheckpoint(str(tmp_path / "core.keras")),

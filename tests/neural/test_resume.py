@@ -20,9 +20,9 @@ class BrokenError(Exception):
 
 def break_at(batch):
     """Return a callback that breaks training off after so many batches in all."""
-    from streamreg.neural.backend import load
+    from streamreg.backend import load
 
-    _, keras = load()
+    keras = load()
 
     class Break(keras.callbacks.Callback):
         seen = 0
@@ -66,9 +66,9 @@ def test_a_line_goes_on(tmp_path, spec, kind, batch):
 
 @pytest.mark.parametrize("batch", [3, 12, 13, 30])
 def test_a_network_goes_on(tmp_path, batch):
-    from streamreg.neural.backend import load
+    from streamreg.backend import load
 
-    _, keras = load()
+    keras = load()
 
     def build(p):
         layers = [keras.layers.Dense(8, "relu"), keras.layers.Dropout(0.2, seed=1), keras.layers.Dense(1)]

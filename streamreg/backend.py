@@ -1,0 +1,204 @@
+"""The one place that imports Keras and the library it runs on: TensorFlow, JAX or PyTorch."""
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from streamreg.errors import MissingExtra, UsageError
+
+LIBRARIES = ("tensorflow", "jax", "torch")
+
+_CHATTER = (
+    b"absl::InitializeLog",
+    b"oneDNN custom operations",
+    b"cpu_feature_guard",
+    b"cudart_stub",
+    b"cuda_platform",
+    b"To enable the following instructions",
+)
+
+
+def name() -> str:
+    """Return the library that Keras runs on, or would; "" if there is none. Nothing is imported for it.
+
+    It is what KERAS_BACKEND says, or else Keras's own file of settings; but that file says TensorFlow unless told
+    otherwise, so if it names what is not installed, the first of `LIBRARIES` that is.
+    """
+    if "keras" in sys.modules:
+        return str(sys.modules["keras"].config.backend())
+    if os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"]
+    written = _written()
+    if written and written not in LIBRARIES:
+        return written
+    installed = [library for library in LIBRARIES if importlib.util.find_spec(library) is not None]
+    return written if written in installed else next(iter(installed), "")
+
+
+def _written() -> str:
+    """Return the backend that Keras's file of settings names, or "", looking where Keras looks."""
+    home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")  # noqa: S108
+    try:
+        settings = json.loads((Path(os.environ.get("KERAS_HOME") or home / ".keras") / "keras.json").read_text())
+        return str(settings.get("backend", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+@cache
+def load() -> Any:
+    """Import Keras, on the library of `name`, and return its module.
+
+    Raises
+    ------
+    MissingExtra
+        Keras, or that library, is not installed.
+    UsageError
+        Keras is set to a library that does not train; or JAX was imported before and computes in single precision.
+    """
+    chosen = name()
+    if not chosen:
+        raise MissingExtra("sr.Keras needs TensorFlow, JAX or PyTorch; pip install 'streamreg[keras]'")
+    if chosen not in LIBRARIES:
+        raise UsageError(f"Keras runs on {chosen}, which does not train; set KERAS_BACKEND to one of {LIBRARIES}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not os.environ.get("KERAS_BACKEND") and chosen != _written():
+        os.environ["KERAS_BACKEND"] = chosen
+    early = "jax" in sys.modules
+    with _without_chatter(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside the library and what it imports
+        try:
+            library = importlib.import_module(chosen)
+            if chosen == "jax":
+                _double_precision(library, early)
+            import keras  # after the library, which it runs on
+
+            keras.ops.zeros(1)  # the first operation has start-up lines of its own
+        except ImportError as error:
+            raise MissingExtra(
+                f"sr.Keras needs Keras on {chosen}, which cannot be imported ({error}); "
+                "pip install 'streamreg[keras]', or set KERAS_BACKEND"
+            ) from error
+    return keras
+
+
+def library() -> Any:
+    """Return the module of the library that Keras runs on."""
+    load()
+    return sys.modules[name()]
+
+
+def _double_precision(jax: Any, early: bool) -> None:
+    """Let JAX compute in float64. It is a setting of the whole process: other code's is left alone."""
+    if not early:
+        jax.config.update("jax_enable_x64", True)
+    elif not jax.config.jax_enable_x64:
+        raise UsageError(
+            "JAX was imported before and is set to single precision; set JAX_ENABLE_X64=1, "
+            "or say jax.config.update('jax_enable_x64', True) first"
+        )
+
+
+def devices() -> list[str]:
+    """Return what the library can compute on, in Keras's words: "gpu:0", ..., "cpu:0"; graphics cards first."""
+    module, chosen = library(), name()
+    if chosen == "tensorflow":
+        found = [_of_tensorflow(device.name) for device in module.config.list_logical_devices()]
+    elif chosen == "jax":
+        found = [f"{device.platform}:{device.id}" for device in (*module.devices(), *module.devices("cpu"))]
+    else:
+        found = [*(f"gpu:{i}" for i in range(module.cuda.device_count())), "cpu:0"]
+    return sorted({d for d in found if d.startswith(("gpu:", "cpu:"))}, key=lambda d: (d.startswith("cpu"), d))
+
+
+def device(wanted: str | None = None) -> str:
+    """Return the full name of a device.
+
+    Parameters
+    ----------
+    wanted : str, optional
+        "cpu", "gpu", "gpu:1", ...; default: where the library computes unless told otherwise, a graphics card if it
+        sees one.
+
+    Raises
+    ------
+    UsageError
+        There is none of this name.
+    """
+    if wanted is None:
+        usual = where(load().ops.zeros(()))
+        return usual if usual.startswith(("gpu:", "cpu:")) else "cpu:0"  # no double precision elsewhere
+    full = wanted if ":" in wanted else f"{wanted}:0"
+    seen = devices()
+    if full not in seen:
+        raise UsageError(f"no device {wanted!r}: {name()} sees {', '.join(seen)}; name one of these, or leave it out")
+    return full
+
+
+def where(tensor: Any) -> str:
+    """Return the device that a tensor lies on."""
+    chosen = name()
+    if chosen == "tensorflow":
+        return _of_tensorflow(tensor.device)
+    if chosen == "jax":
+        home = next(iter(tensor.devices()))
+        return f"{home.platform}:{home.id}"
+    return f"{tensor.device.type.replace('cuda', 'gpu')}:{tensor.device.index or 0}"
+
+
+def _of_tensorflow(path: str) -> str:
+    """Return "gpu:0" for "/job:localhost/replica:0/task:0/device:GPU:0"."""
+    return path.rpartition("device:")[2].lower()
+
+
+def scope(full: str) -> AbstractContextManager[Any]:
+    """Compute on the device of this full name, in this thread."""
+    scope: AbstractContextManager[Any] = load().device(full)
+    return scope
+
+
+@contextmanager
+def full_products() -> Iterator[None]:
+    """Keep all 24 bits of float32 in products on a graphics card, where TensorFloat-32 would keep 11."""
+    module, chosen = library(), name()
+    if chosen == "jax":
+        with module.default_matmul_precision("float32"):
+            yield
+    elif chosen == "tensorflow":
+        settings = module.config.experimental
+        before = settings.tensor_float_32_execution_enabled()
+        settings.enable_tensor_float_32_execution(False)  # of the whole process, for the time being
+        try:
+            yield
+        finally:
+            settings.enable_tensor_float_32_execution(before)
+    else:
+        yield  # PyTorch does so by itself
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Hold back the C++ library's start-up lines, which no log level silences; whatever else is said is passed on."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        real = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(real, 2)
+            held.seek(0)
+            for line in held:
+                if not any(words in line for words in _CHATTER):
+                    os.write(real, line)
+            os.close(real)
