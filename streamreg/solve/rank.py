@@ -57,7 +57,7 @@ def null_space(combination: Float, kept: NDArray[np.int64], unit: Float) -> tupl
     identifiable : bool ndarray of shape (p,)
     """
     p = len(unit)
-    dropped = np.setdiff1d(np.arange(p), kept)
+    dropped = np.delete(np.arange(p), kept)
     scaled = np.zeros((p, len(dropped)))
     scaled[kept] = -combination
     scaled[np.abs(scaled) < _NEGLIGIBLE] = 0.0
