@@ -46,7 +46,7 @@ class Geometry:
 
     def basic(self, coef: Float) -> Float:
         """Return the slopes of the independent columns, times their norms, that fit what `coef` fits; shape (r,)."""
-        coef, rest = np.nan_to_num(coef), np.setdiff1d(np.arange(len(self.scale)), self.kept)
+        coef, rest = np.nan_to_num(coef), np.delete(np.arange(len(self.scale)), self.kept)
         if len(rest):
             coef = coef - self.null_space @ np.linalg.solve(self.null_space[rest], coef[rest])
         return np.asarray((coef * self.norms())[self.kept])

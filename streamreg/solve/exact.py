@@ -70,7 +70,7 @@ def solve(problem: ExactProblem) -> Solution:
     digits[kept] = _digits(slopes, noise)
     inverse = elimination.inverse() * scale[kept, None] * scale[kept]
     combination = np.zeros((r, p - r))
-    for column, j in enumerate(np.setdiff1d(np.arange(p), kept)):
+    for column, j in enumerate(np.delete(np.arange(p), kept)):
         share = elimination.shares[int(j)]
         combination[: len(share), column] = share * scale[kept[: len(share)]] / scale[j]
 
