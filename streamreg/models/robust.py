@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from streamreg.errors import ChangedError, DataError, OnePassError, UsageError
 from streamreg.fold import fold
 from streamreg.geometry import Sandwich
 from streamreg.models.base import as_source, as_state
+from streamreg.models.covariance import Errors, Plan
 from streamreg.progress import Progress
 from streamreg.result import FitResult
 from streamreg.sources.base import Source
@@ -22,10 +23,6 @@ from streamreg.stats.meat import Lagged, Meat
 from streamreg.stats.scores import Scores
 
 Float = NDArray[np.float64]
-
-Kind: TypeAlias = Literal["HC0", "HC1", "HC2", "HC3"]
-Errors: TypeAlias = Kind | dict[Literal["cluster"], str | tuple[str, ...]] | dict[Literal["newey_west"], int]
-"""What standard errors may allow for."""
 
 MEMORY = 2**28
 """Bytes of the sums of scores of clusters, beyond which they go to temporary files."""
@@ -76,7 +73,7 @@ def robust(
     Cost: one pass, about ``4 p**2`` operations a row.
     """
     began = time.perf_counter()
-    plan = _Plan.of(errors)
+    plan = Plan.of(errors)
     source = rows_twice(source).with_roles(target=fit.target)
     _require_errors(fit, source.label, plan)
     missing: Missing = "drop" if fit.n_missing or fit.model.get("missing") == "drop" else "error"
@@ -84,12 +81,12 @@ def robust(
     scores = _scores(fit)
     frequency = fit.model.get("weights") == "frequency"
     with Store(memory) as store, Progress(f"errors of {source.label}", source.schema.n_rows, shown=progress) as bar:
-        statistic = plan.statistic(scores, frequency, store)
+        statistic = _statistic(plan, scores, frequency, store)
         state = fold(source, design, statistic, threads=threads, progress=bar)
         found, rss = state.result()
     with np.errstate(over="ignore"):
         _require_same_rows(fit, source.label, state.n, float(np.ldexp(rss, 2 * scores.unit)))
-    meat, df, note = plan.corrected(found, fit)
+    meat, df, note = _corrected(plan, found, fit)
     return _replaced(fit, scores, meat, Sandwich(str(plan), meat, df), note, plan.spec(), time.perf_counter() - began)
 
 
@@ -112,69 +109,32 @@ def rows_twice(data: Any) -> Source:
     return source
 
 
-def clusters(errors: Any) -> tuple[str, ...]:
-    """Return the columns that name clusters."""
-    return () if errors == "classical" else _Plan.of(errors).keys
+def _statistic(plan: Plan, scores: Scores, frequency: bool, store: Store) -> Meat | Lagged | Clusters:
+    if plan.kind == "cluster":
+        return Clusters(scores, ((0,),) if len(plan.keys) == 1 else ((0,), (1,), (0, 1)), store)
+    if plan.lags:
+        return Lagged(scores, plan.lags)
+    return Meat(scores, {"HC2": 2, "HC3": 3}.get(plan.kind, 0), frequency)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Plan:
-    """Which covariance is asked for."""
-
-    kind: str
-    keys: tuple[str, ...] = ()
-    lags: int = 0
-
-    @classmethod
-    def of(cls, errors: Any) -> "_Plan":
-        if errors in ("HC0", "HC1", "HC2", "HC3"):
-            return cls(str(errors))
-        if isinstance(errors, Mapping) and len(errors) == 1:
-            ((kind, value),) = errors.items()
-            keys = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else ()
-            if kind == "cluster" and 1 <= len(keys) <= 2 and all(isinstance(key, str) for key in keys):
-                return cls("cluster", keys)
-            if kind == "newey_west" and isinstance(value, int) and value >= 0:
-                return cls("Newey-West", lags=value)
-        raise UsageError(
-            f"{errors!r} is not a kind of errors; there are 'HC0' to 'HC3', {{'cluster': column}}, "
-            "{'cluster': [column, column]} and {'newey_west': lags}"
-        )
-
-    def __str__(self) -> str:
-        return " ".join([self.kind, ", ".join(self.keys), str(self.lags) if self.kind == "Newey-West" else ""]).strip()
-
-    def spec(self) -> Any:
-        """Return the plan as `Linear.errors` has it, in plain values."""
-        if self.kind == "cluster":
-            return {"cluster": self.keys[0] if len(self.keys) == 1 else list(self.keys)}
-        return {"newey_west": self.lags} if self.kind == "Newey-West" else self.kind
-
-    def statistic(self, scores: Scores, frequency: bool, store: Store) -> Meat | Lagged | Clusters:
-        if self.kind == "cluster":
-            return Clusters(scores, ((0,),) if len(self.keys) == 1 else ((0,), (1,), (0, 1)), store)
-        if self.lags:
-            return Lagged(scores, self.lags)
-        return Meat(scores, {"HC2": 2, "HC3": 3}.get(self.kind, 0), frequency)
-
-    def corrected(self, found: Any, fit: FitResult) -> tuple[Float, float, str]:
-        """Return the sum with the factors for small samples, the degrees of freedom, and what to say of it."""
-        if self.kind != "cluster":
-            return found * (fit.nobs / fit.df_resid if self.kind == "HC1" else 1.0), fit.df_resid, ""
-        counts = [count for _, count in found]
-        if min(counts) < 2:
-            name = self.keys[min(counts.index(min(counts)), len(self.keys) - 1)]
-            raise DataError(f"column {name!r} names one cluster only; errors cannot be estimated from that")
-        rest = (fit.nobs - 1.0) / fit.df_resid
-        parts = [meat * (rest * count / (count - 1.0)) for meat, count in found]
-        if len(parts) == 1:
-            return parts[0], counts[0] - 1.0, ""
-        total = parts[0] + parts[1] - parts[2]
-        note = "" if np.linalg.eigvalsh(total)[0] >= 0 else "the covariance of two ways of clustering is not positive"
-        return total, min(counts[:2]) - 1.0, note
+def _corrected(plan: Plan, found: Any, fit: FitResult) -> tuple[Float, float, str]:
+    """Return the sum with the factors for small samples, the degrees of freedom, and what to say of it."""
+    if plan.kind != "cluster":
+        return found * (fit.nobs / fit.df_resid if plan.kind == "HC1" else 1.0), fit.df_resid, ""
+    counts = [count for _, count in found]
+    if min(counts) < 2:
+        name = plan.keys[min(counts.index(min(counts)), len(plan.keys) - 1)]
+        raise DataError(f"column {name!r} names one cluster only; errors cannot be estimated from that")
+    rest = (fit.nobs - 1.0) / fit.df_resid
+    parts = [meat * (rest * count / (count - 1.0)) for meat, count in found]
+    if len(parts) == 1:
+        return parts[0], counts[0] - 1.0, ""
+    total = parts[0] + parts[1] - parts[2]
+    note = "" if np.linalg.eigvalsh(total)[0] >= 0 else "the covariance of two ways of clustering is not positive"
+    return total, min(counts[:2]) - 1.0, note
 
 
-def _require_errors(fit: FitResult, label: str, plan: _Plan) -> None:
+def _require_errors(fit: FitResult, label: str, plan: Plan) -> None:
     kind = fit.model.get("kind")
     if fit.geometry is None or kind != "linear" or fit.model.get("ridge") or fit.family != "gaussian":
         raise UsageError(f"robust errors are for sr.Linear without ridge, and this is a {kind} fit of {fit.source}")
