@@ -9,10 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from streamreg import sources
 from streamreg.errors import UsageError
 from streamreg.sources.base import Source
-from streamreg.stats.base import Statistic
-from streamreg.stats.grouped import Grouped
+from streamreg.stats.base import SUFFIX, Statistic
 from streamreg.stats.moments import Moments
-from streamreg.stats.saved import SUFFIX, load
 from streamreg.validation import usage_error
 
 
@@ -74,7 +72,11 @@ def as_state(data: Any) -> Any:
     None if `data` is something else.
     """
     if isinstance(data, str | os.PathLike) and str(data).endswith(SUFFIX):
+        from streamreg.stats.saved import load
+
         data = load(data)
-    if isinstance(data, Grouped):
-        return data.merged()
-    return data if isinstance(data, Statistic) else None
+    if not isinstance(data, Statistic):
+        return None
+    from streamreg.stats.grouped import Grouped
+
+    return data.merged() if isinstance(data, Grouped) else data

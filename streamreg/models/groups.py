@@ -15,8 +15,9 @@ from streamreg.models.base import as_state
 from streamreg.models.linear import Linear
 from streamreg.result import FitResult
 from streamreg.scans import scan
+from streamreg.stats.base import SUFFIX
 from streamreg.stats.grouped import MEMORY, Grouped
-from streamreg.stats.saved import SUFFIX, load
+from streamreg.stats.saved import load
 
 Float = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from streamreg.design import Design, Missing
 from streamreg.errors import DataError, UsageError
 from streamreg.fold import fold
 from streamreg.models.base import Spec, as_source, as_state
+from streamreg.models.covariance import Errors, clusters
 from streamreg.models.estimates import Origin, result
-from streamreg.models.robust import Errors, clusters, robust, rows_twice
 from streamreg.problem import ExactProblem, Problem, Solution
 from streamreg.progress import Progress
 from streamreg.result import FitResult
@@ -103,6 +103,8 @@ class Linear(Spec):
         if self.errors != "classical":
             if self.ridge:
                 raise UsageError("ridge estimates are biased, so no errors are given; leave out errors, or the ridge")
+            from streamreg.models.robust import rows_twice
+
             data = rows_twice(data)
         state = as_state(data)
         solved = self._scan(data, threads, progress) if state is None else self._from_state(state)
@@ -112,6 +114,8 @@ class Linear(Spec):
         fit = result(self, problem, found, dataclasses.replace(origin, seconds=time.perf_counter() - began))
         if self.errors == "classical":
             return fit
+        from streamreg.models.robust import robust
+
         return robust(fit, data, self.errors, threads=threads, progress=progress)
 
     def _from_state(self, state: Statistic) -> Solved:

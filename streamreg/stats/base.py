@@ -17,6 +17,10 @@ from streamreg.errors import NotFound, UsageError, nearest
 from streamreg.stats.record import Record
 
 
+SUFFIX = ".moments"
+"""What names of files end in to which states are saved."""
+
+
 class Statistic(ABC):
     """State of a scan.
 

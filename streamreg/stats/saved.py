@@ -11,9 +11,6 @@ from streamreg.stats.integer_moments import IntegerMoments
 from streamreg.stats.moments import Moments
 from streamreg.stats.record import Record
 
-SUFFIX = ".moments"
-"""What file names of moments end in."""
-
 _KINDS: dict[str, type[Statistic]] = {"Moments": Moments, "IntegerMoments": IntegerMoments, "Grouped": Grouped}
 
 Scanned = Moments | IntegerMoments | Grouped[Moments] | Grouped[IntegerMoments]
