@@ -7,7 +7,8 @@
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # type checkers take it for true; typing's own would cost more time than all else here
 
 __version__ = "0.1.0"
 
@@ -91,7 +92,7 @@ if TYPE_CHECKING:
 __all__ = [*_HOME, "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name when it is first used: `import streamreg` itself loads nothing heavy."""
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)

@@ -82,7 +82,7 @@ def describe(
 ) -> tuple[Dependency, ...]:
     """Write each dependent column as a combination of kept ones, in the units of the data."""
     found = []
-    dropped = np.delete(np.arange(len(unit)), kept)
+    dropped: list[int] = np.delete(np.arange(len(unit)), kept).tolist()
     for column, j in enumerate(dropped):
         share = combination[:, column]
         live = np.abs(share) >= _NEGLIGIBLE

@@ -234,6 +234,20 @@ def test_interrupt(cli, folder, monkeypatch):
     assert cli("fit", folder / "a.h5", "--target", "y", code=130) == "error: interrupted\n"
 
 
+def test_interrupt_while_the_command_line_is_loaded():
+    code = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from streamreg.__main__ import main
+sys.exit(main())"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
+
+
 def test_a_bug_keeps_its_traceback(folder, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError
