@@ -72,6 +72,7 @@ def fold(
         )
     for chunk in _joined(total.tail):
         total.state.update(design.batch(chunk))
+    total.state.settle()
     return total.state
 
 
@@ -86,6 +87,7 @@ def _fold_partition(partition: Partition, *, design: Design, statistic: S) -> _R
             run.tail.append(_owned(chunk))
         else:
             run.head.append(_owned(chunk))
+    run.state.settle()
     return run
 
 

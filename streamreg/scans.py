@@ -53,6 +53,7 @@ def scan(
     seed: int = 0,
     precision: Literal["float64", "exact"] = "float64",
     memory: int = MEMORY,
+    device: str | None = None,
 ) -> Any: ...
 
 
@@ -72,6 +73,7 @@ def scan(
     seed: int = 0,
     precision: Literal["float64", "exact"] = "float64",
     memory: int = MEMORY,
+    device: str | None = None,
 ) -> Any:
     """Read the rows once and return the moments of the features and, if there is one, the target.
 
@@ -106,6 +108,9 @@ def scan(
         "exact": integers, nothing is rounded; ten times the arithmetic.
     memory : int
         Bytes that the moments of all groups may take up.
+    device : str, optional
+        "gpu", or "gpu:1": where cross-products are taken, by the library that Keras runs on; of float64 moments of all
+        rows together.
 
     Returns
     -------
@@ -128,9 +133,15 @@ def scan(
     apart = _by(source, folds, by, stretches, seed)
     keys = (apart.name,) if isinstance(apart, Column) else ()
     design = Design.of(source, features, missing, powers, keys)
-    moments = IntegerMoments if precision == "exact" else Moments
-    inner = moments(design.names, target=design.target)
-    state: Statistic = inner if apart is None else Grouped(inner, apart, memory)
+    if device is not None and (apart is not None or precision == "exact"):
+        raise UsageError("a device takes float64 products of all rows together; leave out device, or folds and 'exact'")
+    state: Statistic
+    if precision == "exact":
+        state = IntegerMoments(design.names, target=design.target)
+    else:
+        state = Moments(design.names, target=design.target, device=device)
+    if apart is not None:
+        state = Grouped(state, apart, memory)
     state, part = read(source, design, state, threads, progress)
     state.record = Record(
         (part,), design.features, design.target, design.weights, missing, design.powers, str(apart or ""), precision

@@ -29,6 +29,9 @@ MissingChunks = Annotated[str, typer.Option(help="Chunks that are not in the sto
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Workers; the result does not depend on it. Default: all processors.")
 ]
+OnDevice = Annotated[
+    str | None, typer.Option("--device", help="gpu or gpu:1: where cross-products are taken. Default: the processors.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 Shown = Annotated[int, typer.Option(min=0, help="Coefficients to show.")]

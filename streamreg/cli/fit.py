@@ -10,6 +10,7 @@ from streamreg.cli.base import (
     Force,
     Json,
     MissingChunks,
+    OnDevice,
     Output,
     Shown,
     Threads,
@@ -50,6 +51,7 @@ def fit(
     save: Annotated[Path | None, typer.Option(help="Save the fit to this .npz file.")] = None,
     rows: Shown = 20,
     threads: Threads = None,
+    device: OnDevice = None,
     json: Json = False,
 ) -> Output:
     """Fit a line by least squares, in one pass over the rows (two if the digits need it).
@@ -83,6 +85,7 @@ def fit(
         "missing": missing,
         "weights": weights_mean,
         "errors": as_errors(errors),
+        "device": device,
     }
     if save is not None and save.suffix != ".npz":
         raise UsageError(f"--save is {str(save)!r}; it must end in .npz, by which other commands know a fit")

@@ -9,6 +9,7 @@ from streamreg.cli.base import (
     File,
     Json,
     MissingChunks,
+    OnDevice,
     Output,
     Threads,
     Weights,
@@ -42,6 +43,7 @@ def scan(
     memory: Annotated[int, typer.Option(min=1, help="MiB that the moments of all groups may take up.")] = 1024,
     append: Annotated[bool, typer.Option("--append", help="Read only the rows that OUT does not hold yet.")] = False,
     threads: Threads = None,
+    device: OnDevice = None,
     json: Json = False,
 ) -> Output:
     """Read all rows once and keep their moments, from which any linear fit is answered later.
@@ -73,6 +75,7 @@ def scan(
         state = merging.append(held, source, threads=threads)
     else:
         options: dict[str, Any] = {"missing": missing, "precision": precision, "memory": memory * 2**20}
+        options["device"] = device
         options |= {"folds": int(folds) if folds is not None and folds.isdecimal() else folds, "by": by}
         options |= {"powers": {name: _degree(name, degree) for name, degree in as_pairs(power).items()}}
         state = scans.scan(source, as_list(features), threads=threads, stretches=stretches, seed=seed, **options)

@@ -122,6 +122,7 @@ def finite(values: NDArray[Any]) -> bool:
 
 # Room for a difference, and for the splitting of a double-double product.
 _LARGEST = 2.0**990
+_SPAN = 2.0**300
 
 
 def shift(values: NDArray[Any], low: Float, high: Float) -> Float:
@@ -130,20 +131,33 @@ def shift(values: NDArray[Any], low: Float, high: Float) -> Float:
     The mean, or the constant itself for a constant column. For values within a factor of two of it the subtraction is
     exact (Sterbenz 1974, *Floating-Point Computation*, theorem 4.3.1); otherwise it is good to half an ulp of the
     difference. For integers that float64 cannot hold it is an integer that their type holds.
-
-    It lies on a grid of a thousandth of the spread: columns of few values, such as 0 and 1, then have exact products.
-    Else the same roundings recur row after row, and add up instead of averaging out.
     """
-    mean = np.add.reduce(values, axis=0, dtype=np.float64) / len(values)
-    with np.errstate(all="ignore"):  # at the ends of float64's range there is no such grid
-        unit = np.ldexp(1.0, np.frexp(high - low)[1] - 10)
-        placed = np.rint(mean / unit) * unit
-    centre = np.where(low == high, low, np.where(np.isfinite(placed), placed, mean))
+    centre = place(np.add.reduce(values, axis=0, dtype=np.float64) / len(values), low, high)
     if values.dtype.kind in "iu" and max(high.max(initial=0.0), -low.min(initial=0.0)) > 2.0**53:
         bounds = np.iinfo(values.dtype)
         # float64 has no number just below 2**63 or 2**64, hence the 2048.
         centre = np.clip(np.rint(centre), float(bounds.min), float(bounds.max - 2048))
     return centre
+
+
+def place(mean: Float, low: Float, high: Float) -> Float:
+    """Return the point near the mean of each column from which to take differences; for a constant, itself.
+
+    It lies on a grid of a thousandth of the spread: columns of few values, such as 0 and 1, then have exact products.
+    Else the same roundings recur row after row, and add up instead of averaging out.
+    """
+    with np.errstate(all="ignore"):  # at the ends of float64's range there is no such grid
+        unit = np.ldexp(1.0, np.frexp(high - low)[1] - 10)
+        placed = np.rint(mean / unit) * unit
+    return np.where(low == high, low, np.where(np.isfinite(placed), placed, mean))
+
+
+def plain(low: Float, high: Float) -> bool:
+    """Say whether columns in this range are finite and need no scale: no product of deviations over- or underflows."""
+    with np.errstate(all="ignore"):
+        span = high - low
+        fits = (np.maximum(np.abs(low), np.abs(high)) <= _LARGEST) & (span < _SPAN) & ((span > 1 / _SPAN) | (span == 0))
+    return bool(fits.all())
 
 
 def extremes(values: NDArray[Any]) -> tuple[Float, Float]:

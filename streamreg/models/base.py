@@ -2,9 +2,9 @@
 
 import os
 from abc import abstractmethod
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streamreg import sources
 from streamreg.errors import UsageError
@@ -12,6 +12,9 @@ from streamreg.sources.base import Source
 from streamreg.stats.base import SUFFIX, Statistic
 from streamreg.stats.moments import Moments
 from streamreg.validation import usage_error
+
+Device = Annotated[str, Field(pattern=r"^(cpu|gpu)(:[0-9]+)?$")]
+"""Where Keras's backend computes: "gpu", "gpu:1", or "cpu"."""
 
 
 class Spec(BaseModel):

@@ -200,6 +200,7 @@ def fit_by(
     else:
         exact = "exact" if model.precision == "exact" else "float64"
         options: dict[str, Any] = {"target": model.target, "by": by, "precision": exact, "memory": memory}
+        options["device"] = model.device
         data = scan(data, features, model.missing, threads, progress, model.powers, **options)
         passes, features = 1, None
     plain = model.model_copy(update={"powers": {}, "features": features})

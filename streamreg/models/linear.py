@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from streamreg.design import Design, Missing
 from streamreg.errors import DataError, UsageError
 from streamreg.fold import fold
-from streamreg.models.base import Spec, as_source, as_state
+from streamreg.models.base import Device, Spec, as_source, as_state
 from streamreg.models.covariance import Errors, clusters
 from streamreg.models.estimates import Origin, result
 from streamreg.problem import ExactProblem, Problem, Solution
@@ -57,6 +57,9 @@ class Linear(Spec):
     errors : {"classical", "HC0", "HC1", "HC2", "HC3"}, {"cluster": columns} or {"newey_west": lags}
         What the standard errors allow for. All but the first take one more pass: see `streamreg.robust`. The columns
         that name clusters are features only if `features` has them.
+    device : str, optional
+        "gpu", or "gpu:1": where the cross-products of the first pass are taken, by the library that Keras runs on, in
+        double precision. Default: the processors, by this package's own kernel.
     """
 
     intercept: bool = True
@@ -70,6 +73,7 @@ class Linear(Spec):
     missing: Missing = "error"
     weights: Literal["analytic", "frequency"] = "analytic"
     errors: Literal["classical"] | Errors = "classical"
+    device: Device | None = None
 
     @field_validator("errors", mode="before")
     @classmethod
@@ -100,6 +104,8 @@ class Linear(Spec):
         began = time.perf_counter()
         if self.ridge and self.precision == "exact":
             raise UsageError("ridge is computed in float64; leave out precision='exact', or the ridge")
+        if self.device and self.precision == "exact":
+            raise UsageError("exact cross-products are taken on the processors; leave out precision='exact', or device")
         if self.errors != "classical":
             if self.ridge:
                 raise UsageError("ridge estimates are biased, so no errors are given; leave out errors, or the ridge")
@@ -151,7 +157,7 @@ class Linear(Spec):
             exact = read(IntegerMoments(design.names), "exact scan of")
             origin = Origin.of(exact, design.target, source.label, 1, "exact", terms)
             return *self._solve(exact, design.target, None), origin
-        moments = read(Moments(design.names), "scan")
+        moments = read(Moments(design.names, device=self.device), "scan")
         problem, found = self._solve(moments, design.target, None)
         origin = Origin.of(moments, design.target, source.label, 1, "float64", terms)
         if self.precision == "float64" or self.ridge:

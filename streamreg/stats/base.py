@@ -16,7 +16,6 @@ from streamreg.design import Batch
 from streamreg.errors import NotFound, UsageError, nearest
 from streamreg.stats.record import Record
 
-
 SUFFIX = ".moments"
 """What names of files end in to which states are saved."""
 
@@ -73,6 +72,9 @@ class Statistic(ABC):
         if len(batch):
             self._absorb(batch)
         return self
+
+    def settle(self) -> None:  # noqa: B027  # most statistics have nothing under way
+        """Finish what `update` began. Called where the rows were read, after the last of a partition."""
 
     def merge(self, other: Self) -> Self:
         """Absorb another state, whose rows come after this one's; returns self. Associative."""

@@ -6,7 +6,7 @@ nor a unit of 1e200 costs digits.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels import gram
 from streamreg.kernels.gram import cross_product, extremes, shift, subtract
+
+if TYPE_CHECKING:
+    from streamreg.kernels.device import Device
 
 Float = NDArray[np.float64]
 
@@ -65,12 +68,9 @@ def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float, low
         What the first k columns lack to the exact values.
     """
     m, q = len(parts[0]), buffer.shape[1]
-    total, logs = float(m), 0.0
-    if weight is not None:
-        total, logs = float(weight.sum()), float(np.log(weight).sum())
+    total, logs = _weights(m, weight)
     if low_parts is None and (done := gram.block(parts, weight, total, buffer)) is not None:
-        low, high, near, rest, cross = done
-        return Centred(total, logs, (near, rest), cross, np.zeros(q, np.int64), low, high)
+        return _plain(total, logs, done)
     z = buffer[:m]
     low, high, centre = np.empty(q), np.empty(q), np.empty(q)
     column = 0
@@ -99,6 +99,22 @@ def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float, low
     cross -= total * np.multiply.outer(rest, rest)
     mean = dd.add_float((centre, correction), np.ldexp(rest, exponent))
     return Centred(total, logs, mean, cross, exponent, low, high)
+
+
+def on_device(device: "Device", parts: list[NDArray[Any]], weight: Float | None) -> Centred | None:
+    """Return the moments of rows whose products are taken on a device; None if they need `of_block`."""
+    total, logs = _weights(len(parts[0]), weight)
+    done = device.block(parts, weight, total)
+    return None if done is None else _plain(total, logs, done)
+
+
+def _weights(m: int, weight: Float | None) -> tuple[float, float]:
+    return (float(m), 0.0) if weight is None else (float(weight.sum()), float(np.log(weight).sum()))
+
+
+def _plain(total: float, logs: float, found: tuple[Float, Float, Float, Float, Float]) -> Centred:
+    low, high, near, rest, cross = found
+    return Centred(total, logs, (near, rest), cross, np.zeros(len(low), np.int64), low, high)
 
 
 def merge(a: Centred, b: Centred) -> Centred:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from streamreg.problem import Problem
 from streamreg.stats import chan
 from streamreg.stats.base import Statistic, block_rows, columns
 from streamreg.stats.tree import BlockTree
+
+if TYPE_CHECKING:
+    from streamreg.stats.stage import Stage
 
 
 class Moments(Statistic):
@@ -33,15 +36,26 @@ class Moments(Statistic):
         The column to explain unless another one is asked for.
     block : int, optional
         Rows of a block; default: what fits a level-2 cache.
+    device : str, optional
+        "gpu", "gpu:1", ...: where the products are taken, through the library that Keras runs on. Then blocks are
+        gathered partition by partition: the result has the same bits for any number of threads, and for other cuts of
+        the rows it differs by rounding.
 
     Notes
     -----
     Cost: ``8 q**2`` bytes for each level of the tree, ``q**2`` multiplications a row (on one triangle), one pass.
     """
 
-    def __init__(self, names: Sequence[str], target: str | None = None, block: int | None = None) -> None:
-        self.names, self.target = tuple(names), target
+    def __init__(
+        self,
+        names: Sequence[str],
+        target: str | None = None,
+        block: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.names, self.target, self._device = tuple(names), target, device
         self.block_rows = block or block_rows(len(self.names))
+        self._stage = None if device is None else _stage(device, len(self.names))
         self._tree = BlockTree(chan.merge, chan.copy)
 
     @classmethod
@@ -54,13 +68,19 @@ class Moments(Statistic):
 
     def fresh(self) -> Self:
         """Return an empty statistic over the same columns."""
-        return type(self)(self.names, self.target, self.block_rows)
+        return type(self)(self.names, self.target, self.block_rows, self._device)
 
     def lengthened(self, factor: int) -> Self:
         """Return an empty statistic over the same columns, with blocks `factor` times as long."""
-        return type(self)(self.names, self.target, self.block_rows * factor)
+        return type(self)(self.names, self.target, self.block_rows * factor, self._device)
 
     def _absorb(self, batch: Batch) -> None:
+        if self._stage is not None and self._stage.takes(batch):
+            if not self._stage.has_room(batch):
+                self.settle()
+            self._stage.add(batch)
+            return
+        self.settle()
         q = len(self.names)
         buffer = scratch(gram.room(len(batch), q), q, "moments")
         parts = [batch.x] if batch.y is None else [batch.x, batch.y[:, None]]
@@ -70,7 +90,19 @@ class Moments(Statistic):
             raise DataError(f"rows {batch.start:,} to {batch.start + batch.read - 1:,}: {error}") from None
         self._tree.push(batch.start // self.block_rows, block)
 
+    def settle(self) -> None:
+        """Take the products of the rows that are gathered for a device."""
+        if self._stage is not None and self._stage.count:
+            start, stop = self._stage.start, self._stage.stop
+            try:
+                block = self._stage.moments()
+            except DataError as error:
+                raise DataError(f"rows {start:,} to {stop - 1:,}: {error}") from None
+            self._tree.push(start // self.block_rows, block)
+
     def _join(self, other: Self) -> None:
+        self.settle()
+        other.settle()
         if other.names != self.names:
             raise DataError(f"moments of different columns do not merge: {self.names[:8]} and {other.names[:8]}")
         self._tree.join(other._tree.nodes)
@@ -83,6 +115,7 @@ class Moments(Statistic):
         DataError
             No row was absorbed.
         """
+        self.settle()
         if not self._tree:
             raise DataError("no rows with a positive weight and without missing values; nothing to estimate from")
         return chan.whole(self._tree.total())
@@ -100,6 +133,7 @@ class Moments(Statistic):
 
     def compact(self) -> Self:
         """Return the same moments, without the tree that holds the sums of parts of the rows."""
+        self.settle()
         out = self.fresh()
         out.n, out.n_read, out.n_missing, out.record = self.n, self.n_read, self.n_missing, self.record
         if self._tree:
@@ -140,6 +174,7 @@ class Moments(Statistic):
 
         Of the symmetric matrices only the lower triangle is returned.
         """
+        self.settle()
         meta: dict[str, Any] = {"names": self.names, "target": self.target, **self.counts()}
         nodes = [node for _, _, node in self._tree.nodes]
         q = len(self.names)
@@ -171,6 +206,12 @@ class Moments(Statistic):
             nodes.append((int(level), int(index), node))
         self._tree.join(nodes)
         return self
+
+
+def _stage(device: str, columns: int) -> "Stage":
+    from streamreg.stats.stage import Stage
+
+    return Stage(device, columns)
 
 
 def _symmetric(lower: NDArray[np.float64], q: int) -> NDArray[np.float64]:
