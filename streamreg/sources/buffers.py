@@ -1,4 +1,4 @@
-"""Buffers that are used again, and what fills them from a file or from deflated bytes.
+"""Buffers that are used again, and what fills them from a file.
 
 Large blocks allocated and freed in many threads leave holes in the heap, so that memory grows with the number of them.
 """
@@ -8,11 +8,7 @@ from threading import RLock
 from typing import Any
 
 import numpy as np
-from isal import isal_zlib
 from numpy.typing import NDArray
-
-_STEP = 2**17
-_DAMAGED: Any = isal_zlib.error  # its stub calls this class an instance
 
 
 class Pool:
@@ -71,26 +67,3 @@ def read_exactly(file: FileIO, offset: int, out: NDArray[np.uint8]) -> None:
         if not got:
             raise ValueError(f"the file ends {len(view):,} bytes too early")
         view = view[got:]
-
-
-def inflate(raw: NDArray[np.uint8], out: NDArray[np.uint8], wbits: int = isal_zlib.MAX_WBITS) -> int:
-    """Fill `out` with what `raw` was deflated from, a little at a time; return how many bytes follow in `raw`.
-
-    Raises
-    ------
-    ValueError
-        The bytes are damaged, or become more or fewer than `out` holds.
-    """
-    stream, at = isal_zlib.decompressobj(wbits), 0
-    for i in range(0, len(raw), _STEP):
-        try:
-            piece = stream.decompress(raw.data[i : i + _STEP], len(out) - at + 1)
-        except _DAMAGED as error:
-            raise ValueError(str(error)) from error
-        if len(piece) > len(out) - at:
-            raise ValueError(f"more than the {len(out):,} bytes expected")
-        out[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
-        at += len(piece)
-    if at < len(out) or not stream.eof:
-        raise ValueError(f"{at:,} bytes where {len(out):,} are expected, or an end that is missing")
-    return len(stream.unused_data)

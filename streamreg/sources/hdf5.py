@@ -7,7 +7,7 @@ are unusual, the chunks are read past the library too.
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from streamreg.errors import ChangedError, CorruptError, DataError, MissingExtra
 from streamreg.sources.checks import check_numeric, native, span
 from streamreg.sources.files import file_fingerprint, require_file, require_unchanged
-from streamreg.sources.hdf5_chunks import ChunksStored, chunk_table, known_filters
+from streamreg.sources.hdf5_chunks import ChunksStored, chunk_table
+from streamreg.sources.hdf5_filters import known_filters
 from streamreg.sources.hierarchy import choose_matrix, choose_vectors, named_columns
 from streamreg.sources.raw import RawStored
 from streamreg.sources.table import Read, Stored, TableSource
@@ -178,7 +179,6 @@ def _stored(where: str, file: h5py.File, name: str, fill: bool) -> Stored:
         raise DataError(f"{label}: its type cannot be read ({error}); store plain numbers") from error
     check_numeric(label, dtype)
     properties = dataset.id.get_create_plist()
-    _require_filters(label, properties)
     if not fill:
         _require_complete(label, dataset, properties)
     shape, plain, same_file = dataset.shape, native(dtype), dataset.file == file
@@ -194,25 +194,30 @@ def _stored(where: str, file: h5py.File, name: str, fill: bool) -> Stored:
     large = band > _LARGE and not properties.get_nfilters()  # the library can read part of such a chunk
     across = dataset.chunks and dataset.chunks[1:] == shape[1:]
     if plainly and dataset.chunks and len(shape) <= 2 and not file.userblock_size and (across or not large):
-        filters, table = known_filters(properties, plain.itemsize), chunk_table(dataset)
+        filters = known_filters(properties, plain.itemsize)
+        table = None if filters is None else chunk_table(dataset, filters)
         if filters is not None and table is not None:
             return ChunksStored(where, label, shape, np.dtype(dtype.str), dataset.chunks, filters, table, seen)
+    _require_filters(label, properties)
     rows = 1 if large else rows
     owner = where if same_file else dataset.file.filename
     return Hdf5Stored(where, name, label, shape, plain, rows, owner, file_fingerprint(owner))
 
 
 def _require_filters(label: str, properties: Any) -> None:
-    """Raise `MissingExtra` for a compression that is not installed; the common package of them is tried first."""
+    """Raise `MissingExtra` for a filter that the library lacks; the package that brings most of them is tried first."""
     for i in range(properties.get_nfilters()):
         code, _, _, name = properties.get_filter(i)
         if not h5py.h5z.filter_avail(code):
-            with suppress(ImportError):
+            remedy = "install the HDF5 plug-in that brings it, hdf5plugin does not"
+            try:
                 import_module("hdf5plugin")
+            except ImportError:
+                remedy = "pip install hdf5plugin"
             if not h5py.h5z.filter_avail(code):
                 raise MissingExtra(
-                    f"{label}: is compressed with filter {code} ({name.decode(errors='replace')}), "
-                    "which is not installed; pip install hdf5plugin"
+                    f"{label}: was stored with filter {code} ({name.decode(errors='replace') or 'unnamed'}), "
+                    f"which is not installed; {remedy}"
                 )
 
 
@@ -243,14 +248,20 @@ def _require_source(label: str, dataset: h5py.Dataset, source: Any) -> None:
     if source.file_name == ".":
         part = _get(dataset.file, source.dset_name)
         if part is not None:
-            return _require_complete(label, part, part.id.get_create_plist())
+            return _require_part(label, part)
     for path in (Path(dataset.file.filename).parent / source.file_name, Path(source.file_name)):
         if path.is_file():
             with _opened(path) as file:
                 part = _get(file, source.dset_name)
                 if part is not None:
-                    return _require_complete(label, part, part.id.get_create_plist())
+                    return _require_part(label, part)
     raise _incomplete(label, f"the part mapped to dataset {source.dset_name!r} of {source.file_name}")
+
+
+def _require_part(label: str, part: h5py.Dataset) -> None:
+    properties = part.id.get_create_plist()
+    _require_filters(label, properties)
+    _require_complete(label, part, properties)
 
 
 def _incomplete(label: str, what: str) -> CorruptError:

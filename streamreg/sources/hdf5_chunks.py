@@ -1,7 +1,7 @@
 """HDF5 chunks read and decoded past the library.
 
 The library does one thing at a time in the whole process, so that threads would wait for each other's decompression.
-Where the chunks lie in the file is noted when it is opened; what most files use, deflate and shuffle, is undone here.
+Where the chunks lie in the file is noted when it is opened; they are read and decoded in the thread that wants them.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import CorruptError
-from streamreg.sources.buffers import Pool, inflate
+from streamreg.sources.buffers import Pool
 from streamreg.sources.checks import native, span
 from streamreg.sources.chunked import PIECE, ChunkReader, Layout
 from streamreg.sources.files import file_fingerprint, unbuffered
+from streamreg.sources.hdf5_filters import undo
 from streamreg.sources.table import Read, Stored
-
-DEFLATE, SHUFFLE = 1, 2
-"""Numbers of these filters in the format."""
 
 
 @dataclass(slots=True)
@@ -93,43 +91,25 @@ class _Reader(ChunkReader):
         offset, size, self.skipped = (int(v) for v in self.array.table[row, at[1] if len(at) > 1 else 0])
         try:
             self.load(self.file, offset, size, out, skip)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             rows = span("row", at[0] * self.chunks[0], min((at[0] + 1) * self.chunks[0], self.shape[0]))
             raise CorruptError(
                 f"{self.array.label}: the chunk of {rows} cannot be read ({error}); "
                 "the file is damaged or cut short, copy or write it again"
             ) from error
 
-    def decode(self, raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Undo the filters, last one first, except those whose bit is set in the chunk's mask."""
-        codes = [code for i, code in enumerate(self.array.filters) if not self.skipped >> i & 1]
-        while codes:
-            code, into = codes.pop(), out if not codes else self.pool.take(self.layout.chunk_bytes)
-            (inflate if code == DEFLATE else self._unshuffle)(raw, into)
-            raw = into
-        return raw
-
-    def _unshuffle(self, raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-        """Bring the bytes of each number together, which are stored first byte of all, second byte of all, ..."""
-        self._require_size(len(raw))
-        numbers = out.reshape(-1, self.stored.itemsize)
-        for k, plane in enumerate(raw.reshape(self.stored.itemsize, -1)):
-            numbers[:, k] = plane
+    def decode(self, raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> Any:
+        """Undo the filters, except those whose bit is set in the chunk's mask."""
+        applied = tuple(code for i, code in enumerate(self.array.filters) if not self.skipped >> i & 1)
+        return undo(applied, raw, out, self.stored.itemsize, self.pool)
 
 
-def known_filters(properties: Any, itemsize: int) -> tuple[int, ...] | None:
-    """Return the filters of a dataset in the order they were applied, or None if one is not known here."""
-    found = []
-    for i in range(properties.get_nfilters()):
-        code, _, settings, _ = properties.get_filter(i)
-        if code not in (DEFLATE, SHUFFLE) or (code == SHUFFLE and tuple(settings[:1]) != (itemsize,)):
-            return None
-        found.append(code)
-    return tuple(found)
+def chunk_table(dataset: Any, filters: tuple[int, ...]) -> NDArray[np.int64] | None:
+    """Return where the chunks of a dataset of one or two dimensions lie.
 
-
-def chunk_table(dataset: Any) -> NDArray[np.int64] | None:
-    """Return where the chunks of a dataset of one or two dimensions lie, or None if one was never written."""
+    None if one was never written, or if those that the edge cuts off may have been stored unfiltered, an option of the
+    format that can be told by their length alone.
+    """
     grid = [-(-n // step) for n, step in zip(dataset.shape, dataset.chunks, strict=True)]
     table = np.full((*grid, *[1] * (2 - len(grid)), 3), -1, np.int64)
 
@@ -138,4 +118,9 @@ def chunk_table(dataset: Any) -> NDArray[np.int64] | None:
         table[at[0], at[1] if len(at) > 1 else 0] = chunk.byte_offset, chunk.size, chunk.filter_mask
 
     dataset.id.chunk_iter(note)
-    return None if (table[..., 0] < 0).any() else table
+    cut = np.zeros(table.shape[:2], bool)
+    cut[-1] = dataset.shape[0] % dataset.chunks[0]
+    cut[:, -1] |= bool(len(grid) > 1 and dataset.shape[1] % dataset.chunks[1])
+    whole = (table[..., 1] == np.prod(dataset.chunks) * dataset.dtype.itemsize) & (table[..., 2] == 0)
+    unclear = bool(filters) and cut.any() and whole[cut].all()
+    return None if unclear or (table[..., 0] < 0).any() else table

@@ -7,7 +7,7 @@ library uses. Arrays stored in a less usual way are left to the library.
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import FileIO
 from typing import Any, Literal
@@ -16,9 +16,10 @@ import numcodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.sources.buffers import Pool, inflate
+from streamreg.sources.buffers import Pool
 from streamreg.sources.checks import native
 from streamreg.sources.chunked import PIECE, ChunkReader, Layout
+from streamreg.sources.codecs import decode_into
 from streamreg.sources.files import file_fingerprint, require_unchanged
 from streamreg.sources.table import Read, Stored
 from streamreg.sources.zarr_grid import ABSENT, Grid
@@ -111,7 +112,7 @@ class _Reader(ChunkReader):
     def decode(self, raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> Any:
         for codec in self.codecs[:-1]:
             raw = np.frombuffer(codec.decode(raw), np.uint8)
-        return _decode_into(self.codecs[-1], raw, out) if self.codecs else raw
+        return decode_into(self.codecs[-1], raw, out) if self.codecs else raw
 
 
 def chunk_stored(array: Any, grid: Grid, fill: bool) -> ChunkStored | None:
@@ -160,24 +161,3 @@ def _version_3(codecs: Sequence[Any], grid: Grid, dtype: np.dtype[Any]) -> Recip
             return None
     little = (codecs[0].get("configuration") or {}).get("endian", "little") == "little"
     return dtype.newbyteorder("<" if little else ">"), "C", tuple(undone)
-
-
-def _decode_into(codec: Any, raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> Any:
-    """Decode into `out` if what comes is sure to fill it, else into new memory.
-
-    The headers are those of RFC 8878 (Zstandard), section 3.1.1.1, and of the README of c-blosc 1.
-    """
-    head, size, kind = bytes(raw[:18]), -1, codec.codec_id
-    if kind == "blosc":
-        if len(head) < 16 or int.from_bytes(head[12:16], "little") != len(raw):
-            raise ValueError("not as many bytes as they say they are")
-        size = int.from_bytes(head[4:8], "little")
-    elif kind == "zstd" and len(head) > 4:
-        single, width = head[4] >> 5 & 1, (0, 2, 4, 8)[head[4] >> 6]
-        at = 6 - single + (0, 1, 2, 4)[head[4] & 3]
-        size = int.from_bytes(head[at : at + (width or single)], "little") + 256 * (width == 2)
-    elif kind in ("gzip", "zlib"):
-        with suppress(ValueError):  # several streams one after the other are left to the codec
-            if not inflate(raw, out, 15 + 16 * (kind == "gzip")):
-                return out
-    return codec.decode(raw, out) if size == len(out) else codec.decode(raw)

@@ -8,6 +8,7 @@ from typing import Any
 
 import dask.array as da
 import h5py
+import hdf5plugin
 import numpy as np
 import zarr
 
@@ -144,6 +145,11 @@ MAKERS: dict[str, Maker] = {
     "hdf5 gzip narrow chunks": hdf5(chunks=(128, 4), compression="gzip"),
     "hdf5 lzf": hdf5(chunks=(1000, 2), compression="lzf"),
     "hdf5 fletcher32": hdf5(chunks=(100, 11), fletcher32=True),
+    "hdf5 gzip fletcher32": hdf5(chunks=(128, 4), compression="gzip", shuffle=True, fletcher32=True),
+    "hdf5 blosc": hdf5(chunks=(128, 4), **hdf5plugin.Blosc()),
+    "hdf5 lz4": hdf5(chunks=(128, 11), **hdf5plugin.LZ4()),
+    "hdf5 zstd": hdf5(chunks=(128, 11), **hdf5plugin.Zstd(), shuffle=True),
+    "hdf5 blosc2": hdf5(chunks=(128, 11), **hdf5plugin.Blosc2()),
     "hdf5 virtual": hdf5_virtual,
     "hdf5 external link": hdf5_linked,
     "zarr 2": zarr_group(zarr_format=2, chunks=(100, 4)),

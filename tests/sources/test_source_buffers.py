@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import streamreg.sources as sources
-from streamreg.sources.buffers import Pool, inflate
+from streamreg.sources.buffers import Pool
+from streamreg.sources.codecs import inflate
 
 
 def address(array: np.ndarray) -> int:

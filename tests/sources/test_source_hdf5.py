@@ -1,6 +1,5 @@
 """HDF5 files: which dataset is meant, what is missing, what is damaged."""
 
-import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from storages import table
 from test_source_open import refused
 
 import streamreg.sources as sources
-from streamreg.errors import ChangedError, CorruptError, DataError, MissingExtra, NotFound, UsageError
+from streamreg.errors import ChangedError, CorruptError, DataError, NotFound, UsageError
 from streamreg.sources.raw import RawStored
 
 X, Y = table("f8", rows=1000, width=4)
@@ -208,14 +207,6 @@ def test_dangling_link(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["X"] = h5py.ExternalLink("gone.h5", "/X")
     refused(CorruptError, "dataset 'X'", "links to a file that is not there", data=path, x="X")
-
-
-def test_filter_that_is_not_installed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with h5py.File(path, "w") as file:
-        file.create_dataset("X", data=X, chunks=(100, 4), compression="gzip")
-    monkeypatch.setattr(h5py.h5z, "filter_avail", lambda code: False)
-    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
-    refused(MissingExtra, "dataset 'X'", "filter 1 (deflate)", "pip install hdf5plugin", data=path)
 
 
 def test_chunk_cache_and_bands(path: Path) -> None:

@@ -163,7 +163,7 @@ def test_vectors_with_large_chunks_are_not_decoded_piece_by_piece(
     x, y = table("f8", rows=50_000, width=20)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("X", data=x, chunks=(1000, 20))
-        file.create_dataset("y", data=y, chunks=(20_000,), compression="gzip", fletcher32=True)
+        file.create_dataset("y", data=y, chunks=(20_000,), compression="lzf")
     asked = []
     real = h5py.Dataset.read_direct
 
