@@ -6,20 +6,95 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import numpy as np
+import peers
 import record
+from peers import Action
 
 import streamreg as sr
 
-Action = Callable[[], object]
+Times = dict[str, list[float]]
+
+LIMIT = "X'X at the speed of that product"
+"""The useful half of the cross-product, at the speed that a large square product reaches on all cores."""
+
+SIDE = 2048
 
 
-def interleaved(actions: dict[str, Action], repeats: int) -> dict[str, list[float]]:
+class Claim(NamedTuple):
+    """One action's time over the longest of others', and what is wanted of it; seconds where there are no others."""
+
+    label: str
+    one: str
+    others: tuple[str, ...]
+    wanted: str
+
+    def values(self, times: Times) -> list[float]:
+        """Return the ratio of every round; none if the actions were not run."""
+        if any(label not in times for label in (self.one, *self.others)):
+            return []
+        rounds = zip(times[self.one], *(times[label] for label in self.others), strict=True)
+        return [one / max(others, default=1.0) for one, *others in rounds]
+
+    def row(self, times: Times) -> list[str]:
+        values = self.values(times)
+        unit = "" if self.others else " s"
+        middle = f"{statistics.median(values):.2f}{unit}"
+        return [self.label, middle, f"{min(values):.2f}-{max(values):.2f}", self.wanted]
+
+
+CLAIMS = [
+    Claim("npy fit / sklearnex", "npy", ("npy: sklearnex",), "<= 0.45, moonshot 0.3"),
+    Claim("contiguous HDF5 fit / sklearnex on npy", "contiguous HDF5", ("npy: sklearnex",), "<= 0.45"),
+    Claim("npy fit with BLAS only / sklearnex", "npy, BLAS kernel", ("npy: sklearnex",), "<= 0.9"),
+    Claim("whole process / sklearnex's", "process", ("process: sklearnex",), "<= 0.2"),
+    Claim("whole process with BLAS only / sklearnex's", "process, BLAS kernel", ("process: sklearnex",), ""),
+    Claim("chunked HDF5 fit / (h5py + sklearnex)", "chunked HDF5", ("chunked HDF5: h5py + sklearnex",), "<= 0.5"),
+    Claim("gzip HDF5 fit / h5py read", "gzip HDF5", ("gzip HDF5: h5py read",), "<= 0.6"),
+    Claim("Zarr zstd fit / zarr-python read", "Zarr zstd", ("Zarr zstd: zarr-python read",), "<= 0.8"),
+    Claim("npy fit / max(raw read, X'X)", "npy", ("raw read", LIMIT), "<= 2.2, moonshot 1.7"),
+    Claim("float32 fit / max(raw read of float32, X'X in float64)", "float32", ("raw read, float32", LIMIT), "<= 2.2"),
+    Claim("float32 / float64, same shape (half the bytes)", "float32", ("npy",), "<= 0.5"),
+    Claim("exact / float64", "npy, exact", ("npy",), "<= 16"),
+    Claim("4 times the rows", "4 x rows", ("npy",), "<= 4.3"),
+    Claim("400 / 100 columns", "rows / 4, 400 columns", ("rows / 4",), "<= 18"),
+    Claim("streamreg --help", "process: --help", (), "<= 0.5 s"),
+    Claim("streamreg fit, 1,000 rows", "process: fit of 1,000 rows", (), "<= 1.0 s"),
+]
+
+
+class Worker:
+    """A process with another environment that fits one file whenever it is told to; its imports are not timed."""
+
+    CODE = (
+        "import sys, streamreg as sr\n"
+        "for line in sys.stdin: sr.Linear().fit(sr.open(sys.argv[1], target='y'), progress=False); print(flush=True)"
+    )
+
+    def __init__(self, path: Path, **environment: str) -> None:
+        command = [sys.executable, "-c", self.CODE, str(path)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+        self._process = subprocess.Popen(command, env={**os.environ, **environment}, **pipes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def __call__(self) -> None:
+        self._process.stdin.write("\n")
+        if not self._process.stdout.readline():
+            raise RuntimeError("the process that fits ended")
+
+
+def interleaved(actions: dict[str, Action], repeats: int) -> Times:
     """Return wall times of `repeats` rounds in which every action runs once, after one round to warm up."""
-    times: dict[str, list[float]] = {label: [] for label in actions}
+    times: Times = {label: [] for label in actions}
     for k in range(repeats + 1):
         for label, action in actions.items():
             began = time.perf_counter()
@@ -45,146 +120,69 @@ def fit(path: Path, **options: object) -> Action:
     return lambda: sr.Linear(**options).fit(sr.open(path, target="y"), progress=False)
 
 
-def raw_read(path: Path) -> Action:
-    def read() -> None:
-        buffer = bytearray(2**22)
-        with path.open("rb", buffering=0) as file:
-            while file.readinto(buffer):
-                pass
-
-    return read
-
-
-def sklearnex(table: np.ndarray) -> Action:
-    def run() -> None:
-        from sklearnex.linear_model import IncrementalLinearRegression
-
-        IncrementalLinearRegression().fit(table[:, :-1], table[:, -1])
-
-    return run
-
-
-def h5py_read(path: Path, into: Callable[[np.ndarray, np.ndarray], object] | None = None) -> Action:
-    def run() -> None:
-        import h5py
-
-        with h5py.File(path) as file:
-            x, y = file["X"], file["y"]
-            step = (x.chunks[0] if x.chunks else 8192) * 8
-            for start in range(0, len(x), step):
-                block = x[start : start + step], y[start : start + step]
-                if into is not None:
-                    into(*block)
-
-    return run
-
-
-def h5py_sklearnex(path: Path) -> Action:
-    def run() -> None:
-        from sklearnex.linear_model import IncrementalLinearRegression
-
-        model = IncrementalLinearRegression()
-        h5py_read(path, model.partial_fit)()
-        _ = model.coef_
-
-    return run
-
-
-def zarr_read(path: Path) -> Action:
-    def run() -> None:
-        import zarr
-
-        x = zarr.open_group(path, mode="r")["X"]
-        for start in range(0, x.shape[0], x.chunks[0]):
-            x[start : start + x.chunks[0]]
-
-    return run
-
-
-def process(code: str, **environment: str) -> Action:
-    command = [sys.executable, "-c", code]
+def process(*arguments: str, **environment: str) -> Action:
+    command = [sys.executable, *arguments]
     return lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
 
 
-def run(arguments: argparse.Namespace) -> None:
-    folder, rows = Path(arguments.folder), arguments.rows
-    folder.mkdir(parents=True, exist_ok=True)
+def actions(folder: Path, rows: int, blas: Worker) -> dict[str, Action]:
+    """Return what is timed, by name; files are made where they are not there."""
     npy = made(folder, "table.npy", rows)
+    contiguous = made(folder, "contiguous.h5", rows)
     chunked = made(folder, "chunked.h5", rows, chunk_rows=8192)
     gzip = made(folder, "gzip.h5", rows, compression="gzip")
     zstd = made(folder, "zstd.zarr", rows, compression="zstd")
     single = made(folder, "single.npy", rows, dtype="float32")
     long, wide = made(folder, "table.npy", 4 * rows), made(folder, "table.npy", rows // 4, 400)
-    narrow = made(folder, "table.npy", rows // 4)
-    table = np.load(npy, mmap_mode="r")
-    side = 2048
-    square = np.random.default_rng(0).standard_normal((side, side))
-    import_sklearnex = (
+    narrow, small = made(folder, "table.npy", rows // 4), made(folder, "table.npy", 1000)
+    own = f"import streamreg as sr; sr.Linear().fit(sr.open({str(npy)!r}, target='y'))"
+    theirs = (
         "import numpy as np; from sklearnex.linear_model import IncrementalLinearRegression as M; "
         f"t = np.load({str(npy)!r}, mmap_mode='r'); M().fit(t[:, :-1], t[:, -1]).coef_"
     )
-    own = f"import streamreg as sr; sr.Linear().fit(sr.open({str(npy)!r}, target='y'))"
-    actions: dict[str, Action] = {
-        "npy: streamreg": fit(npy),
-        "npy: streamreg exact": fit(npy, precision="exact"),
-        "npy: sklearnex": sklearnex(table),
-        "raw read": raw_read(npy),
-        "matrix product": lambda: square @ square,
-        "process: streamreg": process(own),
-        "process: streamreg, BLAS kernel": process(own, STREAMREG_KERNEL="blas"),
-        "process: sklearnex": process(import_sklearnex),
-        "chunked HDF5: streamreg": fit(chunked),
-        "chunked HDF5: h5py + sklearnex": h5py_sklearnex(chunked),
-        "gzip HDF5: streamreg": fit(gzip),
-        "gzip HDF5: h5py read": h5py_read(gzip),
-        "Zarr zstd: streamreg": fit(zstd),
-        "Zarr zstd: zarr-python read": zarr_read(zstd),
-        "float32 npy: streamreg": fit(single),
-        "four times the rows: streamreg": fit(long),
-        "a quarter of the rows: streamreg": fit(narrow),
-        "a quarter of the rows, 400 columns: streamreg": fit(wide),
+    return {
+        "npy": fit(npy),
+        "npy, BLAS kernel": blas,
+        "npy, exact": fit(npy, precision="exact"),
+        "npy: sklearnex": peers.sklearnex(np.load(npy, mmap_mode="r")),
+        "raw read": peers.raw_read(npy),
+        "raw read, float32": peers.raw_read(single),
+        "matrix product": peers.matrix_product(SIDE),
+        "float32": fit(single),
+        "contiguous HDF5": fit(contiguous),
+        "chunked HDF5": fit(chunked),
+        "chunked HDF5: h5py + sklearnex": peers.h5py_sklearnex(chunked),
+        "gzip HDF5": fit(gzip),
+        "gzip HDF5: h5py read": peers.h5py_read(gzip),
+        "Zarr zstd": fit(zstd),
+        "Zarr zstd: zarr-python read": peers.zarr_read(zstd),
+        "4 x rows": fit(long),
+        "rows / 4": fit(narrow),
+        "rows / 4, 400 columns": fit(wide),
+        "process": process("-c", own),
+        "process, BLAS kernel": process("-c", own, STREAMREG_KERNEL="blas"),
+        "process: sklearnex": process("-c", theirs),
+        "process: --help": process("-m", "streamreg", "--help"),
+        "process: fit of 1,000 rows": process("-m", "streamreg", "fit", str(small), "--target", "y"),
     }
-    chosen = {k: a for k, a in actions.items() if not arguments.only or any(o in k for o in arguments.only)}
-    times = interleaved(chosen, arguments.repeats)
-    middle = {label: statistics.median(t) for label, t in times.items()}
-    if "matrix product" in middle:
-        # The cross-product's useful half, at the speed that a large square product reaches on all cores.
-        middle["X'X at that speed"] = middle["matrix product"] * rows * 101 * 101 / 2 / side**3
-    body = [[label, f"{v:.3f}", spread(times.get(label))] for label, v in middle.items()]
-    print(record.table([f"{rows:,} x 100 float64", "median s", "range"], body), end="\n\n")
-    print(record.table(["ratio", "", "wanted"], ratios(middle)))
-    print(f"\nwritten to {record.keep('speed', times)}")
 
 
-def ratios(s: dict[str, float]) -> list[list[str]]:
-    """Return what the figures say about each other."""
-    wanted = [
-        ("npy fit / sklearnex", "npy: streamreg", ["npy: sklearnex"], "0.45"),
-        ("exact / float64", "npy: streamreg exact", ["npy: streamreg"], "16"),
-        ("whole process / sklearnex's", "process: streamreg", ["process: sklearnex"], "0.2"),
-        ("BLAS kernel, whole process / sklearnex's", "process: streamreg, BLAS kernel", ["process: sklearnex"], ""),
-        ("chunked HDF5 / (h5py + sklearnex)", "chunked HDF5: streamreg", ["chunked HDF5: h5py + sklearnex"], "0.5"),
-        ("gzip HDF5 / h5py read", "gzip HDF5: streamreg", ["gzip HDF5: h5py read"], "0.6"),
-        ("Zarr zstd / zarr-python read", "Zarr zstd: streamreg", ["Zarr zstd: zarr-python read"], "0.8"),
-        ("npy fit / max(raw read, X'X)", "npy: streamreg", ["raw read", "X'X at that speed"], "2.2"),
-        ("4 times the rows", "four times the rows: streamreg", ["npy: streamreg"], "4.3"),
-        (
-            "400 / 100 columns",
-            "a quarter of the rows, 400 columns: streamreg",
-            ["a quarter of the rows: streamreg"],
-            "18",
-        ),
-        ("float32 / float64, same shape", "float32 npy: streamreg", ["npy: streamreg"], "0.5 (per byte)"),
-    ]
-    return [
-        [label, f"{s[one] / max(s[o] for o in others):.2f}", limit and f"<= {limit}"]
-        for label, one, others, limit in wanted
-        if one in s and all(o in s for o in others)
-    ]
-
-
-def spread(times: list[float] | None) -> str:
-    return "" if times is None else f"{min(times):.3f}-{max(times):.3f}"
+def run(arguments: argparse.Namespace) -> None:
+    folder, rows = Path(arguments.folder), arguments.rows
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        blas = stack.enter_context(Worker(made(folder, "table.npy", rows), STREAMREG_KERNEL="blas"))
+        known = actions(folder, rows, blas)
+        chosen = {k: a for k, a in known.items() if not arguments.only or any(o in k for o in arguments.only)}
+        times = interleaved(chosen, arguments.repeats)
+    path = record.keep("speed", times)
+    if "matrix product" in times:
+        times[LIMIT] = [t * rows * 101 * 101 / 2 / SIDE**3 for t in times["matrix product"]]
+    body = [[label, f"{statistics.median(t):.3f}", f"{min(t):.3f}-{max(t):.3f}"] for label, t in times.items()]
+    print(record.table([f"{rows:,} x 100 float64, streamreg's fit unless said", "median s", "range"], body), end="\n\n")
+    shown = [claim.row(times) for claim in CLAIMS if claim.values(times)]
+    print(record.table(["ratio, round by round", "median", "range", "wanted"], shown))
+    print(f"\nAn epoch of Keras beside a first script: scripts/bench training\nwritten to {path}")
 
 
 def options(parser: argparse.ArgumentParser) -> None:
