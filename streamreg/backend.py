@@ -13,6 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from streamreg.errors import MissingExtra, UsageError
 
 LIBRARIES = ("tensorflow", "jax", "torch")
@@ -153,6 +156,19 @@ def where(tensor: Any) -> str:
         home = next(iter(tensor.devices()))
         return f"{home.platform}:{home.id}"
     return f"{tensor.device.type.replace('cuda', 'gpu')}:{tensor.device.index or 0}"
+
+
+def array(tensor: Any) -> NDArray[Any]:
+    """Return the numbers of a tensor, once they are computed, in the memory of the processors."""
+    # Keras's own convert_to_numpy asks PyTorch in a way that NumPy warns of.
+    return np.asarray(tensor.detach().cpu().numpy() if name() == "torch" else tensor)
+
+
+def to_numpy(tensor: Any) -> NDArray[Any]:
+    """Return a copy of a tensor, or of the value of a Keras variable."""
+    keras = load()
+    value = tensor.value if isinstance(tensor, keras.Variable) else tensor
+    return np.array(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(value)))
 
 
 def _of_tensorflow(path: str) -> str:

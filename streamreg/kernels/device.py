@@ -71,25 +71,27 @@ class Device:
         with self._keras.device(self.name):
             given = [self._tensor(part) for part in parts]
             x = given[0] if len(given) == 1 else ops.concatenate(given, axis=1)
-            low, high, mean = self._array(ops.stack([ops.min(x, axis=0), ops.max(x, axis=0), ops.mean(x, axis=0)]))
+            low, high, mean = backend.array(ops.stack([ops.min(x, axis=0), ops.max(x, axis=0), ops.mean(x, axis=0)]))
             if not gram.plain(low, high):
                 return None
             centre = gram.place(mean, low, high)
             correction = np.zeros(len(centre))
             z = x - self._tensor(centre)
             if weight is None:
-                rest = self._array(ops.sum(z, axis=0)) / total
+                rest = backend.array(ops.sum(z, axis=0)) / total
             else:
                 # A heavy row would drown the others if it were not centred before the products.
-                w = self._tensor(weight)
-                rest = self._array(ops.matmul(w, z)) / total
+                w = self._tensor(weight[:, None])
+                rest = backend.array(ops.transpose(w) @ z)[0] / total
                 z = z - self._tensor(rest)
                 centre, correction = dd.two_sum(centre, rest)
-                rest = self._array(ops.matmul(w, z)) / total
-                z = z * ops.sqrt(w)[:, None]
-            cross = self._array(self._product(z))
+                rest = backend.array(ops.transpose(w) @ z)[0] / total
+                z = z * ops.sqrt(w)
+            cross = backend.array(self._product(z))
         cross = cross - total * np.multiply.outer(rest, rest)
         return low, high, *dd.add_float((centre, correction), rest), cross
+
+    # Tensors are multiplied by `@`: Keras's own matmul returns float32 under PyTorch.
 
     def _product(self, z: Any) -> Any:
         """Return ``z'z``, shape (q, q), of which no sum is long: errors then do not grow with the rows."""
@@ -97,10 +99,10 @@ class Device:
         run = max(_RUN, 1 << (q // 4).bit_length())  # longer for many columns, whose products take up memory
         runs = m // run
         cut = runs * run
-        product = ops.matmul(ops.transpose(z[cut:]), z[cut:])
+        product = ops.transpose(z[cut:]) @ z[cut:]
         if runs:
             folded = ops.reshape(z[:cut], (runs, run, q))
-            each = ops.matmul(ops.transpose(folded, (0, 2, 1)), folded)
+            each = ops.transpose(folded, (0, 2, 1)) @ folded
             while runs > 1:
                 half = runs // 2
                 pairs = each[:half] + each[half : 2 * half]
@@ -110,10 +112,7 @@ class Device:
         return product
 
     def _tensor(self, values: NDArray[Any]) -> Any:
-        return self._ops.cast(self._ops.convert_to_tensor(values), "float64")
-
-    def _array(self, tensor: Any) -> Any:
-        return np.asarray(self._ops.convert_to_numpy(tensor))
+        return self._ops.cast(self._ops.convert_to_tensor(values, values.dtype.name), "float64")
 
     def _check(self) -> None:
         """Multiply whole numbers whose sums take all 53 bits: single precision, TF32 and Strassen's way would show."""
@@ -121,7 +120,7 @@ class Device:
         exact = np.array([[int(v) for v in row] for row in rows], dtype=object)
         with self._keras.device(self.name):
             x = self._tensor(rows)
-            found = self._array(self._ops.matmul(self._ops.transpose(x), x))
+            found = backend.array(self._ops.transpose(x) @ x)
         if found.dtype != np.float64 or (found != (exact.T @ exact).astype(np.float64)).any():
             raise UsageError(
                 f"device {self.name!r} does not compute in double precision with {backend.name()}; leave device out"
