@@ -12,7 +12,7 @@ from streamreg.design import Design, Missing
 from streamreg.errors import DataError, OnePassError, UsageError
 from streamreg.families import family
 from streamreg.fold import fold
-from streamreg.models.base import Spec, as_source
+from streamreg.models.base import Device, Spec, as_source
 from streamreg.models.estimates import Origin, centred_line, result
 from streamreg.models.linear import Linear
 from streamreg.models.newton import Maximum, maximise
@@ -49,6 +49,8 @@ class Glm(Spec):
     weights : {"analytic", "frequency"}
         What the source's weights mean. Coefficients and errors are the same: labels and counts have a known dispersion,
         so a row of weight 3 tells as much as three rows. What differs is the number of observations.
+    device : str, optional
+        "gpu", or "gpu:1": where cross-products are taken, as for `Linear`.
     """
 
     family: Literal["binomial", "poisson", "gaussian"] = "binomial"
@@ -61,6 +63,7 @@ class Glm(Spec):
     target: str | None = None
     missing: Missing = "error"
     weights: Literal["analytic", "frequency"] = "analytic"
+    device: Device | None = None
 
     def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
         """Estimate the coefficients by maximum likelihood.
@@ -118,7 +121,7 @@ class Glm(Spec):
         def read(at: Predictor, move: Predictor | None) -> WorkingMoments:
             nonlocal scan
             scan += 1
-            state = WorkingMoments(names, self.family, at, null, move)
+            state = WorkingMoments(names, self.family, at, null, move, self.device)
             title = f"{self.family} step {scan} on {source.label}"
             with Progress(title, source.schema.n_rows, shown=progress) as bar:
                 return fold(source, design, state, threads=threads, progress=bar)
@@ -128,7 +131,8 @@ class Glm(Spec):
         if self.intercept:
             # The first Newton step from a model without slopes is least squares: all rows have the same variance.
             with Progress(f"scan {source.label}", source.schema.n_rows, shown=progress) as bar:
-                moments = fold(source, design, TargetMoments.of(names, self.family), threads=threads, progress=bar)
+                empty = TargetMoments.of(names, self.family, self.device)
+                moments = fold(source, design, empty, threads=threads, progress=bar)
             problem = moments.problem(names[-1])
             null, passes = float(problem.mean[0][p]), 1
             self._require_variation(source, names[-1], null)

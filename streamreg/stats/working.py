@@ -99,6 +99,8 @@ class WorkingMoments(Statistic):
         Mean of the target in a model without features.
     move : Predictor, optional
         The step that led here, with the same centre.
+    device : str, optional
+        Where the products of the information are taken; see `Moments`.
 
     Notes
     -----
@@ -107,10 +109,17 @@ class WorkingMoments(Statistic):
     """
 
     def __init__(
-        self, names: Sequence[str], family: str, at: Predictor, null_mean: float, move: Predictor | None = None
+        self,
+        names: Sequence[str],
+        family: str,
+        at: Predictor,
+        null_mean: float,
+        move: Predictor | None = None,
+        device: str | None = None,
     ) -> None:
         self.names, self.family, self.at, self.null_mean, self.move = tuple(names), family, at, null_mean, move
-        self.moments = Moments(self.names)  # its target column is empty
+        self._device = device
+        self.moments = Moments(self.names, device=device)  # its target column is empty
         self.block_rows = self.moments.block_rows
         self._tree: BlockTree[dd.DD] = BlockTree(dd.add, lambda sums: sums)
         self._most = np.full(3, -np.inf)
@@ -118,7 +127,11 @@ class WorkingMoments(Statistic):
 
     def fresh(self) -> Self:
         """Return an empty statistic about the same predictor."""
-        return type(self)(self.names, self.family, self.at, self.null_mean, self.move)
+        return type(self)(self.names, self.family, self.at, self.null_mean, self.move, self._device)
+
+    def settle(self) -> None:
+        """Finish the products of the information."""
+        self.moments.settle()
 
     def problem(self, intercept: bool) -> Problem:
         """Pose the least-squares problem whose solution is the Newton step. No rows are read.
@@ -225,7 +238,8 @@ class WorkingMoments(Statistic):
         """Rebuild the state."""
         meta = json.loads(str(arrays["meta"]))
         lines = [Predictor(arrays["centre"], line[:-1], float(line[-1])) for line in arrays["lines"]]
-        self = cls(meta["names"], meta["family"], lines[0], meta["null_mean"], *lines[1:])
+        move = lines[1] if len(lines) > 1 else None
+        self = cls(meta["names"], meta["family"], lines[0], meta["null_mean"], move)
         self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
         inner = {name.removeprefix("moments."): a for name, a in arrays.items() if name.startswith("moments.")}
         self.moments = Moments.from_arrays(inner)
@@ -241,9 +255,9 @@ class TargetMoments(Moments):
     family = "gaussian"
 
     @classmethod
-    def of(cls, names: Sequence[str], family: str) -> Self:
+    def of(cls, names: Sequence[str], family: str, device: str | None = None) -> Self:
         """Return an empty statistic over the features and, last, the target of a family."""
-        self = cls(names)
+        self = cls(names, device=device)
         self.family = family
         return self
 

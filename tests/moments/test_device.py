@@ -133,6 +133,16 @@ def test_a_fit_and_a_scan_on_a_device(table, tmp_path):
     assert twice.n == 2 * N
 
 
+@pytest.mark.parametrize("family", ["binomial", "poisson", "gaussian"])
+def test_generalised_linear_models(table, family):
+    x, y, w = table
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    y = y if family == "gaussian" else (y > y.mean()).astype(float)
+    here, there = (sr.Glm(family=family, device=d).fit((x, y, w)) for d in (None, "cpu"))
+    np.testing.assert_allclose(there.coef, here.coef, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(there.std_errors, here.std_errors, rtol=1e-9)
+
+
 def test_a_value_that_is_not_finite_is_named():
     x = np.ones((3000, 2))
     x[2000, 1] = np.inf
