@@ -61,12 +61,20 @@ def test_a_device_finds_the_moments_that_the_kernel_finds(table, dtype, weighted
     np.testing.assert_array_equal(there.high, here.high)
 
 
-def test_threads_do_not_change_a_bit(table):
-    x, y, w = table
-    found = [moments((x, y, w), "cpu", threads=t) for t in (1, 2, 4)]
+@pytest.mark.parametrize("weighted", [False, True])
+def test_many_stages(table, weighted, monkeypatch):
+    monkeypatch.setattr(devices, "_NUMBERS", 1)  # 4096 rows each
+    data = table if weighted else table[:2]
+    assert max(apart(moments(data, "cpu"), moments(data, None))) < 16 * 2.0**-53
+
+
+def test_threads_do_not_change_a_bit():
+    x = np.random.default_rng(6).normal(size=(130_000, 100))  # four partitions, and borders amid blocks
+    found = [moments(x, "cpu", threads=t) for t in (1, 2, 4)]
     for other in found[1:]:
         np.testing.assert_array_equal(found[0].cross, other.cross)
         np.testing.assert_array_equal(found[0].mean, other.mean)
+    assert max(apart(found[0], moments(x, None))) < 16 * 2.0**-53
 
 
 @pytest.mark.parametrize("q", [1, 2, 600])
