@@ -2,9 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from streamreg.errors import DataError, NotFound
 
@@ -23,7 +24,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     final = Path(path)
     if not final.parent.is_dir():
         raise NotFound(f"{final}: no folder {str(final.parent)!r}; make it first")
-    handle, name = tempfile.mkstemp(prefix=f".{final.stem}-", suffix=final.suffix, dir=final.parent)
+    handle, name = beside(final, tempfile.mkstemp)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -36,3 +37,21 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise DataError(f"{final}: cannot be written ({error.strerror or error}); nothing was left behind") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def beside(final: Path, make: Callable[..., Any]) -> Any:
+    """Return what a function of `tempfile` makes in the folder of `final`, hidden, with its suffix.
+
+    Raises
+    ------
+    DataError
+        Nothing can be made there; the message names the folder.
+    """
+    try:
+        return make(prefix=f".{final.stem}-", suffix=final.suffix, dir=final.parent)
+    except OSError as error:
+        folder = str(final.parent.absolute())
+        raise DataError(
+            f"{final}: cannot be written, because nothing can be made in folder {folder!r} "
+            f"({error.strerror or error}); choose another one, or change its permissions"
+        ) from error

@@ -196,5 +196,15 @@ def folds(state: Given) -> dict[int, Any]:
 
 
 def opened(given: Given) -> Any:
-    """Return a state: itself, or what is in its file."""
-    return load(given) if isinstance(given, str | os.PathLike) else given
+    """Return a state: itself, or what is in its file.
+
+    Raises
+    ------
+    UsageError
+        It is neither a state nor a path.
+    """
+    if isinstance(given, str | os.PathLike):
+        return load(given)
+    if not isinstance(given, Statistic):
+        raise UsageError(f"{given!r} is no scan; pass what sr.scan returned, or the path of a file of moments")
+    return given

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import DataError, NotFound, UsageError
-from streamreg.files import whole
+from streamreg.files import beside, whole
 
 Put = Callable[..., None]
 """``put(start, name=rows, ...)`` writes rows of every array from row `start` on; calls come in order."""
@@ -201,7 +201,7 @@ def _into(arrays: Mapping[str, Any]) -> Put:
 @contextmanager
 def _whole_folder(path: Path) -> Iterator[Path]:
     """Do for a folder what `whole` does for a file."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent))
+    temporary = Path(beside(path, tempfile.mkdtemp))
     try:
         fresh = temporary / path.name
         fresh.mkdir()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import CorruptError, NotFound
+from streamreg.errors import CorruptError, NotFound, UsageError
 from streamreg.files import whole
 
 PROTOCOL = 2
@@ -71,11 +71,15 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Array
 
     Raises
     ------
+    UsageError
+        `path` is no path.
     NotFound
         No such file.
     CorruptError
         The file is damaged, of another kind, or written by a newer streamreg.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"load takes the path of a saved {kind}, not a {type(path).__name__}")
     if not Path(path).is_file():
         raise NotFound(f"{path}: no such file")
     if not zipfile.is_zipfile(path):

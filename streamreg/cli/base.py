@@ -1,5 +1,6 @@
 """What all commands share: the application, common options, and how results become text."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -55,8 +56,16 @@ def as_json(value: Any) -> str:
 
 
 def as_list(text: str | None) -> tuple[str, ...] | None:
-    """Read names separated by commas."""
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+    """Read names separated by commas; one that holds a comma stands in double quotes, as in CSV."""
+    if text is None:
+        return None
+    try:
+        (parts,) = csv.reader([text], skipinitialspace=True, strict=True)
+    except (csv.Error, ValueError) as error:
+        raise UsageError(
+            f"{text!r} is no list of names; write x1,x7, and a name that holds a comma in quotes: 'x1,\"a, b\"'"
+        ) from error
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 def as_pairs(options: list[str] | None) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Hold out rows: one source as two, of which any model can be fitted to the one and scored on the other."""
 
+from numbers import Real
 from typing import Any
 
 from streamreg import sources
@@ -25,8 +26,8 @@ def split(data: Any, held_out: float = 0.2, seed: int = 0) -> tuple[Source, Sour
     -----
     Cost: nothing is read. A pass over either part reads all rows.
     """
-    if not 0.0 < held_out < 1.0:
-        raise UsageError(f"held_out is {held_out}; it is a share of the rows, between 0 and 1")
+    if not (isinstance(held_out, Real) and 0.0 < held_out < 1.0):
+        raise UsageError(f"held_out is {held_out!r}; it is a share of the rows, between 0 and 1")
     source = sources.open(data)
     parts = [Sample(held_out, seed, held, source.roles.sample) for held in (False, True)]
     share = f"{held_out:.3g} of the rows"

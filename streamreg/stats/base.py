@@ -152,7 +152,8 @@ def columns(
     place = {name: k for k, name in enumerate(names)}
     for name in (target, *chosen):
         if name not in place:
-            raise NotFound(f"no column {name!r} in these moments{nearest(name, names)}")
+            hint = f"; if it is stored apart from the columns, scan again with target={name!r}" * (name == target)
+            raise NotFound(f"no column {name!r} in these moments{nearest(name, names)}{hint}")
     if target in chosen:
         raise UsageError(f"column {target!r} is the target and a feature; leave it out of the features")
     if len(set(chosen)) < len(chosen):
