@@ -168,7 +168,7 @@ def to_numpy(tensor: Any) -> NDArray[Any]:
     """Return a copy of a tensor, or of the value of a Keras variable."""
     keras = load()
     value = tensor.value if isinstance(tensor, keras.Variable) else tensor
-    return np.array(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(value)))
+    return np.array(value.numpy() if name() == "tensorflow" else keras.ops.convert_to_numpy(value))
 
 
 def _of_tensorflow(path: str) -> str:

@@ -2,10 +2,12 @@
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 _PATIENCE = 2.0  # seconds
+_PAUSE = 0.2  # seconds between two notes that have to be asked for
 
 
 class Progress:
@@ -26,17 +28,21 @@ class Progress:
         self.done = 0
         self._label, self._total, self._unit = label, total, unit
         self._shown = sys.stderr.isatty() if shown is None else shown
-        self._began = time.monotonic()
+        self._began = self._asked = time.monotonic()
         self._bar: Any = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __call__(self, amount: int, note: str = "") -> None:
-        """Add `amount` units; `note` (a loss, a distance) is shown beside the bar."""
+    def __call__(self, amount: int, note: str | Callable[[], str] = "") -> None:
+        """Add `amount` units; `note` (a loss, a distance) is shown beside the bar, and asked for only now and then."""
         self.done += amount
         if not self._shown or time.monotonic() - self._began < _PATIENCE:
             return
+        if not isinstance(note, str):
+            if time.monotonic() - self._asked < _PAUSE:
+                return
+            self._asked, note = time.monotonic(), note()
         if self._bar is None:
             self._bar, self._task = self._start()
         self._bar.update(self._task, completed=self.done, note=note)

@@ -68,6 +68,8 @@ class Keras(Spec):
         Penalties on the weights of conditioned features, as in Keras, added to the mean loss; l1 for networks only.
     start : {"zeros", "random"}, FitResult or path of a saved one, optional
         Where a line begins; default: zeros. Networks begin at random.
+    device : {"cpu", "gpu", "gpu:1", ...}, optional
+        Where to train; default: a graphics card if Keras's library sees one.
     seed : int
         Of the order of rows, of random weights, and of the validation rows.
     memory_mb : int
@@ -94,6 +96,7 @@ class Keras(Spec):
     l1: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     l2: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     start: Any = None
+    device: str | None = Field(default=None, pattern=r"^(cpu|gpu)(:\d+)?$")
     seed: int = Field(default=0, ge=0)
     memory_mb: int = Field(default=128, ge=1)
     features: tuple[str, ...] | None = None
@@ -157,21 +160,22 @@ class Keras(Spec):
         Raises
         ------
         MissingExtra
-            TensorFlow is not installed.
+            Keras, or a library for it to run on, is not installed.
         OnePassError
             The rows can be read only once.
         DataError
             The rows are missing, damaged or not finite, or the target is not what the loss is made for.
         UsageError
-            Options that exclude each other.
+            Options that exclude each other, or a device that there is not.
         """
-        from streamreg.backend import load
+        from streamreg import backend
         from streamreg.neural import train
         from streamreg.neural.checkpoint import Checkpoint
         from streamreg.neural.task import Task
 
         began = time.perf_counter()
-        load()
+        backend.load()
+        device = backend.device(self.device)
         self._check()
         if isinstance(data, Moments):
             raise UsageError("Keras trains on rows, and moments hold none; pass the source, and moments=... beside it")
@@ -181,7 +185,8 @@ class Keras(Spec):
             sample = Sample(self.validation, self.seed, held_out=False, within=design.sample)
             design = dataclasses.replace(design, sample=sample)
         data_id = f"{source.fingerprint()} {source.roles.sample or ''}".strip()
-        state = Checkpoint(checkpoint, self.to_dict(), data_id, resume, checkpoint_seconds)
+        identity = self.to_dict() | {"backend": backend.name()}
+        state = Checkpoint(checkpoint, identity, data_id, resume, checkpoint_seconds)
         moments = state.moments() or moments
         passes = int(moments is None)
         if moments is None:
@@ -202,6 +207,7 @@ class Keras(Spec):
                 exact=exact,
                 checkpoint=state,
                 callbacks=tuple(callbacks),
+                device=device,
                 start=self._start(exact),
                 threads=threads,
                 progress=progress,

@@ -1,4 +1,4 @@
-"""Training with Keras: rows through tf.data, a line or a network, and its weights back in the units of the data.
+"""Training with Keras: rows made ahead, a line or a network, its weights back in the units of the data.
 
 Keras itself is imported by `backend.load` when the first fit begins.
 """
@@ -26,7 +26,7 @@ def to_keras(fit: "FitResult") -> Any:
     Raises
     ------
     MissingExtra
-        TensorFlow is not installed.
+        Keras, or a library for it to run on, is not installed.
     """
     from streamreg.neural.network import from_line
 
@@ -35,7 +35,14 @@ def to_keras(fit: "FitResult") -> Any:
 
 def train(task: "Task") -> "FitResult | NetworkResult":
     """Do a training: of a line, by its loss, or of a network."""
+    from streamreg import backend
+
     task.check()
+    with backend.scope(task.device), backend.full_products():
+        return _train(task)
+
+
+def _train(task: "Task") -> "FitResult | NetworkResult":
     if not task.spec.is_line:
         from streamreg.neural.nets import Net
 

@@ -26,12 +26,12 @@ class Likelihood(Line):
     same, so what is returned is nearer by far, as Newton steps converge quadratically.
     """
 
-    hessian = True
+    sums_of = "hessian"
     shared = "the moments of one scan: they condition the features"
 
     def __init__(self, task: Task) -> None:
         self.newton = Newton()
-        self.sums = Sums.zeros(0, hessian=False)
+        self.sums = Sums()
         super().__init__(task)
 
     def _polish(self) -> Any:

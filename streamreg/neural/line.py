@@ -2,11 +2,12 @@
 
 import dataclasses
 import time
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg import backend
 from streamreg.agreement import Distance, measure
 from streamreg.neural import network
 from streamreg.neural.checkpoint import Arrays
@@ -42,7 +43,7 @@ class Line:
     task : Task
     """
 
-    hessian = False
+    sums_of: Literal["gradient", "hessian"] = "gradient"
     shared = SHARED
 
     def __init__(self, task: Task) -> None:
@@ -72,7 +73,8 @@ class Line:
         model = network.line(len(self.exact.names), spec.intercept, dtype or spec.precision, spec.l2)
         optimizer = network.optimizer(spec.optimizer or "sgd", self.rate)
         null = self.task.loss.start(self.task.mean) if spec.intercept else 0.0
-        return Trainer(model, self.task.loss, optimizer, self.size, np.dtype(dtype or spec.precision), null)
+        kind = np.dtype(dtype or spec.precision)
+        return Trainer(model, self.task.loss, optimizer, self.size, kind, self.sums_of, null)
 
     def _start(self, p: int) -> Float:
         task, weights = self.task, np.zeros(p + self.spec.intercept)
@@ -134,7 +136,8 @@ class Line:
         """Sum the gradient over all rows, and take one step from it in float64."""
         trainer, p = self.passes.trainer, len(self.exact.names)
         point = trainer.weights()  # as rounded
-        sums = self.passes.full_batch(bar, self.hessian)
+        sums = self.passes.full_batch(bar)
+        assert sums.gradient is not None
         gradient = sums.gradient / sums.weight
         gradient[:p] += 2.0 * self.spec.l2 * point[:p]
         self.weights = self._next(point, sums, gradient)
@@ -179,7 +182,7 @@ class Line:
 
     def _optimum(self) -> FitResult:
         """Return the estimates that minimise the loss: least squares, or with a penalty on conditioned slopes."""
-        if not self.spec.l2 or self.hessian:
+        if not self.spec.l2 or self.sums_of == "hessian":
             return self.least_squares
         second = self.map.second_moment(self.task.problem)
         theta = self.map.back(self.exact.coef)
@@ -223,6 +226,8 @@ class Line:
         training = {
             **self.curves,
             "loss_name": self.spec.loss,
+            "backend": backend.name(),
+            "device": self.task.device,
             "conditioning": self.spec.conditioning,
             "batch_size": self.size,
             "learning_rate": self.rate,

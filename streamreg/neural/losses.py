@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from streamreg.backend import library
+from streamreg.backend import load
 from streamreg.errors import DataError
 
 Name = Literal["squared_error", "binary_cross_entropy", "poisson", "huber"]
@@ -32,22 +32,21 @@ class Loss:
 
     def rows(self, y: Any, eta: Any) -> Any:
         """Return the loss of each row, shape (m,): squared error, Huber's, or half the deviance."""
-        tf = library()
+        ops = load().ops
         if self.name == "binary_cross_entropy":
-            return tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=eta)
+            return ops.relu(eta) - y * eta + ops.softplus(-ops.abs(eta))
         if self.name == "poisson":
-            return tf.exp(eta) - y * eta + tf.math.xlogy(y, y) - y
+            return ops.exp(eta) - y * eta + y * ops.log(ops.where(y > 0, y, 1.0)) - y
         if self.name == "huber":
-            size = tf.abs(y - eta)
-            inner = tf.minimum(size, self.delta)
+            size = ops.abs(y - eta)
+            inner = ops.minimum(size, self.delta)
             return inner * (size - 0.5 * inner)
-        return tf.square(y - eta)
+        return ops.square(y - eta)
 
     def slope(self, y: Any, eta: Any) -> Any:
         """Return the derivative of `rows` with respect to eta, shape (m,)."""
-        tf = library()
         if self.name == "huber":
-            return tf.clip_by_value(eta - y, -self.delta, self.delta)
+            return load().ops.clip(eta - y, -self.delta, self.delta)
         if self.name == "squared_error":
             return 2.0 * (eta - y)
         return self.mean(eta) - y
@@ -58,26 +57,26 @@ class Loss:
         For the Huber loss, whose own is zero far out, the curvature of the parabola that touches it from above (Huber
         & Ronchetti 2009, *Robust Statistics*, section 7.8): steps then never overshoot.
         """
-        tf = library()
+        ops = load().ops
         if self.name == "binary_cross_entropy":
-            return tf.sigmoid(eta) * tf.sigmoid(-eta)
+            return ops.sigmoid(eta) * ops.sigmoid(-eta)
         if self.name == "poisson":
-            return tf.exp(eta)
+            return ops.exp(eta)
         if self.name == "huber":
-            return self.delta / tf.maximum(tf.abs(y - eta), self.delta)
-        return 2.0 * tf.ones_like(eta)
+            return self.delta / ops.maximum(ops.abs(y - eta), self.delta)
+        return 2.0 * ops.ones_like(eta)
 
     def within(self, y: Any, eta: Any) -> Any:
         """Return which rows are in the square part of the Huber loss, as 0 or 1, shape (m,)."""
-        tf = library()
-        return tf.cast(tf.abs(y - eta) <= self.delta, eta.dtype)
+        ops = load().ops
+        return ops.cast(ops.abs(y - eta) <= self.delta, eta.dtype)
 
     def mean(self, eta: Any) -> Any:
         """Return the prediction that belongs to eta: a mean, a probability or a rate."""
-        tf = library()
+        ops = load().ops
         if self.name == "binary_cross_entropy":
-            return tf.sigmoid(eta)
-        return tf.exp(eta) if self.name == "poisson" else eta
+            return ops.sigmoid(eta)
+        return ops.exp(eta) if self.name == "poisson" else eta
 
     def start(self, mean: float) -> float:
         """Return the eta whose prediction is the mean of the target: the model without slopes."""

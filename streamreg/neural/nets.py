@@ -4,7 +4,9 @@ import time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from streamreg import backend
 from streamreg.neural import network
 from streamreg.neural.checkpoint import Arrays
 from streamreg.neural.passes import Passes
@@ -32,7 +34,7 @@ class Net:
         optimizer = network.optimizer(spec.optimizer or "adam", self.rate)
         trainer = Trainer(self.core, task.loss, optimizer, self.size, np.dtype(spec.precision))
         self.curves: dict[str, list[float]] = {"loss": [], "val_loss": [], "seconds": []}
-        self.best: list[Any] = [v.numpy() for v in self.core.variables]
+        self.best = self._values()
         self.best_epoch = 0
         self.passes = Passes(task.rows(), trainer, spec.epochs, task.checkpoint, task.callbacks, self._state)
         self._restore()
@@ -48,8 +50,8 @@ class Net:
                 passes.begin()
                 loss = passes.mini_batch(bar, None) * task.loss_unit
                 held = validation.loss(passes.trainer)
-                for curve, value in zip(self.curves.values(), (loss, held, time.perf_counter() - start), strict=True):
-                    curve.append(value)
+                for curve, figure in zip(self.curves.values(), (loss, held, time.perf_counter() - start), strict=True):
+                    curve.append(figure)
                 self._keep_best()
                 if passes.end({"loss": loss, "val_loss": held}) or not np.isfinite(loss):
                     break
@@ -59,6 +61,9 @@ class Net:
                 variable.assign(value)
         return self._result(task.passes + passes.epoch + validation.passes)
 
+    def _values(self) -> list[NDArray[Any]]:
+        return [backend.to_numpy(variable) for variable in self.core.variables]
+
     def _judged(self) -> list[float]:
         """Return the curve that says which epoch is best."""
         return self.curves["val_loss"] if self.task.spec.validation else self.curves["loss"]
@@ -66,7 +71,7 @@ class Net:
     def _keep_best(self) -> None:
         judged = self._judged()
         if np.isfinite(judged[-1]) and judged[-1] <= np.nanmin(judged):
-            self.best, self.best_epoch = [v.numpy() for v in self.core.variables], len(judged)
+            self.best, self.best_epoch = self._values(), len(judged)
 
     def _tired(self) -> bool:
         patience = self.task.spec.patience
@@ -98,6 +103,8 @@ class Net:
             best_epoch=chosen,
             spec=spec.to_dict(),
             source=task.source.label,
+            backend=backend.name(),
+            device=task.device,
         )
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:

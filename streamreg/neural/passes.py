@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from streamreg.backend import load
 from streamreg.neural.checkpoint import Arrays, Checkpoint
-from streamreg.neural.rows import Feed, Rows
+from streamreg.neural.feed import Feed
+from streamreg.neural.rows import Rows
 from streamreg.neural.trainer import Sums, Trainer
 from streamreg.progress import Progress
 
@@ -45,7 +44,7 @@ class Passes:
         self.rows, self.trainer = rows, trainer
         self.epoch, self._batch = 0, 0
         self._checkpoint, self._owner = checkpoint, owner
-        self._running: Arrays = {}
+        self._watched = any(_watches(callback, keras.callbacks.Callback) for callback in callbacks)
         self.callbacks = keras.callbacks.CallbackList(
             list(callbacks), model=trainer.model, epochs=epochs, steps=-(-rows.n // trainer.size), verbose=0
         )
@@ -55,17 +54,18 @@ class Passes:
         meta, arrays = self._checkpoint.meta, self._checkpoint.arrays
         if meta:
             self.epoch, self._batch = meta["epoch"], meta["batch"]
-            self._running = {k.removeprefix("running."): v for k, v in arrays.items() if k.startswith("running.")}
             self.trainer.restore(meta["averaged"], arrays)
 
     def begin(self) -> bool:
         """Begin or take up a pass; returns whether it is begun at its first batch."""
         self.callbacks.on_epoch_begin(self.epoch)
+        if self._batch == 0:
+            self.trainer.begin()
         return self._batch == 0
 
     def end(self, logs: dict[str, float]) -> bool:
         """End a pass and save; returns whether a callback asks to stop."""
-        self.epoch, self._batch, self._running = self.epoch + 1, 0, {}
+        self.epoch, self._batch = self.epoch + 1, 0
         self.callbacks.on_epoch_end(self.epoch - 1, logs)
         self.save()
         return bool(getattr(self.trainer.model, "stop_training", False))
@@ -74,8 +74,7 @@ class Passes:
         """Save the state, if there is a checkpoint to save it to."""
         meta, arrays = self._owner()
         position = {"epoch": self.epoch, "batch": self._batch, "averaged": self.trainer.averaged}
-        running = {f"running.{k}": v for k, v in self._running.items()}
-        self._checkpoint.save(meta | position, arrays | running | self.trainer.state())
+        self._checkpoint.save(meta | position, arrays | self.trainer.state())
 
     def release(self) -> None:
         """End the training and give back its memory."""
@@ -93,31 +92,33 @@ class Passes:
         first_averaged : int or None
             The batch from which on weights are averaged.
         """
-        total = self._running.get("total", np.zeros(2))
-        epoch, size = self.epoch, self.trainer.size
+        epoch, size, trainer = self.epoch, self.trainer.size, self.trainer
         for x, y, weight in Feed(self.rows, lambda: self.rows.shuffled(epoch, size), self._batch):
-            self.callbacks.on_train_batch_begin(self._batch)
-            average = first_averaged is not None and self._batch >= first_averaged
-            total = total + self.trainer.update(x, y, weight, average).numpy()
-            loss = float(total[0] / total[1])
-            self.callbacks.on_train_batch_end(self._batch, {"loss": loss})
-            bar(len(x), f"loss {loss:.4g}")
-            self._batch += 1
-            if self._checkpoint.due:
-                self._running = {"total": total}
-                self.save()
-        return float(total[0] / total[1])
+            if self._watched:
+                trainer.settle()
+                self.callbacks.on_train_batch_begin(self._batch)
+            trainer.update(x, y, weight, average=first_averaged is not None and self._batch >= first_averaged)
+            if self._watched:
+                self.callbacks.on_train_batch_end(self._batch, {"loss": trainer.mean_loss()})
+            bar(len(x), lambda: f"loss {trainer.mean_loss():.4g}")
+            self._next_batch()
+        return trainer.mean_loss()
 
-    def full_batch(self, bar: Progress, hessian: bool) -> Sums:
+    def full_batch(self, bar: Progress) -> Sums:
         """Return sums over all rows at the present weights."""
-        sums = Sums.zeros(len(self.trainer.weights()), hessian)
-        if self._running:
-            sums = Sums.from_arrays(self._running)
         for x, y, weight in Feed(self.rows, lambda: self.rows.in_order(_FULL_BATCH_ROWS), self._batch):
-            sums.add(self.trainer.sums(x, y, weight, hessian))
+            self.trainer.add_up(x, y, weight)
             bar(len(x))
-            self._batch += 1
-            if self._checkpoint.due:
-                self._running = sums.to_arrays()
-                self.save()
-        return sums
+            self._next_batch()
+        return self.trainer.sums()
+
+    def _next_batch(self) -> None:
+        self._batch += 1
+        if self._checkpoint.due:
+            self.save()
+
+
+def _watches(callback: Any, base: Any) -> bool:
+    """Return whether a callback does anything at a batch. If none does, nobody waits for the batch to be computed."""
+    hooks = "on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"
+    return any(getattr(getattr(callback, hook), "__func__", None) is not getattr(base, hook) for hook in hooks)

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamreg.backend import load
+from streamreg import backend
 from streamreg.errors import CorruptError, NotFound, UsageError
 from streamreg.files import whole
 from streamreg.stored import plain
@@ -47,6 +47,8 @@ class NetworkResult:
     spec : dict
         The model's options.
     source : str
+    backend, device : str
+        The library that Keras ran on ("tensorflow", "jax" or "torch"), and where ("cpu:0", "gpu:0", ...).
     """
 
     model: Any
@@ -64,6 +66,8 @@ class NetworkResult:
     spec: dict[str, Any]
     source: str
     level: str = field(default="mini-batch")
+    backend: str = "tensorflow"
+    device: str = "cpu:0"
 
     def predict(self, x: ArrayLike, rows: int = 65536) -> NDArray[np.float64]:
         """Return predictions of rows in memory: means, probabilities or rates.
@@ -89,8 +93,12 @@ class NetworkResult:
             raise UsageError(
                 f"predict needs an array of shape (rows, {len(self.names)}), in the order of names; got {table.shape}"
             )
-        parts = [np.asarray(self.model(table[a : a + rows].astype(np.float64))) for a in range(0, len(table), rows)]
-        return np.concatenate(parts)[:, 0] if parts else np.empty(0)
+        parts: list[NDArray[np.float64]] = []
+        with backend.scope(backend.where(self.model.variables[0].value)), backend.full_products():
+            for start in range(0, len(table), rows):
+                out = self.model(table[start : start + rows].astype(np.float64))
+                parts.append(backend.to_numpy(out)[:, 0])
+        return np.concatenate(parts) if parts else np.empty(0)
 
     @property
     def n_weights(self) -> int:
@@ -146,7 +154,7 @@ class NetworkResult:
         """
         if not Path(path).is_file():
             raise NotFound(f"{path}: no such file")
-        keras = load()
+        keras = backend.load()
         try:
             with zipfile.ZipFile(path) as archive:
                 values = json.loads(archive.read(_MEMBER))

@@ -1,20 +1,18 @@
 """Rows for training: conditioned in float64, cast, shuffled within a window of bounded memory, cut into batches."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from streamreg.backend import library
 from streamreg.design import Design
 from streamreg.engines.threads import available_threads
-from streamreg.errors import ChangedError, OnePassError
 from streamreg.neural.conditioning import Conditioning
 from streamreg.sources.base import Partition, Source
 
@@ -39,6 +37,8 @@ class Rows:
     mean_weight : float
     dtype : dtype
         float32 or float64: what training computes in.
+    device : str
+        Where it computes: "cpu:0", "gpu:0", ...
     n : int
         Rows of a pass.
     memory : int
@@ -53,6 +53,7 @@ class Rows:
     conditioning: Conditioning
     mean_weight: float
     dtype: np.dtype[Any]
+    device: str
     n: int
     memory: int
     seed: int = 0
@@ -77,7 +78,7 @@ class Rows:
         """Bytes of a conditioned row."""
         return (len(self.design.features) + 2) * self.dtype.itemsize
 
-    def shuffled(self, epoch: int, size: int) -> Iterator[Block]:
+    def shuffled(self, epoch: int, size: int) -> Generator[Block, None, None]:
         """Yield batches of `size` rows in the order of one epoch; the last one holds what is left.
 
         Partitions come in an order drawn from seed and epoch, four of them at a time in turn; rows are drawn at random
@@ -88,14 +89,17 @@ class Rows:
         window = max(size, min(self.n, self.memory // 2 // self.row_bytes))
         yield from _from_window(self._interleaved(order), window, size, random)
 
-    def in_order(self, size: int) -> Iterator[Block]:
-        """Yield all rows once, at least `size` at a time but for the last."""
+    def in_order(self, size: int) -> Generator[Block, None, None]:
+        """Yield all rows once, `size` at a time; the last batch holds what is left."""
         waiting: list[Block] = []
         for block in self._interleaved(np.arange(len(self._partitions))):
             waiting.append(block)
-            if sum(len(part[0]) for part in waiting) >= size:
-                yield _stacked(waiting)
-                waiting = []
+            held = sum(len(part[0]) for part in waiting)
+            if held >= size:
+                rows, whole = _stacked(waiting), held - held % size
+                for start in range(0, whole, size):
+                    yield _cut(rows, start, start + size)
+                waiting = [_cut(rows, whole, held)] if whole < held else []
         if waiting:
             yield _stacked(waiting)
 
@@ -149,81 +153,6 @@ class Rows:
             self._kept[number] = kept
 
 
-class Feed:
-    """One pass over batches through ``tf.data``, decoded ahead of the training.
-
-    An error while reading is raised as itself, not wrapped by TensorFlow; so is a source that changed meanwhile.
-
-    Parameters
-    ----------
-    rows : Rows
-    batches : callable
-        Returns a fresh iterator of batches.
-    skip : int
-        Batches to leave out at the start, because they were trained on before.
-    """
-
-    def __init__(self, rows: Rows, batches: Callable[[], Iterator[Block]], skip: int = 0) -> None:
-        self._rows, self._batches, self._skip = rows, batches, skip
-        self._error: BaseException | None = None
-
-    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
-        before = self._rows.source.fingerprint()
-        number = next(_NUMBERS)
-        _RUNNING[number] = self, islice(self._batches(), self._skip, None)
-        batches = iter(self._dataset(number))
-        try:
-            while len((batch := next(batches))[0]):
-                yield batch
-        finally:
-            del batches  # which waits for what is under way
-            del _RUNNING[number]
-        if self._error is not None:
-            raise self._error
-        if self._rows.source.fingerprint() != before:
-            raise ChangedError(
-                f"{self._rows.source.label} changed while it was read; let the writer finish, then run again"
-            )
-
-    def _dataset(self, number: int) -> Any:
-        """Return a ``tf.data.Dataset`` of batches, which become empty at the end.
-
-        Not ``Dataset.from_generator``: that sets the C library's allocator to give memory back at once, and every
-        later array of this process begins with page faults, at twice the cost of a pass.
-        """
-        tf = library()
-        kinds = [tf.as_dtype(self._rows.dtype)] * 3
-        width = len(self._rows.design.features)
-
-        def batch(key: Any) -> Any:
-            x, y, weight = tf.numpy_function(_next_batch, [key], kinds)
-            return tf.ensure_shape(x, (None, width)), tf.ensure_shape(y, (None,)), tf.ensure_shape(weight, (None,))
-
-        return tf.data.Dataset.from_tensors(number).repeat().map(batch).prefetch(4)
-
-    def following(self, batches: Iterator[Block]) -> Block:
-        """Return the next batch, or an empty one at the end or after an error, which is kept."""
-        dtype, width = self._rows.dtype, len(self._rows.design.features)
-        end = np.empty((0, width), dtype), np.empty(0, dtype), np.empty(0, dtype)
-        try:
-            return next(batches, end)
-        except OnePassError as error:
-            self._error = OnePassError(f"Keras needs several passes over the rows. {error}")
-        except Exception as error:
-            self._error = error
-        return end
-
-
-# TensorFlow keeps every Python function it has been given for ever, so it is given this one only.
-_RUNNING: dict[int, tuple[Feed, Iterator[Block]]] = {}
-_NUMBERS = count()
-
-
-def _next_batch(number: Any) -> Block:
-    feed, batches = _RUNNING[int(number)]
-    return feed.following(batches)
-
-
 def _from_window(blocks: Iterable[Block], window: int, size: int, random: np.random.Generator) -> Iterator[Block]:
     """Shuffle: draw batches from a window of rows, and fill the holes with the rows that come next."""
     held: list[NDArray[Any]] = []
@@ -249,6 +178,11 @@ def _from_window(blocks: Iterable[Block], window: int, size: int, random: np.ran
 
 def _rows_of(held: list[NDArray[Any]], index: NDArray[Any]) -> Block:
     x, y, weight = (array[index] for array in held)
+    return x, y, weight
+
+
+def _cut(rows: Block, start: int, stop: int) -> Block:
+    x, y, weight = (array[start:stop] for array in rows)
     return x, y, weight
 
 

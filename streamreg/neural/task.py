@@ -12,8 +12,9 @@ from streamreg.design import Design
 from streamreg.errors import UsageError
 from streamreg.neural.checkpoint import Checkpoint
 from streamreg.neural.conditioning import Conditioning
+from streamreg.neural.feed import Feed
 from streamreg.neural.losses import Loss
-from streamreg.neural.rows import Feed, Rows
+from streamreg.neural.rows import Rows
 from streamreg.neural.trainer import Trainer
 from streamreg.problem import Problem
 from streamreg.result import FitResult
@@ -41,6 +42,8 @@ class Task:
         The least-squares line on these rows: a measure, never the source of a weight.
     checkpoint : Checkpoint
     callbacks : sequence of keras.callbacks.Callback
+    device : str
+        Where to train: "cpu:0", "gpu:0", ...
     start : FitResult or None
         Estimates to begin from.
     threads : int or None
@@ -60,6 +63,7 @@ class Task:
     exact: FitResult
     checkpoint: Checkpoint
     callbacks: Sequence[Any]
+    device: str
     start: FitResult | None
     threads: int | None
     progress: bool | None
@@ -102,6 +106,7 @@ class Task:
             self.map,
             mean_weight=self.problem.weight / self.problem.n,
             dtype=np.dtype(self.spec.precision),
+            device=self.device,
             n=self.problem.n,
             memory=self.spec.memory_mb * 2**20,
             seed=self.spec.seed,

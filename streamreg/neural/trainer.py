@@ -1,19 +1,20 @@
-"""One step of training, compiled once: a mini-batch update, or the sums of a full-batch gradient."""
+"""A Keras model in training: mini-batch updates, and sums over all rows, on whatever library Keras runs on."""
 
-from dataclasses import dataclass, fields
-from typing import Any, Self, TypeAlias
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.backend import library
+from streamreg.backend import load, to_numpy
 from streamreg.neural.losses import Loss
-from streamreg.neural.rows import Feed
+from streamreg.neural.steps import Step, steps
 
 Float: TypeAlias = NDArray[np.float64]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Sums:
     """What a full-batch pass adds up, in float64, over rows of weights w with the loss l.
 
@@ -21,59 +22,32 @@ class Sums:
     ----------
     weight, loss, null : float
         Sum of w, of w l, and of w l for the model without slopes.
-    gradient : ndarray of shape (k,)
-        Of the summed loss, by the k trainable weights.
-    hessian : ndarray of shape (k, k) or None
     squares : float
         Sum of ``w (y - mean)**2``.
     slopes : float
         Sum of ``w l'**2``, by the model's output.
     within : float
         Sum of w over the rows in the square part of the Huber loss.
+    gradient : ndarray of shape (k,)
+        Of the summed loss, by the k trainable weights.
+    hessian : ndarray of shape (k, k) or None
     """
 
-    weight: float
-    loss: float
-    gradient: Float
-    hessian: Float | None
+    weight: float = 0.0
+    loss: float = 0.0
     null: float = 0.0
     squares: float = 0.0
     slopes: float = 0.0
     within: float = 0.0
-
-    @classmethod
-    def zeros(cls, k: int, hessian: bool) -> Self:
-        """Return the sums of no rows."""
-        return cls(0.0, 0.0, np.zeros(k), np.zeros((k, k)) if hessian else None)
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Self:
-        """Rebuild what `to_arrays` returned."""
-        values: dict[str, Any] = {"hessian": None} | {k: v if v.ndim else float(v) for k, v in arrays.items()}
-        return cls(**values)
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the sums as plain arrays."""
-        return {f.name: np.array(getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) is not None}
-
-    def add(self, other: "Sums") -> None:
-        """Add the sums of further rows."""
-        self.weight += other.weight
-        self.loss += other.loss
-        self.null += other.null
-        self.squares += other.squares
-        self.gradient += other.gradient
-        self.slopes += other.slopes
-        self.within += other.within
-        if self.hessian is not None and other.hessian is not None:
-            self.hessian += other.hessian
+    gradient: Float | None = None
+    hessian: Float | None = None
 
 
 class Trainer:
     """A Keras model with a loss and an optimizer, and the compiled steps that train it.
 
     A batch's loss is divided by the nominal batch size, not by its own number of rows, so that a row weighs the same
-    in a partial batch as in a full one.
+    in a partial batch as in a full one. Totals stay where they are computed, in float64, until they are asked for.
 
     Parameters
     ----------
@@ -83,127 +57,166 @@ class Trainer:
     optimizer : keras.optimizers.Optimizer
     batch_size : int
     dtype : dtype
+    line : {"gradient", "hessian"}, optional
+        The model is one dense unit, whose weights are to be averaged, and these sums over all rows to be had.
     null : float
-        Output of the model without slopes.
+        Output of a line without slopes.
     """
 
     def __init__(
-        self, model: Any, loss: Loss, optimizer: Any, batch_size: int, dtype: np.dtype[Any], null: float = 0.0
+        self,
+        model: Any,
+        loss: Loss,
+        optimizer: Any,
+        batch_size: int,
+        dtype: np.dtype[Any],
+        line: Literal["gradient", "hessian"] | None = None,
+        null: float = 0.0,
     ) -> None:
-        tf = library()
+        keras = load()
         self.model, self.optimizer, self.size = model, optimizer, batch_size
-        self._tf, self._loss, self._null = tf, loss, null
+        self._ops, self._loss, self._null = keras.ops, loss, null
         model.compile(optimizer)  # for callbacks that look for it
         optimizer.build(model.trainable_variables)
-        self._total = [tf.Variable(tf.zeros_like(v), trainable=False) for v in model.trainable_variables]
+        k = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+        shapes: dict[str, list[tuple[int, ...]]] = {"gradient": [(6,), (k,)], "hessian": [(6,), (k,), (k, k)]}
+
+        def zeros(shape: tuple[int, ...], kind: str) -> Any:
+            return keras.Variable(np.zeros(shape), trainable=False, dtype=kind, autocast=False)
+
+        self._met = zeros((2,), "float64")  # loss and weight of the rows met
+        self._average = [zeros(v.shape, v.dtype) for v in model.trainable_variables] if line else []
+        self._sums = [zeros(shape, "float64") for shape in shapes[line]] if line else []
         self.averaged = 0
-        width = model.input_shape[-1]
-        rows = tf.TensorSpec((None, width), dtype), tf.TensorSpec((None,), dtype), tf.TensorSpec((None,), dtype)
-        # Concrete functions: traced once, here, and never again.
-        self._update = self._compiled(self._update_step, *rows, tf.TensorSpec((), dtype))
-        self._evaluate = self._compiled(self._loss_step, *rows)
-        self._sums: dict[bool, Any] = {}
-        self._signature = rows
+        self._variables = [*model.variables, *optimizer.variables, self._met, *self._average, *self._sums]
+        self._steps = steps(model, self._variables)
+        self._flags = [keras.ops.cast(flag, dtype.name) for flag in (0.0, 1.0)]
+        rows: list[tuple[int | None, ...]] = [(None, model.input_shape[-1]), (None,), (None,)]
+        self._update = self._steps.compiled(self._update_step, [*rows, ()], dtype)
+        self._evaluate = self._steps.compiled(self._loss_step, rows, dtype)
+        self._add_up: Step | None = self._steps.compiled(self._sum_step, rows, dtype) if line else None
 
-    def _compiled(self, step: Any, *signature: Any) -> Any:
-        return self._tf.function(step, input_signature=signature).get_concrete_function()
+    def release(self) -> None:
+        """Let go of the compiled steps, which refer to this object and would wait for the garbage collector."""
+        self._steps.settle()
+        del self._update, self._evaluate, self._add_up
 
-    def update(self, x: Any, y: Any, weight: Any, average: bool) -> Any:
-        """Take one optimizer step on a batch; returns its summed loss and weight, before the step, as a tensor (2,).
+    def begin(self) -> None:
+        """Set all totals to zero."""
+        self._steps.settle()
+        for variable in (self._met, *self._sums):
+            variable.assign(np.zeros(variable.shape))
+
+    def update(self, x: Any, y: Any, weight: Any, average: bool) -> None:
+        """Take one optimizer step on a batch, and add its loss, before the step, to the total.
 
         With `average`, the weights after the step go into the running average.
         """
         self.averaged += average
-        return self._update(x, y, weight, self._tf.constant(float(average), x.dtype))
+        self._update(x, y, weight, self._flags[average])
 
-    def release(self) -> None:
-        """Let go of the compiled steps, which refer to this object and would wait for the garbage collector."""
-        del self._update, self._evaluate, self._sums
+    def met(self) -> tuple[float, float]:
+        """Return summed loss and summed weight of the rows met since `begin`."""
+        loss, weight = self._array(self._met)
+        return float(loss), float(weight)
+
+    def mean_loss(self) -> float:
+        """Return the mean loss of the rows met since `begin`."""
+        loss, weight = self.met()
+        return loss / weight
+
+    def settle(self) -> None:
+        """Let the model's variables hold their present values, for others to see."""
+        self._steps.settle()
 
     def take_average(self) -> None:
         """Set the weights to the running average and begin a new one."""
+        self._steps.settle()
         if self.averaged:
-            for variable, total in zip(self.model.trainable_variables, self._total, strict=True):
+            for variable, total in zip(self.model.trainable_variables, self._average, strict=True):
                 variable.assign(total / self.averaged)
-                total.assign(self._tf.zeros_like(total))
+                total.assign(np.zeros(total.shape))
         self.averaged = 0
 
-    def evaluate(self, feed: Feed) -> tuple[float, float]:
+    def evaluate(self, feed: Iterable[Any]) -> tuple[float, float]:
         """Return summed loss and summed weight of rows."""
-        total = np.zeros(2)
+        self.begin()
         for batch in feed:
-            total += self._evaluate(*batch).numpy()
-        return float(total[0]), float(total[1])
+            self._evaluate(*batch)
+        return self.met()
 
-    def sums(self, x: Any, y: Any, weight: Any, hessian: bool) -> Sums:
-        """Return the sums of one batch; the Hessian only for a model that is one dense layer."""
-        if hessian not in self._sums:
-            self._sums[hessian] = self._compiled(self._hessian_step if hessian else self._sum_step, *self._signature)
-        scalars, gradient, *second = self._sums[hessian](x, y, weight)
-        matrix = second[0].numpy().astype(np.float64) if second else None
-        w, loss, *others = scalars.numpy().tolist()
-        return Sums(w, loss, gradient.numpy().astype(np.float64), matrix, *others)
+    def add_up(self, x: Any, y: Any, weight: Any) -> None:
+        """Add the sums of one batch to those of a full-batch pass."""
+        assert self._add_up is not None, "sums are those of a line"
+        self._add_up(x, y, weight)
+
+    def sums(self) -> Sums:
+        """Return the sums over all rows since `begin`."""
+        scalars, *arrays = map(self._array, self._sums)
+        return Sums(*scalars.tolist(), *arrays)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return all that the next step depends on, as arrays."""
-        return {f"trainer.{i}": np.asarray(v.numpy()) for i, v in enumerate(self._variables())}
+        return {f"trainer.{i}": self._array(v) for i, v in enumerate(self._variables)}
 
     def restore(self, averaged: int, arrays: dict[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
         self.averaged = averaged
-        for i, variable in enumerate(self._variables()):
+        self._steps.settle()
+        for i, variable in enumerate(self._variables):
             variable.assign(arrays[f"trainer.{i}"])
-
-    def _variables(self) -> list[Any]:
-        kept = [*self.model.variables, *self.optimizer.variables]
-        return [*(v.value for v in kept), *self._total]
 
     def weights(self) -> Float:
         """Return all trainable weights as one vector, shape (k,)."""
-        return np.concatenate([np.ravel(v.numpy()) for v in self.model.trainable_variables]).astype(np.float64)
+        return np.concatenate([np.ravel(self._array(v)) for v in self.model.trainable_variables]).astype(np.float64)
 
     def set_weights(self, values: Float) -> None:
         """Set the trainable weights from one vector."""
+        self._steps.settle()
         at = 0
         for variable in self.model.trainable_variables:
             count = int(np.prod(variable.shape))
             variable.assign(values[at : at + count].reshape(variable.shape))
             at += count
 
-    def _update_step(self, x: Any, y: Any, weight: Any, average: Any) -> Any:
-        tf = self._tf
+    def _array(self, variable: Any) -> NDArray[Any]:
+        self._steps.settle()
+        return to_numpy(variable)
+
+    def _update_step(self, x: Any, y: Any, weight: Any, average: Any) -> None:
+        def objective() -> Any:
+            eta = self.model(x, training=True)[:, 0]
+            self._add(self._met, self._loss_of(y, eta, weight))
+            # Only the model is differentiated: what the loss adds is known. This has the gradient of the loss.
+            summed = self._ops.sum(self._ops.stop_gradient(weight * self._loss.slope(y, eta)) * eta)
+            return summed / self.size + sum(self.model.losses)
+
         variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            summed = tf.reduce_sum(weight * self._loss.rows(y, self.model(x, training=True)[:, 0]))
-            penalty = tf.add_n(self.model.losses) if self.model.losses else tf.zeros((), x.dtype)
-            objective = summed / self.size + penalty
-        self.optimizer.apply(tape.gradient(objective, variables), variables)
-        for variable, total in zip(variables, self._total, strict=True):
-            total.assign_add(average * variable)
-        return tf.stack([summed, tf.reduce_sum(weight)])
+        self.optimizer.apply(self._steps.gradients(objective), variables)
+        for variable, total in zip(variables, self._average, strict=bool(self._average)):
+            total.assign(total + average * variable)
 
-    def _loss_step(self, x: Any, y: Any, weight: Any) -> Any:
-        tf = self._tf
-        loss = self._loss.rows(y, self.model(x, training=False)[:, 0])
-        return tf.stack([tf.reduce_sum(weight * loss), tf.reduce_sum(weight)])
+    def _loss_step(self, x: Any, y: Any, weight: Any) -> None:
+        self._add(self._met, self._loss_of(y, self.model(x, training=False)[:, 0], weight))
 
-    def _sum_step(self, x: Any, y: Any, weight: Any) -> tuple[Any, Any]:
-        tf = self._tf
-        variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            eta = self.model(x, training=False)[:, 0]
-            summed = tf.reduce_sum(weight * self._loss.rows(y, eta))
-        gradient = tf.concat([tf.reshape(g, [-1]) for g in tape.gradient(summed, variables)], axis=0)
-        slopes = tf.reduce_sum(weight * tf.square(self._loss.slope(y, eta)))
-        within = tf.reduce_sum(weight * self._loss.within(y, eta))
-        null = tf.reduce_sum(weight * self._loss.rows(y, tf.fill(tf.shape(eta), tf.cast(self._null, eta.dtype))))
-        squares = tf.reduce_sum(weight * tf.square(y - self._loss.mean(eta)))
-        return tf.stack([tf.reduce_sum(weight), summed, null, squares, slopes, within]), gradient
-
-    def _hessian_step(self, x: Any, y: Any, weight: Any) -> tuple[Any, Any, Any]:
-        tf = self._tf
-        scalars, gradient = self._sum_step(x, y, weight)
+    def _sum_step(self, x: Any, y: Any, weight: Any) -> None:
+        ops, loss = self._ops, self._loss
         eta = self.model(x, training=False)[:, 0]
-        rows = x if len(self.model.trainable_variables) == 1 else tf.pad(x, [[0, 0], [0, 1]], constant_values=1.0)
-        second = tf.matmul(rows, rows * (weight * self._loss.curvature(y, eta))[:, None], transpose_a=True)
-        return scalars, gradient, second
+        slope = loss.slope(y, eta)
+        null = loss.rows(y, ops.full_like(eta, self._null))
+        squares = ops.square(y - loss.mean(eta))
+        lost, within = loss.rows(y, eta), loss.within(y, eta)
+        of_rows = ops.stack([ops.ones_like(y), lost, null, squares, ops.square(slope), within])
+        if len(self.model.trainable_variables) > 1:
+            x = ops.concatenate([x, ops.ones_like(eta)[:, None]], axis=1)
+        found = [ops.matmul(of_rows, weight), ops.matmul(weight * slope, x)]
+        if len(self._sums) > len(found):
+            found.append(ops.matmul(ops.transpose(x), x * (weight * loss.curvature(y, eta))[:, None]))
+        for total, value in zip(self._sums, found, strict=True):
+            self._add(total, value)
+
+    def _loss_of(self, y: Any, eta: Any, weight: Any) -> Any:
+        return self._ops.stack([self._ops.sum(weight * self._loss.rows(y, eta)), self._ops.sum(weight)])
+
+    def _add(self, total: Any, value: Any) -> None:
+        total.assign(total + self._ops.cast(value, "float64"))
