@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,19 @@ Float = NDArray[np.float64]
 NAME = "prediction"
 
 
+class Network(Protocol):
+    """What predicts besides a fit: it takes rows of columns that it names."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns, in the order in which `predict` takes them."""
+
+    def predict(self, x: NDArray[Any]) -> Float:
+        """Return the predictions of rows, shape (m,)."""
+
+
 def predictions(
-    fit: FitResult,
+    fit: FitResult | Network,
     source: Source,
     kind: Scale = "mean",
     *,
@@ -34,11 +46,11 @@ def predictions(
 
     Parameters
     ----------
-    fit : FitResult
+    fit : FitResult or NetworkResult
     source : Source
         Must have the columns of the fit; others, a target among them, are not looked at.
     kind : {"mean", "link"}
-        The mean of the target, or the linear predictor.
+        The mean of the target, or the linear predictor, which a network does not have.
     missing : {"error", "drop"}
         "drop": the prediction for a row with NaN is NaN, so that predictions stay beside their rows.
 
@@ -48,10 +60,15 @@ def predictions(
         A column of the fit is not in the source.
     NonFiniteError
         Infinity, or NaN unless `missing` is "drop".
+    UsageError
+        The linear predictor of a network is asked for.
     """
-    for name in fit.columns:
+    if kind != "mean" and not isinstance(fit, FitResult):
+        raise UsageError(f"a network predicts means, and has no {kind}; leave kind out")
+    columns = fit.columns if isinstance(fit, FitResult) else fit.names
+    for name in columns:
         source.schema.require(name, source.label)
-    design = Design(source.label, fit.columns, missing=missing)
+    design = Design(source.label, columns, missing=missing)
     work = partial(_predict, fit=fit, design=design, kind=kind)
     with Progress(f"predict {source.label}", source.schema.n_rows, shown=progress) as bar:
         for start, values in ordered_map(work, source.partitions(), threads):
@@ -59,19 +76,19 @@ def predictions(
             bar(len(values))
 
 
-def _predict(partition: Partition, *, fit: FitResult, design: Design, kind: Scale) -> tuple[int, Float]:
+def _predict(partition: Partition, *, fit: FitResult | Network, design: Design, kind: Scale) -> tuple[int, Float]:
     pieces = []
     for chunk in partition.chunks(4096):
         x, complete = design.rows(chunk)
         values = np.full(len(chunk), np.nan)
-        values[complete] = fit.predict(x, kind)
+        values[complete] = fit.predict(x, kind) if isinstance(fit, FitResult) else fit.predict(x)
         pieces.append(values)
     return partition.start, np.concatenate(pieces) if pieces else np.zeros(0)
 
 
 def predict_to(
     out: str | os.PathLike[str],
-    fit: FitResult,
+    fit: FitResult | Network,
     source: Source,
     kind: Scale = "mean",
     *,

@@ -121,7 +121,7 @@ def fit(
 
 @app.command()
 def predict(
-    fit: Annotated[Path, typer.Argument(help="A saved fit (.npz).", show_default=False)],
+    fit: Annotated[Path, typer.Argument(help="A saved fit (.npz) or network (.keras).", show_default=False)],
     file: Annotated[Path, typer.Argument(help="Rows with the fit's columns: .h5, .zarr or .npy.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="Where predictions go: .h5, .zarr or .npy.", show_default=False)],
     x: X = None,
@@ -133,7 +133,7 @@ def predict(
     threads: Threads = None,
     json: Json = False,
 ) -> Output:
-    """Write the fitted value of every row to a file, in memory that does not grow with the rows.
+    """Write the fit's or network's value of every row to a file, in memory that does not grow with the rows.
 
     HDF5 and Zarr hold them in dataset prediction; an .npy file is one vector.
 
@@ -142,6 +142,8 @@ def predict(
       streamreg predict million.fit.npz fresh.h5 predictions.h5
 
       streamreg predict million.fit.npz fresh.zarr --x group/X predictions.npy --force
+
+      streamreg predict network.keras fresh.h5 predictions.h5
     """
     from streamreg import sources
     from streamreg.prediction import predict_to
@@ -149,10 +151,13 @@ def predict(
 
     if missing not in ("error", "drop"):
         raise UsageError(f"--missing is {missing!r}; it can be 'error' or 'drop'")
+    model: Any
     if fit.suffix == ".keras":
-        raise UsageError(
-            f"{fit}: is a network; this writes predictions of saved fits (.npz), and streamreg score reads both"
-        )
+        from streamreg.neural.result import NetworkResult
+
+        model = NetworkResult.load(fit)
+    else:
+        model = FitResult.load(fit)
     source = sources.open(file, x=x, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
-    rows = predict_to(out, FitResult.load(fit), source, missing=missing, threads=threads, force=force)  # type: ignore[arg-type]  # checked above
+    rows = predict_to(out, model, source, missing=missing, threads=threads, force=force)  # type: ignore[arg-type]  # checked above
     return Output(as_json({"out": str(out), "rows": rows}) if json else f"{out}: {rows:,} predictions")

@@ -15,6 +15,7 @@ import zarr
 
 import streamreg as sr
 from streamreg.cli import main
+from streamreg.prediction import predict_to
 
 
 class Cli:
@@ -161,7 +162,7 @@ def test_weights(cli, tmp_path):
         (["generate", "{folder}/b.h5", "--rows", "0", "--columns", "2"], 2, "rows is 0; it should be greater than 0"),
         (["generate", "{folder}/b.h5", "--rows", "many", "--columns", "2"], 2, "--rows"),
         (["predict", "{a}", "{a}", "{folder}/p.h5"], 3, "not a saved fit, or damaged (it is no archive of arrays)"),
-        (["predict", "{folder}/net.keras", "{a}", "{folder}/p.h5"], 2, "is a network"),
+        (["predict", "{folder}/net.keras", "{a}", "{folder}/p.h5"], 3, "net.keras: no such file"),
         (["compare", "{folder}/b.npz", "{folder}/b.npz"], 3, "b.npz: no such file"),
         (["compare", "{a}", "{a}"], 2, "a fit comes from a .npz file"),
         (["run", "{folder}/b.yaml"], 2, "b.yaml: no such file"),
@@ -334,6 +335,18 @@ def test_readme_works(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(code.replace("1_000_000", "1_000"), {})
     assert "linear fit of million.h5" in capsys.readouterr().out
+
+
+@pytest.mark.keras
+def test_predict_takes_networks(cli, folder, tmp_path):
+    net, out = tmp_path / "net.keras", tmp_path / "p.npy"
+    fit = sr.Keras(hidden=[3], epochs=1).fit(sr.open(folder / "a.h5", target="y"))
+    fit.save(net)
+    assert "3,000 predictions" in cli("predict", net, folder / "a.h5", out, "--threads", 2)
+    with h5py.File(folder / "a.h5") as file:
+        np.testing.assert_allclose(np.load(out), fit.predict(file["X"][:]), rtol=1e-9)
+    with pytest.raises(sr.UsageError, match="a network predicts means, and has no link"):
+        predict_to(tmp_path / "q.npy", fit, sr.open(folder / "a.h5"), "link")
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".zarr", ".npy"])
