@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from streamreg.errors import MissingExtra, UsageError
 
 LIBRARIES = ("tensorflow", "jax", "torch")
+
+_LOCAL = threading.local()
 
 _CHATTER = (
     b"absl::InitializeLog",
@@ -158,17 +161,32 @@ def where(tensor: Any) -> str:
     return f"{tensor.device.type.replace('cuda', 'gpu')}:{tensor.device.index or 0}"
 
 
-def array(tensor: Any) -> NDArray[Any]:
-    """Return the numbers of a tensor, once they are computed, in the memory of the processors."""
-    # Keras's own convert_to_numpy asks PyTorch in a way that NumPy warns of.
-    return np.asarray(tensor.detach().cpu().numpy() if name() == "torch" else tensor)
-
-
 def to_numpy(tensor: Any) -> NDArray[Any]:
-    """Return a copy of a tensor, or of the value of a Keras variable."""
-    keras = load()
-    value = tensor.value if isinstance(tensor, keras.Variable) else tensor
-    return np.array(value.numpy() if name() == "tensorflow" else keras.ops.convert_to_numpy(value))
+    """Return a copy of a tensor, or of the value of a Keras variable, once it is computed."""
+    value = tensor.value if isinstance(tensor, load().Variable) else tensor
+    # Keras's own conversion asks PyTorch in a way that NumPy warns of.
+    return np.array(value.detach().cpu().numpy() if name() == "torch" else value)
+
+
+def host_memory(size: int) -> NDArray[np.uint8]:
+    """Return memory for rows on their way to a graphics card, which can read it by itself if PyTorch has it pinned."""
+    if name() == "torch" and library().cuda.is_available():
+        pinned: NDArray[np.uint8] = library().empty(size, dtype=library().uint8, pin_memory=True).numpy()
+        return pinned
+    return np.empty(size, np.uint8)
+
+
+@contextmanager
+def queue(full: str) -> Iterator[None]:
+    """Have a graphics card compute for this thread apart from others: PyTorch has one queue for all unless told so."""
+    if name() != "torch" or full.startswith("cpu"):
+        yield
+        return
+    queues: dict[str, Any] = _LOCAL.__dict__.setdefault("queues", {})
+    if full not in queues:
+        queues[full] = library().cuda.Stream(full.replace("gpu", "cuda"))
+    with library().cuda.stream(queues[full]):
+        yield
 
 
 def _of_tensorflow(path: str) -> str:

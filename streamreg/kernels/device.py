@@ -45,8 +45,7 @@ class Device:
     """
 
     def __init__(self, name: str) -> None:
-        self._keras = backend.load()
-        self._ops = self._keras.ops
+        self._ops = backend.load().ops
         self.name = backend.device(name)
         self._check()
 
@@ -68,11 +67,11 @@ class Device:
             the general path: numbers so large or small (or not finite) that they need a scale.
         """
         ops = self._ops
-        with self._keras.device(self.name):
+        with backend.scope(self.name), backend.queue(self.name):
             given = [self._tensor(part) for part in parts]
             x = given[0] if len(given) == 1 else ops.concatenate(given, axis=1)
             low, high, mean = np.array(
-                backend.array(ops.stack([ops.min(x, axis=0), ops.max(x, axis=0), ops.mean(x, axis=0)]))
+                backend.to_numpy(ops.stack([ops.min(x, axis=0), ops.max(x, axis=0), ops.mean(x, axis=0)]))
             )
             if not gram.plain(low, high):
                 return None
@@ -80,16 +79,16 @@ class Device:
             correction = np.zeros(len(centre))
             z = x - self._tensor(centre)
             if weight is None:
-                rest = backend.array(ops.sum(z, axis=0)) / total
+                rest = backend.to_numpy(ops.sum(z, axis=0)) / total
             else:
                 # A heavy row would drown the others if it were not centred before the products.
                 w = self._tensor(weight[:, None])
-                rest = backend.array(ops.transpose(w) @ z)[0] / total
+                rest = backend.to_numpy(ops.transpose(w) @ z)[0] / total
                 z = z - self._tensor(rest)
                 centre, correction = dd.two_sum(centre, rest)
-                rest = backend.array(ops.transpose(w) @ z)[0] / total
+                rest = backend.to_numpy(ops.transpose(w) @ z)[0] / total
                 z = z * ops.sqrt(w)
-            cross = backend.array(self._product(z))
+            cross = backend.to_numpy(self._product(z))
         cross = cross - total * np.multiply.outer(rest, rest)
         return low, high, *dd.add_float((centre, correction), rest), cross
 
@@ -120,9 +119,9 @@ class Device:
         """Multiply whole numbers whose sums take all 53 bits: single precision, TF32 and Strassen's way would show."""
         rows = np.array([[2.0**25 + 1, 3.0], [2.0**25 - 1, 5.0]] * 2)
         exact = np.array([[int(v) for v in row] for row in rows], dtype=object)
-        with self._keras.device(self.name):
+        with backend.scope(self.name), backend.queue(self.name):
             x = self._tensor(rows)
-            found = backend.array(self._ops.transpose(x) @ x)
+            found = backend.to_numpy(self._ops.transpose(x) @ x)
         if found.dtype != np.float64 or (found != (exact.T @ exact).astype(np.float64)).any():
             raise UsageError(
                 f"device {self.name!r} does not compute in double precision with {backend.name()}; leave device out"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg import backend
 from streamreg.design import Batch
 from streamreg.kernels import gram
 from streamreg.kernels.device import device, stage_rows
@@ -95,7 +96,7 @@ class Stage:
         except IndexError:
             self._memory = np.empty(0, np.uint8)
         if len(self._memory) < size:
-            self._memory = np.empty(size, np.uint8)
+            self._memory = backend.host_memory(size)
         self._rest = self._memory[: 16 * rows].view(np.float64).reshape(2, rows)
         self._x = self._memory[16 * rows : size].view(kind).reshape(rows, width)
         self.start, self._has = batch.start, _roles(batch)
