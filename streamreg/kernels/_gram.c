@@ -149,7 +149,19 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #define ANY(v) (_mm512_test_epi64_mask((__m512i)(v), (__m512i)(v)) != 0)
 #define WORDS(v) ((NAME(bits))_mm512_cvtpd_epi64((__m512d)(v)))
 #include "_gram_kernel.h"
+#undef NAME
 #endif
+
+/* Tiles are for the operating system to permit, which is asked in Linux's way; their intrinsics came with GCC 11. */
+#if defined(__x86_64__) && defined(__linux__)
+#if __has_include(<amxint8intrin.h>) || __has_include(<amxintrin.h>)
+#define TILES
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#endif
+#include "_tile_kernel.h"
 
 static const struct kernel {
     const char *name;
@@ -159,13 +171,29 @@ static const struct kernel {
     void (*slice)(const struct grid *, struct sliced *, int);
     void (*whole_product)(const double *, ptrdiff_t, ptrdiff_t, int64_t *);
     void (*whole_row)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, double, int64_t *);
+    int tiles; /* whether products of integers are taken on tiles */
 } KERNELS[] = {
     {"portable", portable_moments, portable_widen, portable_finite, portable_slice, portable_whole_product, portable_whole_row},
 #ifdef __x86_64__
     {"avx2", avx2_moments, avx2_widen, avx2_finite, avx2_slice, avx2_whole_product, avx2_whole_row},
     {"avx512", avx512_moments, avx512_widen, avx512_finite, avx512_slice, avx512_whole_product, avx512_whole_row},
+    {"amx", avx512_moments, avx512_widen, avx512_finite, avx512_slice, avx512_whole_product, avx512_whole_row, 1},
 #endif
 };
+
+/* Whether this process may use tiles: the permission is asked for once, and holds for every thread. */
+static int tiles_permitted(void)
+{
+#ifdef TILES
+    enum { REQUEST = 0x1023, TILE_DATA = 18, LEAF = 7, BITS = 1 << 24 | 1 << 25 }; /* tiles, and their products of int8 */
+    unsigned a, b, c, d;
+    return __get_cpuid_count(LEAF, 0, &a, &b, &c, &d) && (d & BITS) == BITS && !syscall(SYS_arch_prctl, REQUEST, TILE_DATA);
+#else
+    return 0;
+#endif
+}
+
+static int tiles_usable; /* found out when the module starts */
 
 static int usable(int k)
 {
@@ -173,6 +201,7 @@ static int usable(int k)
     if (k == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (k == 2)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
+    if (k == 3) return usable(2) && __builtin_cpu_supports("avx512bw") && tiles_usable;
 #endif
     return k == 0;
 }
@@ -385,6 +414,7 @@ static PyObject *py_room(PyObject *self, PyObject *args)
 }
 
 #include "_integer_sums.h"
+#include "_tile_sums.h"
 
 PyDoc_STRVAR(kernels_doc, "kernels()\n\nNames of the kernels that this processor runs, by number; None for one that it does not.");
 
@@ -406,6 +436,8 @@ static PyMethodDef METHODS[] = {
     {"room", py_room, METH_VARARGS, room_doc},
     {"integers", py_integers, METH_VARARGS, integers_doc},
     {"integer_room", py_integer_room, METH_VARARGS, "integer_room(columns)\n\nHow many float64 `integers` works in; the width of words."},
+    {"tiles", py_tiles, METH_VARARGS, tiles_doc},
+    {"tile_room", py_tile_room, METH_VARARGS, "tile_room(columns)\n\nHow many float64 `tiles` works in; the width of words."},
     {"kernels", py_kernels, METH_NOARGS, kernels_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -414,6 +446,7 @@ static int start(PyObject *module)
 {
 #ifdef __x86_64__
     __builtin_cpu_init();
+    tiles_usable = tiles_permitted();
 #endif
     return 0;
 }

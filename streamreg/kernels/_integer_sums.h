@@ -1,18 +1,28 @@
 /* The sums themselves, and their door to Python; included by _gram.c after the kernels. */
 
-struct sums { int64_t *words[LEVELS + 1]; }; /* for 1, 2 and 3 slices, and for strays; those not there yet are NULL */
+enum { KINDS = 4 }; /* of words; here for 1, 2 and 3 slices, and for strays */
+
+struct request { /* what Python asks for */
+    const struct kernel *kernel;
+    const Py_buffer *x, *y; /* y may be absent */
+    double *unit, *space;
+    int64_t *words[KINDS]; /* those not there yet are NULL */
+    ptrdiff_t q, width;
+    int number;
+};
 
 /* Add a run that is sliced. Returns the words that it would take and that are not there. */
-static int add_run(const struct kernel *kernel, const struct grid *g, struct sliced *s, const struct sums *to)
+static int add_run(const struct request *a, const struct grid *g, struct sliced *s)
 {
+    const struct kernel *kernel = a->kernel;
     int used = s->count ? LEVELS : s->used;
     ptrdiff_t width = g->width, size = width * width;
-    if (!to->words[used - 1]) return used;
-    if (s->count && !to->words[LEVELS]) return LEVELS + 1;
+    if (!a->words[used - 1]) return used;
+    if (s->count && !a->words[LEVELS]) return LEVELS + 1;
     for (int e = 0; e < used * (used + 1) / 2; e++)
-        kernel->whole_product(s->packed + e * DEEP * width, s->m, width, to->words[used - 1] + e * size);
+        kernel->whole_product(s->packed + e * DEEP * width, s->m, width, a->words[used - 1] + e * size);
     static const int FORM[LEVELS] = {0, 1, 3};
-    int64_t *sparse = to->words[LEVELS];
+    int64_t *sparse = a->words[LEVELS];
     for (const struct entry *one = s->entry; one < s->entry + s->count; one++) {
         int64_t *row = sparse + one->column * width;
         for (int i = 0; i < LEVELS; i++)
@@ -23,11 +33,12 @@ static int add_run(const struct kernel *kernel, const struct grid *g, struct sli
     return 0;
 }
 
-/* Bring m rows, from row k on, into rows of float64 with a 1 before and zeros behind. */
-static void stage(const struct kernel *kernel, const Py_buffer *x, const Py_buffer *y, ptrdiff_t k, const struct grid *g,
-                  struct sliced *s, double *space)
+/* Bring m rows, from row k on, into rows of `width` float64 with a 1 before and zeros behind. */
+static void stage(const struct request *a, ptrdiff_t k, ptrdiff_t m, double *rows, ptrdiff_t width, double *space)
 {
-    ptrdiff_t p = x->shape[1], m = s->m, width = g->width;
+    const struct kernel *kernel = a->kernel;
+    const Py_buffer *x = a->x, *y = a->y;
+    ptrdiff_t p = x->shape[1];
     Py_ssize_t shape[2] = {m, p};
     Py_buffer part = *x;
     part.shape = shape, part.buf = (char *)x->buf + k * x->strides[0];
@@ -38,7 +49,7 @@ static void stage(const struct kernel *kernel, const Py_buffer *x, const Py_buff
         from = space, stride = p;
     }
     for (ptrdiff_t i = 0; i < m; i++) {
-        double *row = s->rows + i * width;
+        double *row = rows + i * width;
         row[0] = 1.0;
         memcpy(row + 1, from + i * stride, 8 * p);
         memset(row + 1 + p, 0, 8 * (width - 1 - p));
@@ -47,26 +58,56 @@ static void stage(const struct kernel *kernel, const Py_buffer *x, const Py_buff
     part = *y;
     part.shape = shape, part.buf = (char *)y->buf + k * y->strides[0];
     kernel->widen(&part, space);
-    for (ptrdiff_t i = 0; i < m; i++) s->rows[i * width + 1 + p] = space[i];
+    for (ptrdiff_t i = 0; i < m; i++) rows[i * width + 1 + p] = space[i];
 }
 
 /* Add rows until all are done, or until `need` says what is lacking. Returns how many were added. */
-static ptrdiff_t add_rows(const struct kernel *kernel, const Py_buffer *x, const Py_buffer *y, const struct grid *g,
-                          struct sliced *s, const struct sums *to, double *space, int *need)
+static ptrdiff_t add_rows(const struct request *a, const struct grid *g, struct sliced *s, double *space, int *need)
 {
-    ptrdiff_t rows = x->shape[0];
-    int levels = to->words[2] ? 3 : to->words[1] ? 2 : 1;
+    ptrdiff_t rows = a->x->shape[0];
+    int levels = a->words[2] ? 3 : a->words[1] ? 2 : 1;
     *need = 0;
     for (ptrdiff_t k = 0; k < rows; k += s->m) {
         s->m = LESS(rows - k, DEEP);
-        stage(kernel, x, y, k, g, s, space);
-        kernel->slice(g, s, levels);
-        while (s->deeper && levels < LEVELS && !s->bad) kernel->slice(g, s, ++levels);
-        *need = s->bad ? GENERAL : add_run(kernel, g, s, to);
+        stage(a, k, s->m, s->rows, g->width, space);
+        a->kernel->slice(g, s, levels);
+        while (s->deeper && levels < LEVELS && !s->bad) a->kernel->slice(g, s, ++levels);
+        *need = s->bad ? GENERAL : add_run(a, g, s);
         if (*need) return k;
         levels = s->used; /* for the next run, more likely than not */
     }
     return rows;
+}
+
+/* Read arguments: kernel, x, y, unit, a number, work and words, `count` of shape (width, width) in each kind. */
+static int asked(struct buffers *b, PyObject *args, struct request *a, ptrdiff_t (*width)(ptrdiff_t),
+                 ptrdiff_t (*room)(ptrdiff_t), const int *count)
+{
+    long k;
+    PyObject *x, *y, *units, *work, *words[KINDS];
+    *a = (struct request){NULL};
+    if (!PyArg_ParseTuple(args, "lOOOiO(OOOO)", &k, &x, &y, &units, &a->number, &work, words, words + 1, words + 2, words + 3) ||
+        !(a->kernel = chosen(k)) || !(a->x = take(b, x, PyBUF_STRIDES)) ||
+        (y != Py_None && !(a->y = take(b, y, PyBUF_STRIDES))))
+        return 0;
+    if (a->x->ndim != 2 || (a->y && (a->y->ndim != 1 || a->y->shape[0] != a->x->shape[0]))) {
+        PyErr_SetString(PyExc_ValueError, "x of shape (m, p) and y of shape (m,) expected");
+        return 0;
+    }
+    a->q = 1 + a->x->shape[1] + (a->y != NULL), a->width = width(a->q);
+    if (!(a->space = doubles(b, work, room(a->q), PyBUF_WRITABLE)) || !(a->unit = doubles(b, units, a->q, 0))) return 0;
+    a->space += (64 - (uintptr_t)a->space % 64) % 64 / 8;
+    for (int i = 0; i < KINDS; i++) {
+        if (words[i] == Py_None) continue;
+        Py_buffer *one = take(b, words[i], PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+        if (!one) return 0;
+        if (type_of(one) != INT64 || one->len != 8 * count[i] * a->width * a->width) {
+            PyErr_SetString(PyExc_ValueError, "words: int64 array of shape (count, width, width) expected");
+            return 0;
+        }
+        a->words[i] = one->buf;
+    }
+    return 1;
 }
 
 PyDoc_STRVAR(integers_doc, "integers(kernel, x, y, unit, bits, work, (one, two, three, sparse))\n\n"
@@ -75,54 +116,35 @@ PyDoc_STRVAR(integers_doc, "integers(kernel, x, y, unit, bits, work, (one, two, 
 
 static PyObject *py_integers(PyObject *self, PyObject *args)
 {
-    long k;
-    int bits, need = GENERAL;
-    PyObject *x, *y, *units, *work, *words[LEVELS + 1], *answer = NULL;
+    static const int COUNT[] = {1, 3, 6, SPARSE};
     struct buffers b = {.count = 0};
-    if (!PyArg_ParseTuple(args, "lOOOiO(OOOO)", &k, &x, &y, &units, &bits, &work, words, words + 1, words + 2, words + 3))
-        return NULL;
-    const struct kernel *kernel = chosen(k);
-    Py_buffer *bx = kernel ? take(&b, x, PyBUF_STRIDES) : NULL;
-    Py_buffer *by = bx && y != Py_None ? take(&b, y, PyBUF_STRIDES) : NULL;
-    if (!bx || (y != Py_None && !by)) goto done;
-    if (bx->ndim != 2 || (by && (by->ndim != 1 || by->shape[0] != bx->shape[0])) || bits < 2 || bits > 23) {
-        PyErr_SetString(PyExc_ValueError, "x of shape (m, p), y of shape (m,), and slices of 2 to 23 bits expected");
+    struct request a;
+    PyObject *answer = NULL;
+    if (!asked(&b, args, &a, padded, integer_room, COUNT)) goto done;
+    if (a.number < 2 || a.number > 23) {
+        PyErr_SetString(PyExc_ValueError, "slices of 2 to 23 bits expected");
         goto done;
     }
-    struct grid g = {.q = 1 + bx->shape[1] + (by != NULL), .bits = bits};
-    g.width = padded(g.q);
-    double *space = doubles(&b, work, integer_room(g.q), PyBUF_WRITABLE), *unit = space ? doubles(&b, units, g.q, 0) : NULL;
-    if (!unit) goto done;
-    struct sums to = {{NULL}};
-    static const int COUNT[] = {1, 3, 6, SPARSE};
-    for (int i = 0; i <= LEVELS; i++) {
-        if (words[i] == Py_None) continue;
-        Py_buffer *one = take(&b, words[i], PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
-        if (!one) goto done;
-        if (type_of(one) != INT64 || one->len != 8 * COUNT[i] * g.width * g.width) {
-            PyErr_SetString(PyExc_ValueError, "words: int64 array of shape (count, width, width) expected");
-            goto done;
-        }
-        to.words[i] = one->buf;
-    }
     ptrdiff_t added = 0;
-    if (type_of(bx) != NONE && (!by || type_of(by) != NONE)) {
-        struct sliced s = {.most = strays(g.width)};
+    int need = GENERAL;
+    if (type_of(a.x) != NONE && (!a.y || type_of(a.y) != NONE)) {
         Py_BEGIN_ALLOW_THREADS
-        space += (64 - (uintptr_t)space % 64) % 64 / 8;
+        struct grid g = {.q = a.q, .width = a.width, .bits = a.number};
+        struct sliced s = {.most = strays(g.width)};
+        double *space = a.space;
         s.packed = space, space += FORMS * DEEP * g.width;
         s.rows = space, space += DEEP * g.width;
         double *grid = space;
         for (int i = 0; i < LEVELS; i++) g.magic[i] = space, g.scale[i] = space + g.width, space += 2 * g.width;
         g.limit = space, space += g.width;
         for (ptrdiff_t j = 0; j < g.width; j++) {
-            double u = j < g.q ? unit[j] : 1.0;
-            grid[2 * LEVELS * g.width + j] = ldexp(u, bits - 1);
-            for (int i = 0; i < LEVELS; i++, u = ldexp(u, -bits))
+            double u = j < g.q ? a.unit[j] : 1.0;
+            grid[2 * LEVELS * g.width + j] = ldexp(u, g.bits - 1);
+            for (int i = 0; i < LEVELS; i++, u = ldexp(u, -g.bits))
                 grid[2 * i * g.width + j] = 0x1.8p52 * u, grid[(2 * i + 1) * g.width + j] = 1.0 / u;
         }
         s.entry = (struct entry *)space, space += ENTRY * strays(g.width);
-        added = add_rows(kernel, bx, by, &g, &s, &to, space, &need);
+        added = add_rows(&a, &g, &s, space, &need);
         Py_END_ALLOW_THREADS
     }
     answer = Py_BuildValue("ni", (Py_ssize_t)added, need);

@@ -25,6 +25,12 @@ class BigMatrix:
         """Return a matrix of zeros."""
         return cls(np.zeros((columns, columns), dtype=object), np.zeros(columns, dtype=np.int64))
 
+    @classmethod
+    def counting(cls, entries: Integers, unit: NDArray[np.int64], depth: int) -> "BigMatrix":
+        """Return the matrix of entries that count ``2**(unit[i] + unit[j] - depth)``."""
+        odd = depth % 2  # it is shared out as 1 and 0
+        return cls(entries << odd, unit - (depth + odd) // 2)
+
     def __add__(self, other: "BigMatrix") -> "BigMatrix":
         if not self.entries.any():
             return other

@@ -1,9 +1,9 @@
 """The hot loop: centre one cache-sized block of rows and take its cross-product.
 
 A block is the work of one compiled call where the package was built with a C compiler, and of NumPy and BLAS otherwise.
-The environment variable ``STREAMREG_KERNEL`` chooses: ``avx512``, ``avx2`` or ``portable`` (compiled), or ``blas``; if
-it is not set, the first of them that is there. Each gives the same bits for any cut of the rows and any number of
-threads; between them, sums differ by rounding.
+The environment variable ``STREAMREG_KERNEL`` chooses: ``amx``, ``avx512``, ``avx2`` or ``portable`` (compiled), or
+``blas``; if it is not set, the first of them that is there. Each gives the same bits for any cut of the rows and any
+number of threads; between them, sums differ by rounding.
 """
 
 import os
@@ -26,7 +26,7 @@ else:
 Float = NDArray[np.float64]
 
 VARIABLE = "STREAMREG_KERNEL"
-_LABELS = {"avx512": "AVX-512", "avx2": "AVX2", "portable": "portable C"}
+_LABELS = {"amx": "AVX-512, exact products on AMX", "avx512": "AVX-512", "avx2": "AVX2", "portable": "portable C"}
 
 
 def _choose(wanted: str | None, names: tuple[str | None, ...]) -> int | None:
@@ -101,6 +101,11 @@ def block(
 def number() -> int | None:
     """Return the number of the compiled kernel that runs; None where BLAS does."""
     return _KERNEL
+
+
+def has_tiles() -> bool:
+    """Say whether the kernel that runs multiplies integers on matrix tiles."""
+    return _KERNEL is not None and _NAMES[_KERNEL] == "amx"
 
 
 def merge(a: tuple[NDArray[Any], ...], b: tuple[NDArray[Any], ...], weight_a: float, weight_b: float) -> bool:

@@ -1,9 +1,21 @@
 """Exact cross-products in compiled code: rows in, 64-bit words out.
 
-Numbers are cut as in `slices`, 128 rows at a time. In so short a run a slice may be the sum of two, so the products of
-different slices come from symmetric products alone: see ``_integer_kernel.h``. The words are therefore sums of
-``B' B``, for B one slice or the sum of two, apart for runs whose numbers take one, two or three slices; the products
-by pair of levels are their differences.
+Numbers on a grid are integers, cut into pieces so small that no sum of their products over a run of rows overflows or
+rounds. There are two ways.
+
+**Slices**, on any processor: numbers are cut as in `slices`, 128 rows at a time. In so short a run a slice may be the
+sum of two, so the products of different slices come from symmetric products alone: see ``_integer_kernel.h``. The words
+are therefore sums of ``B' B``, for B one slice or the sum of two, apart for runs whose numbers take one, two or three
+slices; the products by pair of levels are their differences.
+
+**Tiles**, where the processor multiplies matrices of 8-bit integers (AMX), some forty times as many a second as
+float64: a number is up to eight signed digits, ``sum d[s] 256**-s`` units with ``-128 <= d[s] < 128``. Sums of products
+of digits s and t with the same ``s + t`` stay below ``2**26`` for up to 512 rows; one word holds those of three such
+levels. Eight digits hold float64 numbers down to a thousandth of the greatest. What few numbers have below the last
+digit, 16 bits at most, is multiplied on its own; where many have more, more digits are taken, of 3, 5 or 8. From a row
+that does not fit, the rest of the block goes the first way.
+
+Words are sums of integers that neither way, nor any order, changes: they differ between machines, their total does not.
 """
 
 import contextlib
@@ -13,27 +25,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.kernels import gram
+from streamreg.kernels.bigint import BigMatrix
 from streamreg.kernels.scratch import scratch
 
 with contextlib.suppress(ImportError):  # then no kernel is ever chosen
     from streamreg.kernels import _gram
 
-Float = NDArray[np.float64]
+Exponents = NDArray[np.int64]
 Words = NDArray[np.int64]
+Shares = tuple[tuple[dict[int, int], ...], ...]
+"""By kind and by word, what it counts: ``{k: n}`` for n times ``2**-k`` units."""
 
-_KINDS = 4  # words for numbers of one, two and three slices, and for what few numbers have below the third
-_COUNT = (1, 3, 6, 4)
-_LEVELS = 7  # of products: two of levels 0 to 3
 _SLICE_BITS = 23  # 2 * 23 + log2(128) = 53
-_FARTHEST = 800  # of exponents: units of every slice stay far from the ends of float64's range
-
-# By kind and by word, the levels at which it counts, and how. (A0 + A1)' (A0 + A1) less A0' A0 less A1' A1 is level 1.
-_SHARES: tuple[tuple[dict[int, int], ...], ...] = (
-    ({0: 1},),
-    ({0: 1, 1: -1}, {2: 1, 1: -1}, {1: 1}),
-    ({0: 1, 1: -1, 2: -1}, {2: 1, 1: -1, 3: -1}, {1: 1}, {4: 1, 2: -1, 3: -1}, {2: 1}, {3: 1}),
-    ({3: 1}, {4: 1}, {5: 1}, {6: 1}),
-)
+_FARTHEST = 800  # of exponents: units of every slice and digit stay far from the ends of float64's range
 
 
 class IntegerProducts:
@@ -41,68 +45,118 @@ class IntegerProducts:
 
     Parameters
     ----------
-    scale : int ndarray of shape (q,)
-        ``2**scale[j]`` brings column j to units of the first slice.
+    exponent : int ndarray of shape (q,)
+        Numbers of column j are below ``2**exponent[j]``.
     bits : int
         Bits of a slice.
 
     Notes
     -----
-    Cost: ``(q + 1)**2 / 2`` multiplications a row for numbers of one slice, three times that for two and six times for
-    three. As many words, of 64 bits and twice that for many rows, and four more for numbers that reach below.
+    Cost: ``(q + 1)**2 / 2`` multiplications of float64 a row for numbers of one slice, three times that for two and six
+    times for three. As many words, of 64 bits and twice that for many rows, and four more for numbers that reach below.
+    On tiles ``8 (q + 1)**2`` to ``32 (q + 1)**2`` of 8 bits; five words, and three more for each number of digits that
+    some numbers reach below.
     """
 
-    _RIPE = 32  # additions, each below 2**55, after which words are carried: differences of three do not overflow
-
-    def __init__(self, scale: NDArray[np.int64], bits: int) -> None:
-        self.columns, self._bits = len(scale) + 1, bits
-        near = bits <= _SLICE_BITS and np.abs(scale).max(initial=0) <= _FARTHEST
-        self._kernel = gram.number() if near else None
-        self._unit = np.ldexp(1.0, np.concatenate([[0], -scale])) if near else None
-        self._lower: list[Words | None] = [None] * _KINDS
-        self._upper: list[Words | None] = [None] * _KINDS
-        self._added = 0
+    def __init__(self, exponent: Exponents, bits: int) -> None:
+        self.columns = len(exponent) + 1
+        self.slices, self.tiles = Slices(exponent, bits), Tiles(exponent)
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return sum(words.nbytes for words in (*self._lower, *self._upper) if words is not None)
+        return self.slices.nbytes + self.tiles.nbytes
 
     def add(self, parts: list[NDArray[Any]]) -> int:
         """Add rows, given as columns side by side; say how many of them, from the first on, were added.
 
         At most ``2**(9 + 2 * (23 - bits))`` rows at a time.
         """
-        if self._kernel is None or len(parts) > 2 or (len(parts) == 2 and parts[1].shape[1] != 1):
+        if len(parts) > 2 or (len(parts) == 2 and parts[1].shape[1] != 1):
             return 0
-        assert self._unit is not None
-        numbers, width = _gram.integer_room(self.columns)
-        work = scratch(1, numbers, "slices")[0]
         x, y = parts[0], parts[1][:, 0] if len(parts) == 2 else None
+        done = self.tiles.add(x, y)
+        if done < len(x):
+            done += self.slices.add(x[done:], None if y is None else y[done:])
+        return done
+
+    def merge(self, other: "IntegerProducts") -> None:
+        """Add the sums of the same columns on the same grid."""
+        self.slices.merge(other.slices)
+        self.tiles.merge(other.tiles)
+
+    def total(self) -> BigMatrix:
+        """Return the sums."""
+        return self.slices.total() + self.tiles.total()
+
+
+class _Words:
+    """Sums of products in 64-bit words, by kind; a second word each once there have been many rows.
+
+    Parameters
+    ----------
+    unit : int ndarray of shape (q + 1,)
+        Exponents of the unit of each column of ``[1, z]``.
+    shares : Shares
+    half : collection of (kind, word)
+        Those that stand for themselves and for their mirror image.
+    """
+
+    _RIPE: int  # of what `_fill` counts: then words are carried
+
+    def __init__(self, unit: Exponents, shares: Shares, half: set[tuple[int, int]]) -> None:
+        self._exponent, self._shares, self._half = unit, shares, half
+        self._kernel: int | None = None
+        self._unit = np.ldexp(1.0, unit) if np.abs(unit).max() <= _FARTHEST else None
+        self.lower: list[Words | None] = [None] * len(shares)
+        self.upper: list[Words | None] = [None] * len(shares)
+        self._added = 0
+
+    @property
+    def nbytes(self) -> int:
+        return sum(words.nbytes for words in (*self.lower, *self.upper) if words is not None)
+
+    def _room(self) -> tuple[int, int]:
+        """Return how many float64 to work in, and the width of words."""
+        raise NotImplementedError
+
+    def _call(self, x: NDArray[Any], y: NDArray[Any] | None, work: NDArray[np.float64]) -> tuple[int, int]:
+        """Return how many rows were added, and what the next ones need."""
+        raise NotImplementedError
+
+    def _fill(self, rows: int) -> int:
+        """Say how much fuller so many rows, or words just carried, make the lower words."""
+        raise NotImplementedError
+
+    def add(self, x: NDArray[Any], y: NDArray[Any] | None) -> int:
+        """Add rows; say how many of them, from the first on, were added."""
+        if self._kernel is None or self._unit is None:
+            return 0
+        numbers, width = self._room()
+        work = scratch(1, numbers, "integers")[0]
         done = 0
         while True:
-            added, need = _gram.integers(self._kernel, x, y, self._unit, self._bits, work, tuple(self._lower))
+            added, need = self._call(x[done:], None if y is None else y[done:], work)
             done += added
             if need <= 0:
                 break
-            self._lower[need - 1] = np.zeros((_COUNT[need - 1], width, width), dtype=np.int64)
-            x, y = x[added:], None if y is None else y[added:]
-        self._added += 1
+            self.lower[need - 1] = _zeros((len(self._shares[need - 1]), width, width))
+        self._added += self._fill(done)
         if self._added >= self._RIPE:
             self._carry()
         return done
 
     def _carry(self) -> None:
-        for kind, lower in enumerate(self._lower):
+        for kind, lower in enumerate(self.lower):
             if lower is not None:
-                upper = self._upper[kind]
-                self._upper[kind] = lower >> 32 if upper is None else upper + (lower >> 32)
+                upper = self.upper[kind]
+                self.upper[kind] = lower >> 32 if upper is None else upper + (lower >> 32)
                 lower &= 0xFFFFFFFF
-        self._added = 1
+        self._added = self._fill(0)
 
-    def merge(self, other: "IntegerProducts") -> None:
+    def merge(self, other: "_Words") -> None:
         """Add the sums of the same columns on the same grid."""
-        for mine, theirs in ((self._lower, other._lower), (self._upper, other._upper)):
+        for mine, theirs in ((self.lower, other.lower), (self.upper, other.upper)):
             for kind, words in enumerate(theirs):
                 held = mine[kind]
                 if words is not None:
@@ -111,26 +165,97 @@ class IntegerProducts:
         if self._added >= self._RIPE:
             self._carry()
 
-    def total(self) -> tuple[NDArray[Any], int]:
-        """Return Python integers of shape (columns, columns), and the level whose unit (squared) they count."""
-        q = self.columns
+    def total(self) -> BigMatrix:
+        """Return the sums."""
+        q = len(self._exponent)
         rows, across = np.tril_indices(q)
-        lower, upper = (np.zeros((_LEVELS, len(rows)), dtype=np.int64) for _ in range(2))
-        for into, held in ((lower, self._lower), (upper, self._upper)):
+        halves: dict[int, list[Words]] = {}  # by power: lower and upper words
+        for part, held in enumerate((self.lower, self.upper)):
             for kind, words in enumerate(held):
-                for word, shares in enumerate(_SHARES[kind] if words is not None else ()):
+                for word, shares in enumerate(self._shares[kind] if words is not None else ()):
                     assert words is not None
                     entries = words[word][rows, across]
-                    if kind == _KINDS - 1 and word < 3:  # with its mirror image; the last word has both
+                    if (kind, word) in self._half:
                         entries = entries + words[word][across, rows]
-                    for level, times in shares.items():
-                        into[level] += times * entries
-        live = np.flatnonzero(lower.any(axis=1) | upper.any(axis=1))
-        deepest = int(live.max(initial=0))
+                    for power, times in shares.items():
+                        into = halves.setdefault(power, [np.zeros(len(rows), dtype=np.int64) for _ in range(2)])
+                        into[part] += times * entries
+        live = {power: pair for power, pair in halves.items() if pair[0].any() or pair[1].any()}
+        depth = max(live, default=0)
         total = np.zeros(len(rows), dtype=object)
-        for level in map(int, live):
-            value = lower[level].astype(object) + (upper[level].astype(object) << 32)
-            total = total + (value << (self._bits * (deepest - level)))
+        for power, (lower, upper) in live.items():
+            total = total + ((lower.astype(object) + (upper.astype(object) << 32)) << (depth - power))
         square = np.zeros((q, q), dtype=object)
         square[rows, across] = square[across, rows] = total
-        return square, deepest
+        return BigMatrix.counting(square, self._exponent, depth)
+
+
+def _zeros(shape: tuple[int, int, int]) -> Words:
+    """Return zeros on a border of 64 bytes, as vectors like it."""
+    flat = np.zeros(int(np.prod(shape)) + 8, dtype=np.int64)
+    start = -flat.ctypes.data % 64 // 8
+    return flat[start : start + flat.size - 8].reshape(shape)
+
+
+class Slices(_Words):
+    """By float64 products of slices."""
+
+    _RIPE = 32  # calls, each below 2**55: differences of three do not overflow
+
+    # By kind and by word, the levels at which it counts: (A0 + A1)' (A0 + A1) less A0' A0 less A1' A1 is level 1.
+    _LEVELS: Shares = (
+        ({0: 1},),
+        ({0: 1, 1: -1}, {2: 1, 1: -1}, {1: 1}),
+        ({0: 1, 1: -1, 2: -1}, {2: 1, 1: -1, 3: -1}, {1: 1}, {4: 1, 2: -1, 3: -1}, {2: 1}, {3: 1}),
+        ({3: 1}, {4: 1}, {5: 1}, {6: 1}),
+    )
+
+    def __init__(self, exponent: Exponents, bits: int) -> None:
+        shares = tuple(tuple({bits * level: n for level, n in word.items()} for word in kind) for kind in self._LEVELS)
+        unit = np.concatenate([[0], exponent - (bits - 1)])
+        super().__init__(unit, shares, {(3, word) for word in range(3)})
+        self._bits = bits
+        self._kernel = gram.number() if bits <= _SLICE_BITS else None
+
+    def _room(self) -> tuple[int, int]:
+        return _gram.integer_room(len(self._exponent))
+
+    def _fill(self, rows: int) -> int:
+        return 1
+
+    def _call(self, x: NDArray[Any], y: NDArray[Any] | None, work: NDArray[np.float64]) -> tuple[int, int]:
+        assert self._unit is not None
+        assert self._kernel is not None
+        return _gram.integers(self._kernel, x, y, self._unit, self._bits, work, tuple(self.lower))
+
+
+class Tiles(_Words):
+    """By products of 8-bit digits."""
+
+    _RIPE = 2**15  # rows, each below 2**46: the sum of two states, and of mirror images, does not overflow
+
+    _DIGITS = (3, 5, 8)  # of numbers of each kind
+    _EXTRA = 16  # bits below the last digit that few numbers have
+
+    def __init__(self, exponent: Exponents) -> None:
+        strays = []
+        for digits in self._DIGITS:  # times the upper and the lower half of a number, and each other
+            power = 16 * (digits - 1) + self._EXTRA
+            strays.append(({power - 32: 1}, {power: 1}, {power + self._EXTRA: 1}))
+        dense = tuple({8 * level: 1} for level in range(2, 2 * max(self._DIGITS) - 1 + 2, 3))
+        half = {(kind, word) for kind in (1, 2, 3) for word in (0, 1)}
+        super().__init__(np.concatenate([[0], exponent - 7]), (dense, *strays), half)
+        self._kernel = gram.number() if gram.has_tiles() else None
+        self._kind = 0
+
+    def _room(self) -> tuple[int, int]:
+        return _gram.tile_room(len(self._exponent))
+
+    def _fill(self, rows: int) -> int:
+        return rows
+
+    def _call(self, x: NDArray[Any], y: NDArray[Any] | None, work: NDArray[np.float64]) -> tuple[int, int]:
+        assert self._unit is not None
+        assert self._kernel is not None
+        done, need, self._kind = _gram.tiles(self._kernel, x, y, self._unit, self._kind, work, tuple(self.lower))
+        return done, need

@@ -42,7 +42,8 @@ class Grid:
         spread = np.sqrt(np.maximum(np.diag(total.cross), 0.0) / total.weight)
         with np.errstate(over="ignore"):
             usual = np.abs(total.mean[0]) + 6.0 * np.ldexp(spread, total.exponent)
-        return cls(_exponent(np.minimum(np.maximum(np.abs(total.low), np.abs(total.high)), usual)))
+        size = np.minimum(np.maximum(np.abs(total.low), np.abs(total.high)), usual)
+        return cls(_exponent(size * (1.0 + 2.0**-6)))  # a first digit is at most 127 / 128
 
     @classmethod
     def around(cls, block: Float) -> Self:

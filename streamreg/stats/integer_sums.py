@@ -30,7 +30,7 @@ class IntegerSums:
     def __init__(self, exponent: NDArray[np.int64], rows: int) -> None:
         self.exponent = exponent
         self._bits = slices.slice_bits(rows)
-        self._compiled = IntegerProducts(self.scale, self._bits)
+        self._compiled = IntegerProducts(exponent, self._bits)
         self._plain = slices.Sums(len(exponent) + 1, symmetric=True)
         self._weighted = slices.Sums(len(exponent) + 1, symmetric=False)
         self._stray = BigMatrix.zeros(len(exponent) + 1)
@@ -153,13 +153,11 @@ class IntegerSums:
 
     def total(self) -> BigMatrix:
         """Return the sums, a constant 1 being the first column."""
-        total = self._stray
+        total = self._stray + self._compiled.total()
         unit = np.concatenate([[0], -self.scale])
-        found = self._compiled.total(), *(sums.total(self._bits) for sums in (self._plain, self._weighted))
-        for entries, level in found:
-            # The level counts the unit of a product: an odd number of bits is shared out as 1 and 0.
-            odd = (self._bits * level) % 2
-            total = total + BigMatrix(entries << odd, unit - (self._bits * level + odd) // 2)
+        for sums in (self._plain, self._weighted):
+            entries, level = sums.total(self._bits)
+            total = total + BigMatrix.counting(entries, unit, self._bits * level)
         return total
 
 
