@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import streamreg as sr
+from streamreg import backend
 from streamreg.design import Design
 from streamreg.errors import DataError, UsageError
 from streamreg.fold import fold
@@ -164,6 +165,18 @@ def test_a_device_that_is_not_there(name, match):
         sr.Linear(device=name).fit((np.eye(3), np.arange(3.0)))
 
 
+def test_a_device_beside_the_usual_one(table):
+    """JAX calls threads of the processor a second device: as a card is, it is not where work goes unless told so."""
+    if "cpu:1" not in backend.devices():
+        pytest.skip("one device")
+    x, y, w = table
+    for data in ((x, y), (x, y, w), (x.astype(np.float32), y)):
+        assert max(apart(moments(data, "cpu:1"), moments(data, None))) < 16 * 2.0**-53
+    line = sr.Keras(device="cpu:1").fit((x, y), progress=False)
+    assert line.training["device"] == "cpu:1"
+    assert sr.compare(sr.Linear().fit((x, y)), line).verdict == "agree"
+
+
 def test_what_a_device_does_not_do(table):
     x, y, _ = table
     with pytest.raises(UsageError, match="device"):
@@ -196,6 +209,7 @@ def test_other_libraries(library):
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
     env = os.environ | {"KERAS_BACKEND": library, "STREAMREG_TEST_LIBRARY": library}
+    env["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"  # JAX then sees two devices
     again = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
     done = subprocess.run(again, env=env, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stdout[-3000:]
