@@ -35,7 +35,7 @@ class ChunksStored(Stored):
         Type and byte order in the file.
     chunks : tuple of int
         Shape of a chunk; those at the far edges are stored whole as well.
-    filters : tuple of int
+    filters : tuple of str
         Filters of the dataset, in the order in which they were applied.
     table : ndarray of shape (rows of chunks, columns of chunks, 3)
         Offset, size in the file, and a bit for each filter that was skipped.
@@ -50,7 +50,7 @@ class ChunksStored(Stored):
     shape: tuple[int, ...]
     stored: np.dtype[Any]
     chunks: tuple[int, ...]
-    filters: tuple[int, ...]
+    filters: tuple[str, ...]
     table: NDArray[np.int64]
     seen: str
     first: int = 0
@@ -100,11 +100,11 @@ class _Reader(ChunkReader):
 
     def decode(self, raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> Any:
         """Undo the filters, except those whose bit is set in the chunk's mask."""
-        applied = tuple(code for i, code in enumerate(self.array.filters) if not self.skipped >> i & 1)
+        applied = tuple(name for i, name in enumerate(self.array.filters) if not self.skipped >> i & 1)
         return undo(applied, raw, out, self.stored.itemsize, self.pool)
 
 
-def chunk_table(dataset: Any, filters: tuple[int, ...]) -> NDArray[np.int64] | None:
+def chunk_table(dataset: Any, filters: tuple[str, ...]) -> NDArray[np.int64] | None:
     """Return where the chunks of a dataset of one or two dimensions lie.
 
     None if one was never written, or if those that the edge cuts off may have been stored unfiltered, an option of the

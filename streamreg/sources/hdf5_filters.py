@@ -15,31 +15,35 @@ from numpy.typing import NDArray
 
 from streamreg.sources.buffers import Pool
 from streamreg.sources.codecs import decode_into, inflate
+from streamreg.sources.hdf5_bitshuffle import unbitshuffle
 
-DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
-"""Numbers of these filters in the format."""
+_NAMES = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32015: "zstd"}
+"""Filters by number: those of the format, and some of those registered with the HDF Group."""
 
-BLOSC, LZ4, ZSTD = 32001, 32004, 32015
-"""Numbers under which these filters are registered with the HDF Group."""
+_BITSHUFFLED = {2: "bitshuffle lz4", 3: "bitshuffle zstd"}
+"""By the compression among the settings."""
 
 Bytes = NDArray[np.uint8]
 
 
-def known_filters(properties: Any, itemsize: int) -> tuple[int, ...] | None:
+def known_filters(properties: Any, itemsize: int) -> tuple[str, ...] | None:
     """Return the filters of a dataset in the order they were applied, or None if they are not all undone here."""
-    found: list[int] = []
+    found: list[str] = []
     for i in range(properties.get_nfilters()):
         code, _, settings, _ = properties.get_filter(i)
-        compressed = not _DECODERS.keys().isdisjoint(found)
-        if code not in (SHUFFLE, FLETCHER32, *_DECODERS) or (compressed and code != FLETCHER32):
-            return None  # what follows a compression is undone to a length that is not known
-        if code == SHUFFLE and tuple(settings[:1]) != (itemsize,):
+        name = _NAMES.get(code, "")
+        if name == "bitshuffle":
+            name = _BITSHUFFLED.get(settings[4], "") if len(settings) > 4 and settings[2] == itemsize else ""
+        if name == "shuffle" and tuple(settings[:1]) != (itemsize,):
             return None
-        found.append(code)
+        compressed = not _DECODERS.keys().isdisjoint(found)
+        if name not in ("shuffle", "fletcher32", *_DECODERS) or (compressed and name != "fletcher32"):
+            return None  # what follows a compression is undone to a length that is not known
+        found.append(name)
     return tuple(found)
 
 
-def undo(filters: tuple[int, ...], raw: Bytes, out: Bytes, itemsize: int, pool: Pool) -> Any:
+def undo(filters: tuple[str, ...], raw: Bytes, out: Bytes, itemsize: int, pool: Pool) -> Any:
     """Undo the filters that were applied to a chunk, last one first.
 
     Returns
@@ -54,16 +58,13 @@ def undo(filters: tuple[int, ...], raw: Bytes, out: Bytes, itemsize: int, pool: 
     """
     left = list(filters)
     while left:
-        code = left.pop()
-        if code == FLETCHER32:
+        name = left.pop()
+        if name == "fletcher32":
             raw = _verified(raw)
             continue
-        into = pool.take(len(out) + 4 * left.count(FLETCHER32)) if left else out
-        if code == SHUFFLE:
-            _unshuffle(raw, into, itemsize)
-            raw = into
-        else:
-            raw = np.frombuffer(_DECODERS[code](raw, into), np.uint8)
+        into = pool.take(len(out) + 4 * left.count("fletcher32")) if left else out
+        undone = _unshuffle if name == "shuffle" else _DECODERS[name]
+        raw = np.frombuffer(undone(raw, into, itemsize), np.uint8)
     return raw
 
 
@@ -77,7 +78,7 @@ def _verified(raw: Bytes) -> Bytes:
     raise ValueError("its fletcher32 checksum does not match")
 
 
-def _unshuffle(raw: Bytes, out: Bytes, itemsize: int) -> None:
+def _unshuffle(raw: Bytes, out: Bytes, itemsize: int) -> Bytes:
     """Bring the bytes of each number together, which are stored first byte of all, second byte of all, ..."""
     if len(raw) != len(out):
         raise ValueError(f"{len(raw):,} bytes where {len(out):,} are expected")
@@ -86,14 +87,15 @@ def _unshuffle(raw: Bytes, out: Bytes, itemsize: int) -> None:
     for k, plane in enumerate(raw[:end].reshape(itemsize, -1)):
         numbers[:, k] = plane
     out[end:] = raw[end:]
+    return out
 
 
-def _inflated(raw: Bytes, out: Bytes) -> Bytes:
+def _inflated(raw: Bytes, out: Bytes, itemsize: int) -> Bytes:
     inflate(raw, out)
     return out
 
 
-def _from_lz4(raw: Bytes, out: Bytes) -> Bytes:
+def _from_lz4(raw: Bytes, out: Bytes, itemsize: int) -> Bytes:
     """Decode blocks of LZ4.
 
     Before them stand the length of all (8 bytes) and of one (4), decoded, and before each its own (4), as it is stored,
@@ -117,11 +119,13 @@ def _from_lz4(raw: Bytes, out: Bytes) -> Bytes:
 
 
 _CHECKSUM = numcodecs.Fletcher32()
-_BLOSC, _ZSTD = numcodecs.Blosc(), numcodecs.Zstd()
-_DECODERS: dict[int, Callable[[Bytes, Bytes], Any]] = {
-    DEFLATE: _inflated,
-    BLOSC: lambda raw, out: decode_into(_BLOSC, raw, out),
-    LZ4: _from_lz4,
-    ZSTD: lambda raw, out: decode_into(_ZSTD, raw, out),
+_BLOSC, _LZ4, _ZSTD = numcodecs.Blosc(), numcodecs.LZ4(), numcodecs.Zstd()
+_DECODERS: dict[str, Callable[[Bytes, Bytes, int], Any]] = {
+    "deflate": _inflated,
+    "blosc": lambda raw, out, itemsize: decode_into(_BLOSC, raw, out),
+    "lz4": _from_lz4,
+    "zstd": lambda raw, out, itemsize: decode_into(_ZSTD, raw, out),
+    "bitshuffle lz4": lambda raw, out, itemsize: unbitshuffle(raw, out, itemsize, _LZ4),
+    "bitshuffle zstd": lambda raw, out, itemsize: unbitshuffle(raw, out, itemsize, _ZSTD),
 }
-"""Compressions, by their number."""
+"""Compressions."""

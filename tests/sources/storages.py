@@ -149,6 +149,7 @@ MAKERS: dict[str, Maker] = {
     "hdf5 blosc": hdf5(chunks=(128, 4), **hdf5plugin.Blosc()),
     "hdf5 lz4": hdf5(chunks=(128, 11), **hdf5plugin.LZ4()),
     "hdf5 zstd": hdf5(chunks=(128, 11), **hdf5plugin.Zstd(), shuffle=True),
+    "hdf5 bitshuffle": hdf5(chunks=(128, 4), **hdf5plugin.Bitshuffle()),
     "hdf5 blosc2": hdf5(chunks=(128, 11), **hdf5plugin.Blosc2()),
     "hdf5 virtual": hdf5_virtual,
     "hdf5 external link": hdf5_linked,
