@@ -102,11 +102,7 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #define TARGET
 #define LANES 2
 #define WIDE 4
-#ifdef __aarch64__
-#define ROWS 4 /* 32 registers */
-#else
 #define ROWS 2
-#endif
 /* Two NaN compare as false, which takes b. */
 #define PICK(test, a, b) ((VEC)(((NAME(bits))(a) & (test)) | ((NAME(bits))(b) & ~(test))))
 #define LEAST(a, b) PICK((NAME(bits))((a) < (b)), a, b)
@@ -117,6 +113,20 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #undef LANES
 #undef WIDE
 #undef ROWS
+
+#ifdef __aarch64__
+#include <arm_neon.h>
+#define NAME(x) JOIN(neon_, x)
+#define TARGET /* part of every such processor */
+#define LANES 2
+#define WIDE 4
+#define ROWS 4
+#define LEAST(a, b) ((VEC)vminnmq_f64((float64x2_t)(a), (float64x2_t)(b)))
+#define MOST(a, b) ((VEC)vmaxnmq_f64((float64x2_t)(a), (float64x2_t)(b)))
+#define WORDS(v) ((NAME(bits))vcvtnq_s64_f64((float64x2_t)(v)))
+#include "_gram_kernel.h"
+#undef NAME
+#endif
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -174,6 +184,9 @@ static const struct kernel {
     int tiles; /* whether products of integers are taken on tiles */
 } KERNELS[] = {
     {"portable", portable_moments, portable_widen, portable_finite, portable_slice, portable_whole_product, portable_whole_row},
+#ifdef __aarch64__
+    {"neon", neon_moments, neon_widen, neon_finite, neon_slice, neon_whole_product, neon_whole_row},
+#endif
 #ifdef __x86_64__
     {"avx2", avx2_moments, avx2_widen, avx2_finite, avx2_slice, avx2_whole_product, avx2_whole_row},
     {"avx512", avx512_moments, avx512_widen, avx512_finite, avx512_slice, avx512_whole_product, avx512_whole_row},
@@ -181,6 +194,7 @@ static const struct kernel {
 #endif
 };
 
+#ifdef __x86_64__
 /* Whether this process may use tiles: the permission is asked for once, and holds for every thread. */
 static int tiles_permitted(void)
 {
@@ -194,6 +208,7 @@ static int tiles_permitted(void)
 }
 
 static int tiles_usable; /* found out when the module starts */
+#endif
 
 static int usable(int k)
 {
@@ -202,6 +217,8 @@ static int usable(int k)
     if (k == 2)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
     if (k == 3) return usable(2) && __builtin_cpu_supports("avx512bw") && tiles_usable;
+#elif defined(__aarch64__)
+    if (k == 1) return 1;
 #endif
     return k == 0;
 }

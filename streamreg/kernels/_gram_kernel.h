@@ -2,7 +2,7 @@
  *
  * Defined outside: NAME(x), which adds the set's name; TARGET, the function attribute that turns it on; LANES, doubles
  * in a vector; WIDE, vectors in a panel; ROWS, a divisor of a panel's columns; LEAST(a, b) and MOST(a, b), b for a NaN. A tile of the product is ROWS rows by
- * WIDE vectors and lives in registers: 24 of AVX-512's 32, 12 of AVX2's 16.
+ * WIDE vectors and lives in registers: 24 of AVX-512's 32, 16 of NEON's 32, 12 of AVX2's 16.
  *
  * A BLAS packs both operands of every product, for matrices of any size. Here a run of DEEP rows is packed once, while it
  * is shifted and weighted anyway, in panels that stay in the first-level cache; the tiles of the lower triangle then

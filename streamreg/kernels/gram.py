@@ -1,9 +1,9 @@
 """The hot loop: centre one cache-sized block of rows and take its cross-product.
 
 A block is the work of one compiled call where the package was built with a C compiler, and of NumPy and BLAS otherwise.
-The environment variable ``STREAMREG_KERNEL`` chooses: ``amx``, ``avx512``, ``avx2`` or ``portable`` (compiled), or
-``blas``; if it is not set, the first of them that is there. Each gives the same bits for any cut of the rows and any
-number of threads; between them, sums differ by rounding.
+The environment variable ``STREAMREG_KERNEL`` chooses: ``amx``, ``avx512``, ``avx2``, ``neon`` or ``portable``
+(compiled), or ``blas``; if it is not set, the first of them that is there. Each gives the same bits for any cut of the
+rows and any number of threads; between them, sums differ by rounding.
 """
 
 import os
@@ -26,7 +26,13 @@ else:
 Float = NDArray[np.float64]
 
 VARIABLE = "STREAMREG_KERNEL"
-_LABELS = {"amx": "AVX-512, exact products on AMX", "avx512": "AVX-512", "avx2": "AVX2", "portable": "portable C"}
+_LABELS = {
+    "amx": "AVX-512, exact products on AMX",
+    "avx512": "AVX-512",
+    "avx2": "AVX2",
+    "neon": "NEON",
+    "portable": "portable C",
+}
 
 
 def _choose(wanted: str | None, names: tuple[str | None, ...]) -> int | None:
