@@ -164,8 +164,8 @@ def where(tensor: Any) -> str:
 def to_numpy(tensor: Any) -> NDArray[Any]:
     """Return a copy of a tensor, or of the value of a Keras variable, once it is computed."""
     value = tensor.value if isinstance(tensor, load().Variable) else tensor
-    # Keras's own conversion asks PyTorch in a way that NumPy warns of.
-    return np.array(value.detach().cpu().numpy() if name() == "torch" else value)
+    # Keras's own conversion, and np.array, ask some tensors in a way that NumPy warns of.
+    return np.asarray(value.detach().cpu().numpy() if name() == "torch" else value).copy()
 
 
 def host_memory(size: int) -> NDArray[np.uint8]:
@@ -196,6 +196,8 @@ def _of_tensorflow(path: str) -> str:
 
 def scope(full: str) -> AbstractContextManager[Any]:
     """Compute on the device of this full name, in this thread."""
+    if name() == "torch" and full == "cpu:0":
+        full = "cpu"  # which PyTorch holds to be another device than cpu:0, and copies to and fro
     scope: AbstractContextManager[Any] = load().device(full)
     return scope
 

@@ -39,7 +39,7 @@ class Loss:
             return ops.exp(eta) - y * eta + y * ops.log(ops.where(y > 0, y, 1.0)) - y
         if self.name == "huber":
             size = ops.abs(y - eta)
-            inner = ops.minimum(size, self.delta)
+            inner = ops.clip(size, 0.0, self.delta)
             return inner * (size - 0.5 * inner)
         return ops.square(y - eta)
 
@@ -63,7 +63,7 @@ class Loss:
         if self.name == "poisson":
             return ops.exp(eta)
         if self.name == "huber":
-            return self.delta / ops.maximum(ops.abs(y - eta), self.delta)
+            return self.delta / ops.clip(ops.abs(y - eta), self.delta, np.inf)
         return 2.0 * ops.ones_like(eta)
 
     def within(self, y: Any, eta: Any) -> Any:

@@ -21,10 +21,19 @@ def line(p: int, intercept: bool, dtype: str, l2: float = 0.0) -> Any:
     """Return a model of one dense unit, its weights zero."""
     keras = load()
     penalty = keras.regularizers.L2(l2) if l2 else None
-    unit = keras.layers.Dense(
-        1, use_bias=intercept, kernel_initializer="zeros", kernel_regularizer=penalty, dtype=dtype, name="line"
-    )
+    unit = dense(1, intercept, kernel_initializer="zeros", kernel_regularizer=penalty, dtype=dtype, name="line")
     return keras.Sequential([keras.Input((p,), dtype=dtype), unit])
+
+
+def dense(units: int, bias: bool = True, *, dtype: str, **options: Any) -> Any:
+    """Return a layer of dense units.
+
+    In float64 it is one that multiplies by einsum: on PyTorch, Keras's own product rounds to float32.
+    """
+    layers = load().layers
+    if dtype == "float64":
+        return layers.EinsumDense("ab,bc->ac", units, bias_axes="c" if bias else None, dtype=dtype, **options)
+    return layers.Dense(units, use_bias=bias, dtype=dtype, **options)
 
 
 def optimizer(name: str, rate: float) -> Any:
@@ -76,7 +85,7 @@ def build(spec: "Keras", p: int, bias: float) -> Any:
     initial = keras.initializers.HeUniform if spec.activation == "relu" else keras.initializers.GlorotUniform
     for number, units in enumerate(spec.hidden):
         layers.append(
-            keras.layers.Dense(
+            dense(
                 units,
                 activation=spec.activation,
                 kernel_initializer=initial(seed=spec.seed + number),
@@ -87,9 +96,7 @@ def build(spec: "Keras", p: int, bias: float) -> Any:
     last = keras.initializers.GlorotUniform(seed=spec.seed + len(spec.hidden))
     start = keras.initializers.Constant(bias)
     layers.append(
-        keras.layers.Dense(
-            1, kernel_initializer=last, bias_initializer=start, kernel_regularizer=penalty, dtype=spec.precision
-        )
+        dense(1, kernel_initializer=last, bias_initializer=start, kernel_regularizer=penalty, dtype=spec.precision)
     )
     return keras.Sequential(layers)
 
@@ -104,7 +111,7 @@ def raw(core: Any, conditioning: Conditioning, loss: Loss) -> Any:
     data = keras.Input((p,), dtype="float64", name="raw")
     out = _centred(data, conditioning.centre)
     matrix = conditioning.transform if conditioning.transform.ndim == 2 else np.diag(conditioning.transform)
-    whiten = keras.layers.Dense(p, use_bias=False, trainable=False, dtype="float64", name="condition")
+    whiten = dense(p, bias=False, trainable=False, dtype="float64", name="condition")
     out = whiten(out)
     whiten.set_weights([matrix])
     out = core(keras.layers.Rescaling(1.0, dtype=core.compute_dtype, name="cast")(out))
@@ -138,7 +145,7 @@ def from_line(fit: FitResult) -> Any:
     keras = load()
     p = len(fit.names)
     data = keras.Input((p,), dtype="float64", name="raw")
-    line = keras.layers.Dense(
+    line = dense(
         1,
         activation={"binomial": "sigmoid", "poisson": "exponential"}.get(fit.family),
         dtype="float64",
@@ -150,10 +157,9 @@ def from_line(fit: FitResult) -> Any:
 
 
 def _centred(data: Any, centre: Any) -> Any:
-    keras = load()
-    layer = keras.layers.Normalization(dtype="float64", name="centre")
+    layer = load().layers.EinsumDense(
+        "ab,b->ab", len(centre), bias_axes="b", trainable=False, dtype="float64", name="centre"
+    )
     out = layer(data)
-    layer.adapt_mean.assign(centre)
-    layer.adapt_variance.assign(np.ones(len(centre)))
-    layer.finalize_state()
+    layer.set_weights([np.ones(len(centre)), -np.asarray(centre)])  # a product with 1 is exact
     return out

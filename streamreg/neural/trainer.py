@@ -209,9 +209,9 @@ class Trainer:
         of_rows = ops.stack([ops.ones_like(y), lost, null, squares, ops.square(slope), within])
         if len(self.model.trainable_variables) > 1:
             x = ops.concatenate([x, ops.ones_like(eta)[:, None]], axis=1)
-        found = [ops.matmul(of_rows, weight), ops.matmul(weight * slope, x)]
+        found = [(of_rows @ weight[:, None])[:, 0], ((weight * slope)[None] @ x)[0]]
         if len(self._sums) > len(found):
-            found.append(ops.matmul(ops.transpose(x), x * (weight * loss.curvature(y, eta))[:, None]))
+            found.append(ops.transpose(x) @ (x * (weight * loss.curvature(y, eta))[:, None]))
         for total, value in zip(self._sums, found, strict=True):
             self._add(total, value)
 

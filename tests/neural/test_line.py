@@ -187,10 +187,11 @@ def test_a_result_can_be_saved(tmp_path):
     assert fit.summary()
 
 
-def test_without_tensorflow_the_extra_is_named(monkeypatch):
+def test_without_its_library_the_extra_is_named(monkeypatch):
     from streamreg import backend
 
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    backend.load()
+    monkeypatch.setitem(sys.modules, backend.name(), None)
     backend.load.cache_clear()
     try:
         with pytest.raises(MissingExtra, match=r"streamreg\[keras\]"):

@@ -1,5 +1,6 @@
 """Networks, what they save, and what they are fed with."""
 
+import os
 import subprocess
 import sys
 
@@ -42,15 +43,17 @@ def test_a_saved_network_takes_raw_data_and_needs_keras_only(tmp_path):
     code = f"""
 import keras, numpy as np, sys
 model = keras.models.load_model({str(tmp_path / "net.keras")!r})
-np.save({str(tmp_path / "out.npy")!r}, np.asarray(model(np.load({str(tmp_path / "x.npy")!r}))))
+out = model(np.load({str(tmp_path / "x.npy")!r}))
+np.save({str(tmp_path / "out.npy")!r}, keras.ops.convert_to_numpy(out))
 assert "streamreg" not in sys.modules"""
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    environment = os.environ | {"JAX_ENABLE_X64": "1"}  # where Keras runs on JAX, which is to compute in float64
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment)
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy")[:, 0], fit.predict(x[:50]))
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_line_becomes_a_model_of_raw_data(tmp_path):
-    from streamreg.backend import load
+    from streamreg.backend import load, to_numpy
     from streamreg.neural import to_keras
 
     keras = load()
@@ -64,7 +67,7 @@ def test_a_line_becomes_a_model_of_raw_data(tmp_path):
     ):
         to_keras(fit).save(tmp_path / "line.keras")
         model = keras.models.load_model(tmp_path / "line.keras")
-        np.testing.assert_allclose(np.asarray(model(x[:50]))[:, 0], fit.predict(x[:50]), rtol=1e-9)
+        np.testing.assert_allclose(to_numpy(model(x[:50]))[:, 0], fit.predict(x[:50]), rtol=1e-9)
 
 
 def test_a_saved_network_is_checked(tmp_path):
