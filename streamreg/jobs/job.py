@@ -21,6 +21,9 @@ KINDS = {
     "linear": ("linear", "Linear"),
     "logistic": ("glm", "Logistic"),
     "glm": ("glm", "Glm"),
+    "penalised": ("penalised", "Penalised"),
+    "subsets": ("selection", "Subsets"),
+    "constrained": ("constrained", "Constrained"),
     "keras": ("neural", "Keras"),
 }
 
@@ -194,7 +197,14 @@ def _fit(document: Document, name: str) -> Spec:
     if kind is None:
         *most, last = KINDS
         raise ConfigError(f"{document.where(at)}: fits.{name}.kind is missing; it can be {', '.join(most)} or {last}")
-    return validated(_model(kind, document.where((*at, "kind"))), options, document.where, at)
+    model = _model(kind, document.where((*at, "kind")))
+    if kind not in ("penalised", "subsets"):
+        return validated(model, options, document.where, at)
+    from streamreg.jobs.chosen import Chosen
+
+    rule = {name: options.pop(name) for name in Chosen.model_fields if name in options and name != "model"}
+    many = validated(model, options, document.where, at)
+    return validated(Chosen, {"model": many, **rule}, document.where, at)
 
 
 def _model(kind: Any, where: str) -> type[Spec]:

@@ -169,7 +169,7 @@ def outputs(job: Job, folder: Path) -> list[Path]:
 
 
 def _step(name: str, model: Spec) -> Step:
-    kind = type(model).__name__.lower()
+    kind = str(model.to_dict()["kind"])
     epochs = getattr(model, "epochs", 0)
     if epochs:  # training scans once, and then reads the rows in each epoch
         return Step(name, kind, 1 + epochs, True)

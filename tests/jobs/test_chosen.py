@@ -1,0 +1,69 @@
+"""Jobs whose fits choose one line out of many, and fits that share one pass."""
+
+import numpy as np
+import pytest
+
+import streamreg as sr
+from streamreg import jobs
+from streamreg.errors import ConfigError
+
+TEXT = """\
+data:
+  path: rows.npy
+  target: y
+  generate: {rows: 3000, columns: 8, seed: 3, correlation: 0.5}
+fits:
+  lasso: {kind: penalised, choose: one_standard_error, folds: 5, seed: 2, standardise: true}
+  few: {kind: subsets, choose: bic, size: 4}
+  best: {kind: penalised, l1_ratio: 0.5, alphas: 20}
+  tied: {kind: constrained, restrictions: "x0 = x1"}
+output: {folder: out}
+"""
+
+
+def job(folder, text=TEXT):
+    (folder / "job.yaml").write_text(text)
+    return jobs.load(folder / "job.yaml")
+
+
+def test_a_job_chooses_what_the_python_interface_chooses(tmp_path):
+    result = jobs.run(job(tmp_path), progress=False)
+    data = sr.open(tmp_path / "rows.npy", target="y")
+    folds = sr.scan(data, folds=5, seed=2)
+    path = sr.Penalised(standardise=True).cross_validate(folds)
+    expected = {
+        "lasso": path.candidate(path.one_standard_error()),
+        "few": (found := sr.Subsets(size=4).fit(data)).candidate(found.best("bic")),
+        "best": sr.Penalised(l1_ratio=0.5, alphas=20).cross_validate(sr.scan(data, folds=10)).candidate(),
+        "tied": sr.Constrained(restrictions="x0 = x1").fit(data),
+    }
+    for name, fit in expected.items():
+        np.testing.assert_allclose(result.fits[name].coef, fit.coef, rtol=1e-9, atol=1e-12)
+        saved = sr.FitResult.load(tmp_path / "out" / f"{name}.npz")
+        np.testing.assert_array_equal(saved.coef, result.fits[name].coef)
+    assert np.isnan(result.fits["lasso"].std_errors).all()
+    assert result.fits["lasso"].training["candidate"] == path.label(path.one_standard_error())
+    model = result.fits["lasso"].model
+    assert (model["kind"], model["choose"], model["folds"]) == ("penalised", "one_standard_error", 5)
+
+
+def test_a_plan_says_the_kinds_of_a_job_file(tmp_path):
+    steps = jobs.plan(job(tmp_path)).fits
+    assert [step.kind for step in steps] == ["penalised", "subsets", "penalised", "constrained"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("folds: 5", "folds: 1", "fits.lasso.folds is 1; it should be greater than or equal to 2"),
+        ("choose: bic", "choose: biggest", "fits.few.choose is 'biggest'"),
+        ("size: 4", "sise: 4", "fits.few: no option 'sise'; did you mean 'size'?"),
+        ("alphas: 20", "alphas: 0", "fits.best.alphas"),
+    ],
+)
+def test_mistakes_are_found_on_their_line(tmp_path, old, new, message):
+    with pytest.raises(ConfigError) as caught:
+        job(tmp_path, TEXT.replace(old, new))
+    line = 1 + TEXT[: TEXT.index(old)].count("\n")
+    assert str(caught.value).startswith(f"{tmp_path / 'job.yaml'}, line {line}: ")
+    assert message in str(caught.value)
