@@ -109,14 +109,15 @@ def from_dd(values: dd.DD, bits: int) -> Integers:
 
 def to_bytes(values: Integers) -> NDArray[np.uint8]:
     """Return integers as fixed-width little-endian two's complement, shape ``(*values.shape, width)``."""
-    width = max((int(v).bit_length() for v in values.flat), default=0) // 8 + 1
-    raw = b"".join(int(v).to_bytes(width, "little", signed=True) for v in values.flat)
+    flat = [int(v) for v in values.flat]
+    width = max(max(flat, default=0).bit_length(), min(flat, default=0).bit_length()) // 8 + 1
+    raw = b"".join([v.to_bytes(width, "little", signed=True) for v in flat])
     return np.frombuffer(raw, dtype=np.uint8).reshape(*values.shape, width)
 
 
 def from_bytes(raw: NDArray[np.uint8]) -> Integers:
     """Undo `to_bytes`."""
+    width, data = raw.shape[-1], raw.tobytes()
     values = np.empty(raw.shape[:-1], dtype=object)
-    for index in np.ndindex(values.shape):
-        values[index] = int.from_bytes(raw[index].tobytes(), "little", signed=True)
+    values.flat = [int.from_bytes(data[k : k + width], "little", signed=True) for k in range(0, len(data), width)]
     return values
