@@ -39,6 +39,24 @@ def inflate(raw: NDArray[np.uint8], out: NDArray[np.uint8], wbits: int = isal_zl
     return len(stream.unused_data)
 
 
+def unshuffle(raw: NDArray[np.uint8], out: NDArray[np.uint8], itemsize: int) -> NDArray[np.uint8]:
+    """Bring the bytes of each number together, which are stored first byte of all, second byte of all, ...
+
+    Raises
+    ------
+    ValueError
+        There are more or fewer of them than `out` holds.
+    """
+    if len(raw) != len(out):
+        raise ValueError(f"{len(raw):,} bytes where {len(out):,} are expected")
+    end = len(raw) // itemsize * itemsize
+    numbers = out[:end].reshape(-1, itemsize)
+    for k, plane in enumerate(raw[:end].reshape(itemsize, -1)):
+        numbers[:, k] = plane
+    out[end:] = raw[end:]
+    return out
+
+
 def decode_into(codec: Any, raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> Any:
     """Decode with a codec of numcodecs: into `out` if the bytes say how many they become, else into new memory.
 
@@ -47,6 +65,8 @@ def decode_into(codec: Any, raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> A
     ValueError, RuntimeError
         They are damaged, or say that they become more than `out` holds. Each codec raises errors of its own.
     """
+    if codec.codec_id == "shuffle":  # the codec itself would not let other threads run
+        return unshuffle(raw, out, codec.elementsize)
     if codec.codec_id in ("gzip", "zlib"):
         with suppress(ValueError):  # several streams one after the other are left to the codec
             if not inflate(raw, out, 15 + 16 * (codec.codec_id == "gzip")):

@@ -5,7 +5,6 @@ needed for them. Filters that are not known here are left to the library.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import numcodecs
@@ -14,7 +13,7 @@ from numcodecs import lz4
 from numpy.typing import NDArray
 
 from streamreg.sources.buffers import Pool
-from streamreg.sources.codecs import decode_into, inflate
+from streamreg.sources.codecs import decode_into, inflate, unshuffle
 from streamreg.sources.hdf5_bitshuffle import unbitshuffle
 
 _NAMES = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32015: "zstd"}
@@ -63,7 +62,7 @@ def undo(filters: tuple[str, ...], raw: Bytes, out: Bytes, itemsize: int, pool: 
             raw = _verified(raw)
             continue
         into = pool.take(len(out) + 4 * left.count("fletcher32")) if left else out
-        undone = _unshuffle if name == "shuffle" else _DECODERS[name]
+        undone = unshuffle if name == "shuffle" else _DECODERS[name]
         raw = np.frombuffer(undone(raw, into, itemsize), np.uint8)
     return raw
 
@@ -71,23 +70,32 @@ def undo(filters: tuple[str, ...], raw: Bytes, out: Bytes, itemsize: int, pool: 
 def _verified(raw: Bytes) -> Bytes:
     """Return the bytes before their checksum."""
     if len(raw) > 4:
-        for order in ([-4, -3, -2, -1], [-3, -4, -1, -2]):  # the second is that of library versions before 1.6.3
-            with suppress(RuntimeError):
-                raw[-4:] = raw[order]
-                return np.frombuffer(_CHECKSUM.decode(raw), np.uint8)
+        data, stored = raw[:-4], raw[-4:].view("<u2")
+        sums = np.array(_fletcher(data), np.uint16)
+        # Library versions before 1.6.3 stored it in the other order of bytes, and those after it accept that.
+        if (stored == sums.byteswap()).all() or (stored == sums).all():
+            return data
     raise ValueError("its fletcher32 checksum does not match")
 
 
-def _unshuffle(raw: Bytes, out: Bytes, itemsize: int) -> Bytes:
-    """Bring the bytes of each number together, which are stored first byte of all, second byte of all, ..."""
-    if len(raw) != len(out):
-        raise ValueError(f"{len(raw):,} bytes where {len(out):,} are expected")
-    end = len(raw) // itemsize * itemsize  # a checksum below may be what is left over
-    numbers = out[:end].reshape(-1, itemsize)
-    for k, plane in enumerate(raw[:end].reshape(itemsize, -1)):
-        numbers[:, k] = plane
-    out[end:] = raw[end:]
-    return out
+def _fletcher(data: Bytes) -> tuple[int, int]:
+    """Return both sums of Fletcher's checksum: of the 16-bit words, and of the sums up to each, modulo 65535.
+
+    The format means words whose high byte is first; in this arithmetic that swaps the bytes of the sums. The second is
+    a sum of words times how many follow, taken from sums over rows and columns of a table of them: plain reductions,
+    during which other threads run, as they do not in the codec of numcodecs.
+    """
+    words = data[: len(data) // 2 * 2].view("<u2")
+    width = 1024 if len(words) < 2**26 else 2**16  # so that no sum of a row or column passes 2**32
+    table = words[: len(words) // width * width].reshape(-1, width)
+    rest = np.append(words[table.size :], data[len(data) // 2 * 2 :]).astype(np.uint64)
+    rows, columns = (np.add.reduce(table, axis=axis, dtype=np.uint32).astype(np.uint64) for axis in (1, 0))
+    total = int(rows.sum() + rest.sum())
+    count = table.size + len(rest)
+    follow = np.arange(count, len(rest), -width, dtype=np.uint64) % np.uint64(65535)
+    second = int(follow @ (rows % np.uint64(65535))) + int(np.arange(len(rest), 0, -1, dtype=np.uint64) @ rest)
+    second -= int(np.arange(width, dtype=np.uint64) @ columns)
+    return (total % 65535 or 65535, second % 65535 or 65535) if total else (0, 0)
 
 
 def _inflated(raw: Bytes, out: Bytes, itemsize: int) -> Bytes:
@@ -118,7 +126,6 @@ def _from_lz4(raw: Bytes, out: Bytes, itemsize: int) -> Bytes:
     return out
 
 
-_CHECKSUM = numcodecs.Fletcher32()
 _BLOSC, _LZ4, _ZSTD = numcodecs.Blosc(), numcodecs.LZ4(), numcodecs.Zstd()
 _DECODERS: dict[str, Callable[[Bytes, Bytes, int], Any]] = {
     "deflate": _inflated,

@@ -19,8 +19,10 @@ from test_source_open import refused
 
 import streamreg.sources as sources
 from streamreg.errors import CorruptError, MissingExtra
+from streamreg.sources.buffers import Pool
 from streamreg.sources.hdf5 import Hdf5Stored
 from streamreg.sources.hdf5_chunks import ChunksStored
+from streamreg.sources.hdf5_filters import undo
 
 COMPRESSIONS: dict[str, Any] = {
     "none": {},
@@ -280,6 +282,17 @@ def test_chunk_of_another_length(path: Path) -> None:
         with h5py.File(path, "r+") as file, h5py.File(other) as wrong:
             file["X"].id.write_direct_chunk((200, 0), wrong["X"].id.read_direct_chunk((0, 0))[1])
         refused(CorruptError, "rows 200-299", "expected", data=path)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 2047, 2048, 2049, 4096, 100_001])
+@pytest.mark.parametrize("pattern", [b"\0", b"\xff", b"\1", b"\0\xff\7", b"random"])
+def test_checksum(pattern: bytes, size: int) -> None:
+    data = (np.random.default_rng(0).bytes(size) if pattern == b"random" else pattern * size)[:size]
+    raw = np.frombuffer(bytes(Fletcher32().encode(np.frombuffer(data, np.uint8))), np.uint8).copy()
+    assert bytes(undo(("fletcher32",), raw, np.empty(size, np.uint8), 1, Pool())) == data
+    raw[size // 2] ^= 4
+    with pytest.raises(ValueError, match="fletcher32 checksum does not match"):
+        undo(("fletcher32",), raw, np.empty(size, np.uint8), 1, Pool())
 
 
 def test_checksum_in_the_order_of_early_versions(path: Path) -> None:
