@@ -47,6 +47,11 @@ class Chosen(Spec):
         """What to do with rows that hold NaN."""
         return self.model.missing
 
+    @property
+    def by_folds(self) -> bool:
+        """Whether the rule needs the moments of folds apart."""
+        return self.choose in ("cv", "one_standard_error")
+
     def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
         """Read the rows once, fit all candidates, and return the chosen one: without errors, which ignore the choice.
 
@@ -57,20 +62,18 @@ class Chosen(Spec):
         UsageError
             The rule cannot be applied to these candidates.
         """
-        began = time.perf_counter()
-        source, apart = as_source(data, self.target), self.choose in ("cv", "one_standard_error")
-        kept: dict[str, Any] = {"folds": self.folds, "seed": self.seed} if apart else {}
+        began, source = time.perf_counter(), as_source(data, self.target)
+        kept: dict[str, Any] = {"folds": self.folds, "seed": self.seed} if self.by_folds else {}
         moments = scan(source, self.features, self.model.missing, threads, progress, **kept)
-        found = self.model.cross_validate(moments) if apart else self.model.fit(moments)
+        fit = self.choose_from(moments, source.label)
+        return dataclasses.replace(fit, passes=1, seconds=time.perf_counter() - began)
+
+    def choose_from(self, moments: Any, label: str) -> FitResult:
+        """Do the same with the moments of a scan, of folds apart if the rule needs them. No row is read."""
+        found = self.model.cross_validate(moments) if self.by_folds else self.model.fit(moments)
         k = found.one_standard_error() if self.choose == "one_standard_error" else found.best(self.choose)
         fit: FitResult = found.candidate(k)
-        return dataclasses.replace(
-            fit,
-            passes=1,
-            source=source.label,
-            seconds=time.perf_counter() - began,
-            model=self.to_dict(),
-        )
+        return dataclasses.replace(fit, passes=0, source=label, model=self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options of model and rule together, as a job file has them."""

@@ -15,6 +15,7 @@ from streamreg.errors import ConfigError
 from streamreg.generation import truth_path
 from streamreg.inspection import size
 from streamreg.jobs.job import Data, Job, is_network
+from streamreg.jobs.shared import Shared
 from streamreg.models.base import Spec
 from streamreg.sources.base import Source
 from streamreg.stats.base import block_rows
@@ -49,6 +50,8 @@ class Plan:
     nbytes : int or None
         What one pass delivers.
     fits : tuple of Step
+    shared : tuple of str
+        Fits whose first pass is one and the same.
     passes : int
         At most, all fits and scores together.
     comparisons : tuple of (str, str)
@@ -67,6 +70,7 @@ class Plan:
     columns: int
     nbytes: int | None
     fits: tuple[Step, ...]
+    shared: tuple[str, ...]
     passes: int
     comparisons: tuple[tuple[str, str], ...]
     scorings: tuple[tuple[str, ...], ...]
@@ -88,7 +92,8 @@ class Plan:
         ]
         title = f"Plan of {self.job}\n{self.data} {'is there' if self.exists else 'will be generated'}"
         lines = [(s.name, s.kind, f"at most {s.passes}" if s.at_most else str(s.passes)) for s in self.fits]
-        notes = [f"Compare {a} with {b}." for a, b in self.comparisons]
+        notes = [f"The first pass is the same for {', '.join(self.shared)}."] if self.shared else []
+        notes += [f"Compare {a} with {b}." for a, b in self.comparisons]
         notes += [f"Score {', '.join(names)}." for names in self.scorings]
         notes += [f"Write {name}." for name in self.outputs]
         return tables.render(title, facts, ("fit", "kind", "passes"), lines, notes)
@@ -115,7 +120,7 @@ def plan(job: Job) -> Plan:
     else:
         rows, columns, nbytes, exists = recipe.rows, recipe.columns + 1, recipe.layout().nbytes(), False
         piece = max(2**20, (recipe.layout().chunks(data.path) or 0) * recipe.columns * np.dtype(recipe.dtype).itemsize)
-    steps = tuple(_step(name, model) for name, model in job.fits.items())
+    steps, shared = tuple(_step(name, model) for name, model in job.fits.items()), Shared(job.fits)
     return Plan(
         job=str(job.path),
         data=str(data.path),
@@ -124,7 +129,8 @@ def plan(job: Job) -> Plan:
         columns=columns,
         nbytes=nbytes,
         fits=steps,
-        passes=sum(step.passes for step in steps) + len(job.score),
+        shared=shared.names,
+        passes=sum(step.passes for step in steps) - shared.saved + len(job.score),
         scorings=tuple(entry.fits for entry in job.score),
         comparisons=tuple(pair.fits for pair in job.compare),
         peak_memory=_peak(job, rows or 10**9, columns, piece, threads),
@@ -187,7 +193,7 @@ def _piece(source: Source) -> int:
 
 def _peak(job: Job, rows: int, columns: int, piece: int, threads: int) -> int:
     """Return the expected peak of resident memory: libraries, what each worker holds, and the tree of moments."""
-    state = 8 * columns**2
+    state = 8 * columns**2 * max((getattr(model, "folds", 1) for model in job.fits.values()), default=1)
     block = 8 * columns * block_rows(columns)
     levels = math.log2(max(2, rows / block_rows(columns)))
     total = _BASE + threads * (3 * piece + 2 * block) + state * (levels / 2 + 3 + 3.5 * threads)

@@ -19,6 +19,7 @@ from streamreg.generation import truth_path
 from streamreg.inspection import size
 from streamreg.jobs.job import Job, Scoring, load
 from streamreg.jobs.plan import checked, outputs
+from streamreg.jobs.shared import Shared
 from streamreg.result import FitResult
 from streamreg.scoring import score
 from streamreg.scoring.holdout import split
@@ -155,7 +156,9 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
     began = time.perf_counter()
     workers: dict[str, Any] = {"threads": threads or job.threads, "progress": progress}
     train, rest = split(source, job.data.held_out) if job.data.held_out else (source, source)
-    fits = {name: model.fit(train, **workers) for name, model in job.fits.items()}
+    shared = Shared(job.fits)
+    moments = shared.scan(train, **workers)
+    fits = {name: shared.fit(name, model, train, moments, **workers) for name, model in job.fits.items()}
     pairs = [(pair, [fits[name] for name in pair.fits]) for pair in job.compare]
     comparisons = tuple(compare(a, b, train, tolerance=pair.tolerance, labels=pair.fits) for pair, (a, b) in pairs)
     scores = tuple(_scored(job, entry, fits, rest, workers) for entry in job.score)
@@ -166,7 +169,10 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
         rows=max(fit.n_read for fit in fits.values()),
         columns=len(source.schema.names),
         seconds=time.perf_counter() - began,
-        passes=sum(fit.passes for fit in fits.values()) + sum(c.from_rows for c in comparisons) + len(scores),
+        passes=sum(fit.passes for fit in fits.values())
+        - shared.saved
+        + sum(c.from_rows for c in comparisons)
+        + len(scores),
         peak_memory=peak_memory(),
         fits=fits,
         comparisons=comparisons,

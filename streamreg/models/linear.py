@@ -81,13 +81,17 @@ class Linear(Spec):
         clusters(value)
         return value
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
+    def fit(
+        self, data: Any, *, moments: Moments | None = None, threads: int | None = None, progress: bool | None = None
+    ) -> FitResult:
         """Estimate the coefficients.
 
         Parameters
         ----------
         data : Source, moments of `streamreg.scan` or the path of their file, or anything that `streamreg.open` takes
             From moments no row is read.
+        moments : Moments, optional
+            Of an earlier `scan` of these rows, which saves the first pass; the second is taken if the digits need it.
         threads : int, optional
             Workers; the result has the same bits for any number.
         progress : bool, optional
@@ -113,7 +117,7 @@ class Linear(Spec):
 
             data = rows_twice(data)
         state = as_state(data)
-        solved = self._scan(data, threads, progress) if state is None else self._from_state(state)
+        solved = self._scan(data, moments, threads, progress) if state is None else self._from_state(state)
         problem, found, origin = solved
         if self.singular == "error" and found.dependencies:
             raise DataError(f"{origin.label}: dependent columns: {'; '.join(map(str, found.dependencies))}")
@@ -139,7 +143,7 @@ class Linear(Spec):
         origin = Origin.of(state, target, "moments", 0, "exact" if exact else "float64")
         return *self._solve(state, target, self.features), origin
 
-    def _scan(self, data: Any, threads: int | None, progress: bool | None) -> Solved:
+    def _scan(self, data: Any, known: Moments | None, threads: int | None, progress: bool | None) -> Solved:
         """Read the rows, and again if the ladder says so."""
         source = as_source(data, self.target)
         keys = clusters(self.errors)
@@ -157,9 +161,9 @@ class Linear(Spec):
             exact = read(IntegerMoments(design.names), "exact scan of")
             origin = Origin.of(exact, design.target, source.label, 1, "exact", terms)
             return *self._solve(exact, design.target, None), origin
-        moments = read(Moments(design.names, device=self.device), "scan")
+        moments = read(Moments(design.names, device=self.device), "scan") if known is None else known.only(design.names)
         problem, found = self._solve(moments, design.target, None)
-        origin = Origin.of(moments, design.target, source.label, 1, "float64", terms)
+        origin = Origin.of(moments, design.target, source.label, int(known is None), "float64", terms)
         if self.precision == "float64" or self.ridge:
             return problem, found, origin
         return self._climb(source, moments, (problem, found, origin), read)
@@ -178,17 +182,18 @@ class Linear(Spec):
                 "once; precision='exact' gives them in one pass"
             )
             return problem, found, dataclasses.replace(origin, note=note)
+        climbed = dataclasses.replace(origin, level=level, passes=origin.passes + 1)
         if level == "residuals":
             from streamreg.solve.refine import refine
             from streamreg.stats.residuals import Residuals
 
             normal = moments.problem(origin.target, None, self.intercept)
             again = read(Residuals.of(normal, found), "residual pass over")
-            return normal, refine(normal, found, again), dataclasses.replace(origin, level=level, passes=2)
+            return normal, refine(normal, found, again), climbed
         from streamreg.stats.integer_moments import Grid, IntegerMoments
 
         exact = read(IntegerMoments(moments.names, Grid.of(moments)), "exact pass over")
-        return *self._solve(exact, origin.target, None), dataclasses.replace(origin, level=level, passes=2)
+        return *self._solve(exact, origin.target, None), climbed
 
     def _solve(self, state: Any, target: str, features: tuple[str, ...] | None) -> tuple[AnyProblem, Solution]:
         problem = state.problem(target, features, self.intercept)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design import Batch
-from streamreg.errors import DataError
+from streamreg.errors import DataError, NotFound, nearest
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels import gram
 from streamreg.kernels.scratch import scratch
@@ -138,6 +139,31 @@ class Moments(Statistic):
         out.n, out.n_read, out.n_missing, out.record = self.n, self.n_read, self.n_missing, self.record
         if self._tree:
             out._tree.push(0, self._tree.total())
+        return out
+
+    def only(self, names: Sequence[str]) -> "Moments":
+        """Return the moments of some of the columns. No rows are read.
+
+        Raises
+        ------
+        NotFound
+            A column is not among `names`.
+        """
+        for name in names:
+            if name not in self.names:
+                raise NotFound(f"no column {name!r} in these moments{nearest(name, self.names)}")
+        index = np.array([self.names.index(name) for name in names], dtype=np.intp)
+        total = self.total()
+        part = replace(
+            total,
+            mean=dd.take(total.mean, index),
+            cross=total.cross[np.ix_(index, index)],
+            exponent=total.exponent[index],
+            low=total.low[index],
+            high=total.high[index],
+        )
+        out = Moments.known(names, self.target if self.target in names else None, part, self.n)
+        out.n_read, out.n_missing, out.record = self.n_read, self.n_missing, self.record
         return out
 
     def problem(self, target: str, features: Sequence[str] | None = None, intercept: bool = True) -> Problem:

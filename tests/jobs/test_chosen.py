@@ -6,6 +6,7 @@ import pytest
 import streamreg as sr
 from streamreg import jobs
 from streamreg.errors import ConfigError
+from streamreg.sources.table import TableSource
 
 TEXT = """\
 data:
@@ -19,6 +20,20 @@ fits:
   tied: {kind: constrained, restrictions: "x0 = x1"}
 output: {folder: out}
 """
+
+
+@pytest.fixture
+def counted_reads(monkeypatch):
+    """Every pass over a source, by the name of what it read."""
+    reads = []
+    whole = TableSource.partitions
+
+    def partitions(self):
+        reads.append(self.label)
+        return whole(self)
+
+    monkeypatch.setattr(TableSource, "partitions", partitions)
+    return reads
 
 
 def job(folder, text=TEXT):
@@ -67,3 +82,57 @@ def test_mistakes_are_found_on_their_line(tmp_path, old, new, message):
     line = 1 + TEXT[: TEXT.index(old)].count("\n")
     assert str(caught.value).startswith(f"{tmp_path / 'job.yaml'}, line {line}: ")
     assert message in str(caught.value)
+
+
+MIXED = """\
+data: {path: rows.npy, target: y}
+fits:
+  exact: {kind: linear, digits: 13}
+  some: {kind: linear, features: [x1, x4], ridge: 0.5}
+  lasso: {kind: penalised, folds: 4}
+  tied: {kind: constrained, restrictions: "x0 = x1"}
+  other: {kind: linear, target: x2}
+  gaps: {kind: linear, missing: drop}
+  curved: {kind: linear, powers: {x1: 2}}
+  exactly: {kind: linear, precision: exact}
+  again: {kind: penalised, folds: 7}
+"""
+
+
+def test_fits_of_the_same_rows_share_one_pass(tmp_path, counted_reads):
+    sr.generate(tmp_path / "rows.npy", rows=4000, columns=6, seed=1)
+    rows = np.load(tmp_path / "rows.npy")
+    rows[:, 3] = rows[:, 2] + 1e-2 * rows[:, 3]  # so that 13 digits take a second pass
+    np.save(tmp_path / "rows.npy", rows)
+    loaded = job(tmp_path, MIXED)
+    plan = jobs.plan(loaded)
+    assert plan.shared == ("exact", "some", "lasso", "tied")
+    counted_reads.clear()
+    result = jobs.run(loaded, progress=False)
+    apart = {"other": 1, "gaps": 1, "curved": 1, "exactly": 1, "again": 1}
+    assert result.fits["exact"].passes == 2
+    assert result.passes == len(counted_reads) == 1 + 1 + sum(result.fits[name].passes for name in apart)
+    assert result.passes <= plan.passes
+    data = sr.open(tmp_path / "rows.npy", target="y")
+    for name, model in loaded.fits.items():
+        alone = model.fit(data)
+        assert result.fits[name].source == alone.source
+        np.testing.assert_allclose(result.fits[name].coef, alone.coef, rtol=1e-7, atol=1e-9)
+        assert (result.fits[name].n, result.fits[name].level) == (alone.n, alone.level)
+
+
+def test_a_single_fit_reads_its_own_columns(tmp_path):
+    text = "data: {path: rows.npy, target: y}\nfits:\n  one: {kind: linear, features: [x1]}\n"
+    sr.generate(tmp_path / "rows.npy", rows=500, columns=3, seed=1)
+    assert jobs.plan(job(tmp_path, text)).shared == ()
+
+
+@pytest.mark.keras
+def test_training_begins_with_the_shared_moments(tmp_path):
+    text = "data: {path: rows.npy, target: y}\nfits:\n  exact: {kind: linear}\n  keras: {kind: keras}\n"
+    sr.generate(tmp_path / "rows.npy", rows=2000, columns=4, seed=1)
+    result = jobs.run(job(tmp_path, text), progress=False)
+    alone = sr.Keras().fit(sr.open(tmp_path / "rows.npy", target="y"), progress=False)
+    assert result.fits["keras"].passes == alone.passes
+    assert result.passes == alone.passes
+    np.testing.assert_array_equal(result.fits["keras"].coef, alone.coef)
