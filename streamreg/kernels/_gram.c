@@ -172,6 +172,8 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #endif
 #endif
 #include "_tile_kernel.h"
+#include "_tile_narrow.h"
+#include "_tile_wide.h"
 
 static const struct kernel {
     const char *name;
@@ -454,6 +456,7 @@ static PyMethodDef METHODS[] = {
     {"integers", py_integers, METH_VARARGS, integers_doc},
     {"integer_room", py_integer_room, METH_VARARGS, "integer_room(columns)\n\nHow many float64 `integers` works in; the width of words."},
     {"tiles", py_tiles, METH_VARARGS, tiles_doc},
+    {"wide", py_wide, METH_VARARGS, wide_doc},
     {"tile_room", py_tile_room, METH_VARARGS, "tile_room(columns)\n\nHow many float64 `tiles` works in; the width of words."},
     {"kernels", py_kernels, METH_NOARGS, kernels_doc},
     {NULL, NULL, 0, NULL},

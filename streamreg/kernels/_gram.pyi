@@ -43,5 +43,16 @@ def tiles(
     words: tuple[NDArray[Any] | None, ...],
     /,
 ) -> tuple[int, int, int]: ...
+def wide(
+    kernel: int,
+    x: NDArray[Any],
+    y: NDArray[Any] | None,
+    unit: Float,
+    exponent: int,
+    work: Float,
+    words: tuple[NDArray[Any] | None],
+    weight: Float | None = None,
+    /,
+) -> tuple[int, int, int]: ...
 def tile_room(columns: int, /) -> tuple[int, int]: ...
 def kernels() -> tuple[str | None, ...]: ...

@@ -5,7 +5,7 @@ enum { KINDS = 4 }; /* of words; here for 1, 2 and 3 slices, and for strays */
 struct request { /* what Python asks for */
     const struct kernel *kernel;
     const Py_buffer *x, *y; /* y may be absent */
-    double *unit, *space;
+    double *unit, *space, *weight; /* weight may be absent */
     int64_t *words[KINDS]; /* those not there yet are NULL */
     ptrdiff_t q, width;
     int number;
@@ -79,15 +79,14 @@ static ptrdiff_t add_rows(const struct request *a, const struct grid *g, struct 
     return rows;
 }
 
-/* Read arguments: kernel, x, y, unit, a number, work and words, `count` of shape (width, width) in each kind. */
+/* Read arguments: kernel, x, y, unit, a number, work and words, `count` of shape (width, width) in each kind; and a weight. */
 static int asked(struct buffers *b, PyObject *args, struct request *a, ptrdiff_t (*width)(ptrdiff_t),
-                 ptrdiff_t (*room)(ptrdiff_t), const int *count)
+                 ptrdiff_t (*room)(ptrdiff_t), const int *count, int kinds)
 {
     long k;
-    PyObject *x, *y, *units, *work, *words[KINDS];
+    PyObject *x, *y, *units, *work, *words, *weight = Py_None;
     *a = (struct request){NULL};
-    if (!PyArg_ParseTuple(args, "lOOOiO(OOOO)", &k, &x, &y, &units, &a->number, &work, words, words + 1, words + 2, words + 3) ||
-        !(a->kernel = chosen(k)) || !(a->x = take(b, x, PyBUF_STRIDES)) ||
+    if (!PyArg_ParseTuple(args, "lOOOiOO|O", &k, &x, &y, &units, &a->number, &work, &words, &weight) || !(a->kernel = chosen(k)) || !(a->x = take(b, x, PyBUF_STRIDES)) ||
         (y != Py_None && !(a->y = take(b, y, PyBUF_STRIDES))))
         return 0;
     if (a->x->ndim != 2 || (a->y && (a->y->ndim != 1 || a->y->shape[0] != a->x->shape[0]))) {
@@ -97,9 +96,11 @@ static int asked(struct buffers *b, PyObject *args, struct request *a, ptrdiff_t
     a->q = 1 + a->x->shape[1] + (a->y != NULL), a->width = width(a->q);
     if (!(a->space = doubles(b, work, room(a->q), PyBUF_WRITABLE)) || !(a->unit = doubles(b, units, a->q, 0))) return 0;
     a->space += (64 - (uintptr_t)a->space % 64) % 64 / 8;
-    for (int i = 0; i < KINDS; i++) {
-        if (words[i] == Py_None) continue;
-        Py_buffer *one = take(b, words[i], PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+    if (weight != Py_None && !(a->weight = doubles(b, weight, a->x->shape[0], 0))) return 0;
+    for (int i = 0; i < kinds; i++) {
+        PyObject *these = PyTuple_GetItem(words, i);
+        if (these == Py_None) continue;
+        Py_buffer *one = these ? take(b, these, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) : NULL;
         if (!one) return 0;
         if (type_of(one) != INT64 || one->len != 8 * count[i] * a->width * a->width) {
             PyErr_SetString(PyExc_ValueError, "words: int64 array of shape (count, width, width) expected");
@@ -120,7 +121,7 @@ static PyObject *py_integers(PyObject *self, PyObject *args)
     struct buffers b = {.count = 0};
     struct request a;
     PyObject *answer = NULL;
-    if (!asked(&b, args, &a, padded, integer_room, COUNT)) goto done;
+    if (!asked(&b, args, &a, padded, integer_room, COUNT, KINDS)) goto done;
     if (a.number < 2 || a.number > 23) {
         PyErr_SetString(PyExc_ValueError, "slices of 2 to 23 bits expected");
         goto done;

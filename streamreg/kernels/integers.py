@@ -31,12 +31,14 @@ from streamreg.kernels.scratch import scratch
 with contextlib.suppress(ImportError):  # then no kernel is ever chosen
     from streamreg.kernels import _gram
 
+Float = NDArray[np.float64]
 Exponents = NDArray[np.int64]
 Words = NDArray[np.int64]
 Shares = tuple[tuple[dict[int, int], ...], ...]
 """By kind and by word, what it counts: ``{k: n}`` for n times ``2**-k`` units."""
 
 _SLICE_BITS = 23  # 2 * 23 + log2(128) = 53
+_COARSE = 24
 _FARTHEST = 800  # of exponents: units of every slice and digit stay far from the ends of float64's range
 
 
@@ -60,14 +62,16 @@ class IntegerProducts:
 
     def __init__(self, exponent: Exponents, bits: int) -> None:
         self.columns = len(exponent) + 1
+        self._exponent = exponent
         self.slices, self.tiles = Slices(exponent, bits), Tiles(exponent)
+        self.wide: dict[int, WideTiles] = {}  # by the power of two where weights begin
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return self.slices.nbytes + self.tiles.nbytes
+        return sum(way.nbytes for way in (self.slices, self.tiles, *self.wide.values()))
 
-    def add(self, parts: list[NDArray[Any]]) -> int:
+    def add(self, parts: list[NDArray[Any]], weight: Float | None = None) -> int:
         """Add rows, given as columns side by side; say how many of them, from the first on, were added.
 
         At most ``2**(9 + 2 * (23 - bits))`` rows at a time.
@@ -75,19 +79,37 @@ class IntegerProducts:
         if len(parts) > 2 or (len(parts) == 2 and parts[1].shape[1] != 1):
             return 0
         x, y = parts[0], parts[1][:, 0] if len(parts) == 2 else None
+        if weight is not None:
+            return self._wide(_above(float(weight.max(initial=0.0)))).add(x, y, np.ascontiguousarray(weight))
         done = self.tiles.add(x, y)
-        if done < len(x):
-            done += self.slices.add(x[done:], None if y is None else y[done:])
+        for way in (self._wide(0), self.slices):
+            if done < len(x):
+                done += way.add(x[done:], None if y is None else y[done:])
         return done
+
+    def _wide(self, top: int) -> "WideTiles":
+        if top not in self.wide:
+            self.wide[top] = WideTiles(self._exponent, top)
+        return self.wide[top]
 
     def merge(self, other: "IntegerProducts") -> None:
         """Add the sums of the same columns on the same grid."""
         self.slices.merge(other.slices)
         self.tiles.merge(other.tiles)
+        for top, way in other.wide.items():
+            self._wide(top).merge(way)
 
     def total(self) -> BigMatrix:
         """Return the sums."""
-        return self.slices.total() + self.tiles.total()
+        total = self.slices.total() + self.tiles.total()
+        for way in self.wide.values():
+            total = total + way.total()
+        return total
+
+
+def _above(size: float) -> int:
+    """Return a power of two that is greater: of few, so that weights of one size count in one unit."""
+    return -(-int(np.frexp(size)[1]) // _COARSE) * _COARSE
 
 
 class _Words:
@@ -120,7 +142,7 @@ class _Words:
         """Return how many float64 to work in, and the width of words."""
         raise NotImplementedError
 
-    def _call(self, x: NDArray[Any], y: NDArray[Any] | None, work: NDArray[np.float64]) -> tuple[int, int]:
+    def _call(self, x: NDArray[Any], y: NDArray[Any] | None, weight: Float | None, work: Float) -> tuple[int, int]:
         """Return how many rows were added, and what the next ones need."""
         raise NotImplementedError
 
@@ -128,7 +150,7 @@ class _Words:
         """Say how much fuller so many rows, or words just carried, make the lower words."""
         raise NotImplementedError
 
-    def add(self, x: NDArray[Any], y: NDArray[Any] | None) -> int:
+    def add(self, x: NDArray[Any], y: NDArray[Any] | None, weight: Float | None = None) -> int:
         """Add rows; say how many of them, from the first on, were added."""
         if self._kernel is None or self._unit is None:
             return 0
@@ -136,7 +158,8 @@ class _Words:
         work = scratch(1, numbers, "integers")[0]
         done = 0
         while True:
-            added, need = self._call(x[done:], None if y is None else y[done:], work)
+            y_rest, weights = (None if v is None else v[done:] for v in (y, weight))
+            added, need = self._call(x[done:], y_rest, weights, work)
             done += added
             if need <= 0:
                 break
@@ -223,7 +246,7 @@ class Slices(_Words):
     def _fill(self, rows: int) -> int:
         return 1
 
-    def _call(self, x: NDArray[Any], y: NDArray[Any] | None, work: NDArray[np.float64]) -> tuple[int, int]:
+    def _call(self, x: NDArray[Any], y: NDArray[Any] | None, weight: Float | None, work: Float) -> tuple[int, int]:
         assert self._unit is not None
         assert self._kernel is not None
         return _gram.integers(self._kernel, x, y, self._unit, self._bits, work, tuple(self.lower))
@@ -254,8 +277,33 @@ class Tiles(_Words):
     def _fill(self, rows: int) -> int:
         return rows
 
-    def _call(self, x: NDArray[Any], y: NDArray[Any] | None, work: NDArray[np.float64]) -> tuple[int, int]:
+    def _call(self, x: NDArray[Any], y: NDArray[Any] | None, weight: Float | None, work: Float) -> tuple[int, int]:
         assert self._unit is not None
         assert self._kernel is not None
         done, need, self._kind = _gram.tiles(self._kernel, x, y, self._unit, self._kind, work, tuple(self.lower))
         return done, need
+
+
+class WideTiles(_Words):
+    """By products of 8-bit digits, twice as many of them or more, for rows with weights below ``2**top`` or without."""
+
+    _RIPE = 2**20  # rows, each below 2**34
+
+    def __init__(self, exponent: Exponents, top: int) -> None:
+        unit = np.concatenate([[0], exponent - 7])
+        super().__init__(unit, (tuple({8 * level - top: 1} for level in range(2, 36, 3)),), set())
+        near = max(np.abs(unit).max(), np.abs(unit + top).max()) <= _FARTHEST
+        self._kernel = gram.number() if near and gram.has_tiles() else None
+        self._top = top
+
+    def _room(self) -> tuple[int, int]:
+        return _gram.tile_room(len(self._exponent))
+
+    def _fill(self, rows: int) -> int:
+        return rows
+
+    def _call(self, x: NDArray[Any], y: NDArray[Any] | None, weight: Float | None, work: Float) -> tuple[int, int]:
+        assert self._unit is not None
+        assert self._kernel is not None
+        words = (self.lower[0],)
+        return _gram.wide(self._kernel, x, y, self._unit, self._top, work, words, weight)[:2]

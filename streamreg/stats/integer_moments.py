@@ -110,24 +110,29 @@ class IntegerMoments(Statistic):
             self._extended[: batch.x.shape[1]] = True  # integers carry no rounding, however large
         parts = [batch.x] if batch.y is None else [batch.x, batch.y[:, None]]
         sums = self._sums_for(parts)
-        if batch.weight is None and batch.low is None and not any(_is_long(part) for part in parts):
-            done = sums.add_stored(parts)
+        weight = batch.weight
+        if batch.low is None and not any(_is_long(part) for part in parts):
+            done = sums.add_stored(parts, weight)
             if done == len(batch):
                 return
-            parts = [part[done:] for part in parts]
-            scaled = scratch(len(batch) - done, len(self.names), "scaled")
-            try:
-                with np.errstate(over="raise", under="raise"):
-                    at = 0
-                    for part in parts:
-                        columns = slice(at, at := at + part.shape[1])
-                        _scale(part, sums.scale[columns], out=scaled[:, columns])
-            except FloatingPointError:
-                pass  # a scaled number left the range of float64: take the general way
-            else:
-                sums.add_scaled(scaled, None)
+            parts, weight = [part[done:] for part in parts], None if weight is None else weight[done:]
+            if weight is None and self._add_scaled(sums, parts):
                 return
-        sums.add(*_two_parts(parts, batch.low), batch.weight)
+        sums.add(*_two_parts(parts, batch.low), weight)
+
+    def _add_scaled(self, sums: IntegerSums, parts: list[NDArray[Any]]) -> bool:
+        """Add rows in units of the grid, unless one leaves the range of float64 there."""
+        scaled = scratch(len(parts[0]), len(self.names), "scaled")
+        try:
+            with np.errstate(over="raise", under="raise"):
+                at = 0
+                for part in parts:
+                    columns = slice(at, at := at + part.shape[1])
+                    _scale(part, sums.scale[columns], out=scaled[:, columns])
+        except FloatingPointError:
+            return False
+        sums.add_scaled(scaled, None)
+        return True
 
     def _sums_for(self, parts: list[NDArray[Any]]) -> IntegerSums:
         if self._sums is None:

@@ -45,12 +45,12 @@ class IntegerSums:
         """Bytes held, roughly."""
         return self._compiled.nbytes + self._plain.nbytes + self._weighted.nbytes + 40 * self._plain.columns**2
 
-    def add_stored(self, parts: list[NDArray[Any]]) -> int:
+    def add_stored(self, parts: list[NDArray[Any]], weight: Float | None) -> int:
         """Add rows as they are stored, in a type whose values float64 holds, columns side by side.
 
         Returns how many of them, from the first on, were added: all, as a rule, where there is a compiled kernel.
         """
-        return self._compiled.add(parts)
+        return self._compiled.add(parts, weight)
 
     def add(self, high: Float, low: Float | None, weight: Float | None) -> None:
         """Add rows ``high + low`` of any magnitude.

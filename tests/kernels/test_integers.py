@@ -58,7 +58,7 @@ def numbers(kind, m, q, seed=0):
     return x
 
 
-def total(monkeypatch, name, x, y=None, rows=(512,), grid=None):
+def total(monkeypatch, name, x, y=None, rows=(512,), grid=None, weight=None):
     """The sums that one kernel finds."""
     monkeypatch.setattr(gram, "_KERNEL", gram._choose(name, gram._NAMES))
     state = IntegerMoments([f"x{k}" for k in range(x.shape[1] + (y is not None))], grid)
@@ -66,7 +66,8 @@ def total(monkeypatch, name, x, y=None, rows=(512,), grid=None):
     while start < len(x):
         m = min(rows[start % len(rows)], len(x) - start, state.block_rows)
         part = slice(start, start + m)
-        state.update(Batch(x[part], None if y is None else y[part], None, start, m))
+        y_part, weights = (None if v is None else v[part] for v in (y, weight))
+        state.update(Batch(x[part], y_part, weights, start, m))
         start += m
     return state
 
@@ -92,6 +93,24 @@ def test_the_same_sums_as_by_numpy(monkeypatch, compiled, kind, shape):
     x, y = numbers(kind, *shape), numbers(kind, shape[0], 1, seed=1)[:, 0]
     assert same(total(monkeypatch, compiled, x, y), total(monkeypatch, "blas", x, y))
     assert same(total(monkeypatch, compiled, x, rows=(33, 190)), total(monkeypatch, "blas", x))
+
+
+WEIGHTS = {
+    "counts": lambda rng, m: rng.integers(1, 5, m).astype(float),
+    "any": lambda rng, m: rng.uniform(0.1, 1.0, m),
+    "decades": lambda rng, m: 10.0 ** rng.uniform(-8, 8, m),
+    "wild": lambda rng, m: 10.0 ** rng.uniform(-150, 150, m),
+    "falling": lambda rng, m: 2.0 ** -np.linspace(0, 900, m),
+}
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (127, 7), (300, 23), (700, 40)])
+@pytest.mark.parametrize("heavy", WEIGHTS)
+@pytest.mark.parametrize("kind", ["int8", "float32", "normal", "growing", "wide", "units", "subnormal", "outlier"])
+def test_the_same_weighted_sums_as_by_numpy(monkeypatch, compiled, kind, heavy, shape):
+    x, y = numbers(kind, *shape), numbers(kind, shape[0], 1, seed=1)[:, 0]
+    weight = WEIGHTS[heavy](np.random.default_rng(2), len(x))
+    assert same(total(monkeypatch, compiled, x, y, weight=weight), total(monkeypatch, "blas", x, y, weight=weight))
 
 
 @pytest.mark.parametrize("kind", COMMON)
