@@ -78,7 +78,7 @@ def same_as_library(path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", OURS)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_the_same_bits_as_the_library(
     name: str, dtype: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
