@@ -193,17 +193,24 @@ print(np.concatenate(chunks).sum(), h5py.h5z.filter_avail({COMPRESSIONS[name].fi
     assert done.stdout.split() == [str(x.sum()), "False"]
 
 
-def test_the_plug_in_is_loaded_when_it_is_needed(path: Path) -> None:
-    x, _ = table("f8", 300, 5)
+@pytest.mark.parametrize(("name", "loaded"), [("zstd", "False"), ("blosc2", "True"), ("virtual", "True")])
+def test_the_plug_in_is_loaded_when_it_is_needed(name: str, loaded: str, path: Path) -> None:
+    x = np.arange(1500.0).reshape(300, 5)
+    if name == "virtual":
+        write(path.with_name("part.h5"), x, chunks=(300, 5), **THEIRS["blosc2"])
+        layout = h5py.VirtualLayout(x.shape, x.dtype)
+        layout[:] = h5py.VirtualSource("part.h5", "X", x.shape)
+        with h5py.File(path, "w") as file:
+            file.create_virtual_dataset("X", layout)
+    else:
+        write(path, x, chunks=(300, 5), **(COMPRESSIONS | THEIRS)[name])
     code = f"""
 import sys, streamreg.sources as sources
 print("hdf5plugin" in sys.modules)
 print(sum(c.matrix.sum() for p in sources.open({str(path)!r}).partitions() for c in p.chunks(64)))
 print("hdf5plugin" in sys.modules)"""
-    for name, loaded in (("zstd", "False"), ("blosc2", "True")):
-        write(path, x, chunks=(300, 5), **(COMPRESSIONS | THEIRS)[name])
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert done.stdout.split() == ["False", str(x.sum()), loaded]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", str(x.sum()), loaded]
 
 
 def test_filter_that_is_not_installed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
