@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg import inference, stored, tables
+from streamreg.distributions import f_tail
 from streamreg.errors import UsageError
 from streamreg.result import FitResult
 from streamreg.solve import restrictions as rules
@@ -136,8 +137,6 @@ def _estimable(parsed: rules.Restrictions, slopes: Float, null_space: Float) -> 
 
 def _outcome(texts: tuple[str, ...], estimate: Float, spread: Float, unit: Float, fit: FitResult) -> RestrictionTest:
     """Return the test; `spread` is the covariance of ``estimate / unit`` in units of the error variance."""
-    from scipy.special import chdtrc, fdtrc
-
     q, df = len(texts), float(fit.df_test)
     root = np.sqrt(np.diag(spread))
     errors = root * unit * fit.sigma
@@ -151,7 +150,7 @@ def _outcome(texts: tuple[str, ...], estimate: Float, spread: Float, unit: Float
         fvalue=chi2 / q,
         df_num=q,
         df_denom=df,
-        pvalue=float(fdtrc(q, df, chi2 / q) if np.isfinite(df) else chdtrc(q, chi2)),
+        pvalue=float(f_tail(chi2 / q, q, df)),
         chi2=chi2,
-        chi2_pvalue=float(chdtrc(q, chi2)),
+        chi2_pvalue=float(f_tail(chi2 / q, q, np.inf)),
     )

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamreg.distributions import f_tail, t_quantile, t_tails
+
 Float = NDArray[np.float64]
 NAN = float("nan")
 
@@ -18,33 +20,24 @@ def t_statistics(estimates: ArrayLike, std_errors: ArrayLike) -> Float:
 
 def t_pvalues(t: ArrayLike, df: float) -> Float:
     """Return two-sided p-values of Student's t with `df` degrees of freedom."""
-    from scipy.special import stdtr
-
-    t = np.asarray(t, dtype=np.float64)
-    if not df > 0:
-        return np.full(t.shape, NAN)
-    return np.asarray(2.0 * stdtr(df, -np.abs(t)))
+    return t_tails(t, df)
 
 
 def t_interval(estimates: ArrayLike, std_errors: ArrayLike, df: float, level: float = 0.95) -> Float:
     """Return confidence intervals, shape (..., 2)."""
-    from scipy.special import stdtrit
-
     estimates, std_errors = np.asarray(estimates, dtype=np.float64), np.asarray(std_errors, dtype=np.float64)
-    width = std_errors * (stdtrit(df, 0.5 + level / 2) if df > 0 else NAN)
+    width = std_errors * t_quantile(1.0 - level, df)
     return np.stack([estimates - width, estimates + width], axis=-1)
 
 
 def f_test(tss: float, rss: float, df_model: int, df_resid: float) -> tuple[float, float]:
     """Return F and its p-value for the hypothesis that all slopes are zero."""
-    from scipy.special import fdtrc
-
     if df_model < 1 or not df_resid > 0:
         return NAN, NAN
     if rss == 0:
         return (math.inf, 0.0) if tss > 0 else (NAN, NAN)
     f = max(tss - rss, 0.0) / df_model / (rss / df_resid)
-    return f, float(fdtrc(df_model, df_resid, f))
+    return f, float(f_tail(f, df_model, df_resid))
 
 
 def wald_f(estimates: Float, cov: Float, df: float) -> tuple[float, float]:
@@ -52,8 +45,6 @@ def wald_f(estimates: Float, cov: Float, df: float) -> tuple[float, float]:
 
     The p-value is that of the F distribution with `df` degrees of freedom below; NaN for a singular covariance.
     """
-    from scipy.special import fdtrc
-
     root = np.sqrt(np.maximum(np.diag(cov), 0.0))
     if not len(root) or not df > 0 or not root.all():
         return NAN, NAN
@@ -62,7 +53,7 @@ def wald_f(estimates: Float, cov: Float, df: float) -> tuple[float, float]:
     except np.linalg.LinAlgError:
         return NAN, NAN
     f = float(np.sum(np.linalg.solve(lower, estimates / root) ** 2)) / len(root)
-    return f, float(fdtrc(len(root), df, f))
+    return f, float(f_tail(f, len(root), df))
 
 
 def r_squared(tss: float, rss: float) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg import stored, tables
+from streamreg.distributions import f_tail
 from streamreg.errors import DataError, UsageError
 from streamreg.models.base import as_state
 from streamreg.models.linear import Linear
@@ -99,8 +100,6 @@ class GroupFits(Mapping[int, FitResult]):
         UsageError
             Fewer than two groups, no degrees of freedom, or ridge estimates.
         """
-        from scipy.special import fdtrc
-
         if self.pooled.model.get("ridge"):
             raise UsageError("ridge estimates are biased, so no test is given; fit without ridge")
         fits, pooled = list(self.fits.values()), self.pooled
@@ -115,7 +114,7 @@ class GroupFits(Mapping[int, FitResult]):
         rss = float(sum(fit.rss for fit in fits))
         with np.errstate(divide="ignore", invalid="ignore"):
             f = float(np.float64(max(pooled.rss - rss, 0.0)) / df_num / (np.float64(rss) / df_denom))
-        return ChowTest(f, df_num, df_denom, float(fdtrc(df_num, df_denom, f)), pooled.rss, rss)
+        return ChowTest(f, df_num, df_denom, float(f_tail(f, df_num, df_denom)), pooled.rss, rss)
 
     def summary(self, rows: int | None = 20, columns: int = 6) -> str:
         """Return a table with a line for each group: its rows, its fit, its first slopes with their errors."""
