@@ -96,4 +96,4 @@ def _rest(w: Float, a: float, b: float) -> Float:
         share = 1.0 / (1.0 + 1.0 / odds)
         scale = np.asarray(1.0 / np.maximum(-a * np.expm1(-w) * share, np.sqrt((a + b) * share / (1.0 + odds))))
         rise = _rise(scale[..., None] * _NODES, np.asarray(odds)[..., None], a, b)
-        return scale * (np.exp(rise) @ _SHARES)
+        return np.asarray(scale * (np.exp(rise) @ _SHARES))
