@@ -2,16 +2,20 @@
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
-from streamreg import __version__
+from streamreg import __version__, backend
 from streamreg.engines.threads import available_threads
 from streamreg.kernels import gram
 
-_PACKAGES = ("numpy", "scipy", "h5py", "zarr", "dask", "tensorflow")
+_PACKAGES = ("numpy", "scipy", "h5py", "zarr", "dask", "keras", "tensorflow", "jax", "torch")
 
 
 def system() -> dict[str, str]:
-    """Return facts for a report: kernel and why, processors, BLAS, versions."""
+    """Return facts for a report: kernel and why, processors, BLAS, what Keras would run on, versions.
+
+    Graphics cards are those that the operating system knows of; Keras's library is not asked, as that takes seconds.
+    """
     from threadpoolctl import threadpool_info
 
     blas = sorted({f"{i['internal_api']} {i['version']}" for i in threadpool_info() if i["user_api"] == "blas"})
@@ -20,6 +24,8 @@ def system() -> dict[str, str]:
         "kernel": gram.describe(),
         "processors": str(available_threads()),
         "BLAS": ", ".join(blas) or "unknown",
+        "graphics cards": str(len(list(Path("/dev").glob("nvidia[0-9]*"))) or "no NVIDIA card"),
+        "Keras runs on": backend.name() or "nothing: TensorFlow, JAX or PyTorch is to be installed",
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         **{name: _version(name) for name in _PACKAGES},
     }

@@ -177,7 +177,7 @@ def _from_window(blocks: Iterable[Block], window: int, size: int, random: np.ran
 
 
 def _rows_of(held: list[NDArray[Any]], index: NDArray[Any]) -> Block:
-    x, y, weight = (array[index] for array in held)
+    x, y, weight = (array.take(index, axis=0) for array in held)
     return x, y, weight
 
 
