@@ -32,7 +32,9 @@ def fit(
     target: Annotated[str | None, typer.Option(help="Column or dataset to explain.", show_default=False)] = None,
     x: X = None,
     weights: Weights = None,
-    features: Annotated[str | None, typer.Option(help="Columns to use: x1,x7. Default: all others.")] = None,
+    features: Annotated[
+        str | None, typer.Option(help="Columns to use: x1,x7, or 'x1,\"a, b\"'. Default: all others.")
+    ] = None,
     power: Annotated[
         list[str] | None, typer.Option(help="NAME=DEGREE: also the powers of a column; repeatable.")
     ] = None,

@@ -31,7 +31,9 @@ def scan(
     x: X = None,
     target: Annotated[str | None, typer.Option(help="Column that fits explain unless told otherwise.")] = None,
     weights: Weights = None,
-    features: Annotated[str | None, typer.Option(help="Columns to keep: x1,x7. Default: all.")] = None,
+    features: Annotated[
+        str | None, typer.Option(help="Columns to keep: x1,x7, or 'x1,\"a, b\"'. Default: all.")
+    ] = None,
     power: Annotated[list[str] | None, typer.Option(help="NAME=DEGREE: also powers of a column; repeatable.")] = None,
     folds: Annotated[str | None, typer.Option(help="How many folds to keep apart, or a column of folds.")] = None,
     by: Annotated[str | None, typer.Option(help="Column whose levels are kept apart.")] = None,
