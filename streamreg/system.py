@@ -24,8 +24,8 @@ def system() -> dict[str, str]:
         "kernel": gram.describe(),
         "processors": str(available_threads()),
         "BLAS": ", ".join(blas) or "unknown",
-        "graphics cards": str(len(list(Path("/dev").glob("nvidia[0-9]*"))) or "no NVIDIA card"),
-        "Keras runs on": backend.name() or "nothing: TensorFlow, JAX or PyTorch is to be installed",
+        "GPUs": str(len(list(Path("/dev").glob("nvidia[0-9]*"))) or "none of NVIDIA"),
+        "Keras on": backend.name() or "nothing: install TensorFlow, JAX or PyTorch",
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         **{name: _version(name) for name in _PACKAGES},
     }

@@ -1,6 +1,7 @@
 """Keras path: distance to the exact fit, seconds and peak memory, and an epoch against a first script.
 
-The peer is ``model.fit(X, y, batch_size=32)`` on the same rows in memory, timed on a share of them and scaled up.
+The peer is ``model.fit(X, y, batch_size=32)`` on the same rows in memory, timed on a share of them and scaled up. What
+an epoch costs beyond its steps is seen from the same steps on one batch that lies in memory.
 """
 
 import argparse
@@ -78,6 +79,39 @@ def epoch_ratio(path: Path, repeats: int, share: int = 64_000) -> dict[str, list
     return times
 
 
+NETWORKS = {"a line": (), "100-64-32-1": (64, 32), "100-256-128-1": (256, 128)}
+
+
+def outside(path: Path, hidden: tuple[int, ...], repeats: int) -> dict[str, list[float]]:
+    """Return seconds of mini-batch epochs from a file, and of as many steps on one batch in memory."""
+    from streamreg import backend
+    from streamreg.neural import network
+    from streamreg.neural.losses import Loss
+    from streamreg.neural.trainer import Trainer
+
+    ops = backend.load().ops
+    data = sr.open(path, target="y")
+    moments = sr.scan(data, progress=False)
+    p, n, size = len(moments.names) - 1, data.schema.n_rows, 1024 if hidden else 4096
+    spec = sr.Keras(hidden=hidden, epochs=1, batch_size=size)
+    model = network.build(spec, p, 0.0) if hidden else network.line(p, True, "float32")
+    chosen = network.optimizer("adam" if hidden else "sgd", 1e-3)
+    trainer = Trainer(model, Loss("squared_error"), chosen, size, np.dtype("float32"), None if hidden else "gradient")
+    random = np.random.default_rng(0)
+    batch = [ops.convert_to_tensor(random.normal(size=s).astype("f4")) for s in ((size, p), (size,), (size,))]
+    times: dict[str, list[float]] = {"epoch": [], "steps": []}
+    for _ in range(repeats):
+        fit = spec.fit(data, moments=moments, progress=False)
+        times["epoch"].append((fit.history if hidden else fit.training)["seconds"][0])
+        trainer.begin()
+        began = time.perf_counter()
+        for _ in range(-(-n // size)):
+            trainer.update(*batch, average=not hidden)
+        trainer.met()  # waits for a device to be done
+        times["steps"].append(time.perf_counter() - began)
+    return times
+
+
 def run(arguments: argparse.Namespace) -> None:
     folder = Path(arguments.folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +135,13 @@ def run(arguments: argparse.Namespace) -> None:
     ratio = statistics.median(times["peer"]) / statistics.median(times["streamreg"])
     print(f"an epoch: first script {statistics.median(times['peer']):.1f} s, streamreg "
           f"{statistics.median(times['streamreg']):.2f} s, ratio {ratio:.1f}")  # fmt: skip
-    print(f"written to {record.keep('training', {'cases': figures, 'epoch_seconds': times})}")
+    shares = {}
+    for label, hidden in NETWORKS.items():
+        shares[label] = found = outside(made(folder, arguments.rows[0], 0.0), hidden, arguments.repeats)
+        epoch, steps = (statistics.median(found[k]) for k in ("epoch", "steps"))
+        print(f"{label}: an epoch from file {epoch:.2f} s, its steps alone {steps:.2f} s, "
+              f"outside them {max(0.0, 1 - steps / epoch):.0%}")  # fmt: skip
+    print(f"written to {record.keep('training', {'cases': figures, 'epoch_seconds': times, 'outside': shares})}")
 
 
 def options(parser: argparse.ArgumentParser) -> None:
