@@ -118,6 +118,5 @@ def to_bytes(values: Integers) -> NDArray[np.uint8]:
 def from_bytes(raw: NDArray[np.uint8]) -> Integers:
     """Undo `to_bytes`."""
     width, data = raw.shape[-1], raw.tobytes()
-    values = np.empty(raw.shape[:-1], dtype=object)
-    values.flat = [int.from_bytes(data[k : k + width], "little", signed=True) for k in range(0, len(data), width)]
-    return values
+    flat = [int.from_bytes(data[k : k + width], "little", signed=True) for k in range(0, len(data), width)]
+    return np.array(flat, dtype=object).reshape(raw.shape[:-1])
