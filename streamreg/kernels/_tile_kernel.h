@@ -17,7 +17,7 @@ struct digits { /* of a run of rows, as right tiles; those of one tile of column
 };
 
 struct run {
-    ptrdiff_t columns, groups, most; /* tiles of columns; groups of rows, and those that there is room for */
+    ptrdiff_t q, columns, groups, most; /* columns, and tiles of them; groups of rows, and those that there is room for */
     struct digits left, right;
     int8_t *turned; /* left tiles of one tile of columns */
     int triples; /* words: sums of products of digits s and t, three values of s + t in each */
@@ -36,8 +36,12 @@ static int8_t *digits_at(const struct run *t, const struct digits *d, ptrdiff_t 
 static const int64_t BALANCE = (int64_t)0x8080808080808080u;
 #define BALANCED(v) _mm512_xor_si512(_mm512_add_epi64(v, _mm512_set1_epi64(BALANCE)), _mm512_set1_epi64(BALANCE))
 
-/* Bring bytes of four rows of 8 + 8 columns side by side: afterwards FOUR_ROWS is one byte of each. Columns change places
- * for two steps less. */
+/* 16 numbers in two vectors: 0 1 4 5 8 9 12 13, and those between. */
+#define HALF(from, h) \
+    ((h) ? _mm512_shuffle_f64x2(_mm512_loadu_pd(from), _mm512_loadu_pd((from) + 8), 0xdd) \
+         : _mm512_shuffle_f64x2(_mm512_loadu_pd(from), _mm512_loadu_pd((from) + 8), 0x88))
+
+/* Bring bytes of four rows of such halves side by side: afterwards FOUR_ROWS is one byte of each, column by column. */
 TILED_INLINE void interleave(__m512i (*a)[4])
 {
     __m512i b[4];
@@ -54,8 +58,6 @@ TILED_INLINE void interleave(__m512i (*a)[4])
 }
 #define FOUR_ROWS(a, byte) \
     ((byte) % 2 ? _mm512_unpackhi_epi64(a[0][(byte) / 2], a[1][(byte) / 2]) : _mm512_unpacklo_epi64(a[0][(byte) / 2], a[1][(byte) / 2]))
-
-static const int ORDER[EDGE] = {0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15}; /* of columns in a tile */
 
 /* Make a left tile of a right one: transpose 16 x 16 dwords. */
 TILED static void turn(const int8_t *from, int8_t *to)
@@ -128,34 +130,34 @@ static int meet(const struct run *t, ptrdiff_t i, ptrdiff_t j, int level)
 /* Add products of a run to words of shape (triples, width, width), on and below the diagonal tiles. */
 TILED static void add_tiles(const struct run *t, int64_t *words)
 {
-    static const struct { uint8_t palette, start, none[14]; uint16_t bytes[16]; uint8_t rows[16]; } SHAPE = {
-        1, 0, {0}, {64, 64, 64, 64, 64, 64, 64}, {EDGE, EDGE, EDGE, EDGE, EDGE, EDGE, EDGE}};
+    struct { uint8_t palette, start, none[14]; uint16_t bytes[16]; uint8_t rows[16]; } shape = {.palette = 1};
+    for (int r = 0; r < 7; r++) shape.bytes[r] = 64, shape.rows[r] = EDGE;
     int32_t sum[3 * 256] __attribute__((aligned(64)));
     ptrdiff_t width = t->columns * EDGE;
-    _tile_loadconfig(&SHAPE);
+    _tile_loadconfig(&shape);
     for (ptrdiff_t i = 0; i < t->columns; i++) {
         for (ptrdiff_t at = 0; at < t->groups * t->left.most; at++)
             if (HAS(t->left.live[i], at % t->left.most)) turn(digits_at(t, &t->left, i, 0) + at * TILE, t->turned + at * TILE);
+        if (i == t->columns - 1) { /* sums, and the left tile: only as many columns as there are */
+            for (int r = 0; r < 4; r++) shape.rows[r] = (uint8_t)(t->q - i * EDGE);
+            _tile_loadconfig(&shape);
+        }
         __asm__ volatile("" ::: "memory"); /* that reads of tiles stay behind */
         for (ptrdiff_t j = 0; j <= i; j++)
             for (int g = 0; g < t->triples; g++) {
                 if (!meet(t, i, j, 3 * g)) continue;
                 three_levels(t, i, j, 3 * g, sum);
-                for (int r = 0; r < EDGE; r++) {
-                    __m512i half[2];
-                    UNROLL for (int h = 0; h < 2; h++)
+                int64_t *to = words + (g * width + i * EDGE) * width + j * EDGE;
+                for (int r = 0; r < shape.rows[0]; r++, to += width)
+                    UNROLL for (int h = 0; h < EDGE; h += 8)
                     {
                         __m512i part[3];
                         UNROLL for (int v = 0; v < 3; v++)
-                            part[v] = _mm512_cvtepi32_epi64(_mm256_load_si256((const __m256i *)(sum + 256 * v + 16 * r + 8 * h)));
-                        half[h] = _mm512_add_epi64(part[2], _mm512_slli_epi64(part[1], 8));
-                        half[h] = _mm512_add_epi64(half[h], _mm512_slli_epi64(part[0], 16));
+                            part[v] = _mm512_cvtepi32_epi64(_mm256_load_si256((const __m256i *)(sum + 256 * v + 16 * r + h)));
+                        part[2] = _mm512_add_epi64(part[2], _mm512_slli_epi64(part[1], 8));
+                        part[2] = _mm512_add_epi64(part[2], _mm512_slli_epi64(part[0], 16));
+                        _mm512_storeu_si512(to + h, _mm512_add_epi64(_mm512_loadu_si512(to + h), part[2]));
                     }
-                    int64_t *to = words + (g * width + i * EDGE + ORDER[r]) * width + j * EDGE;
-                    __m512i first = _mm512_shuffle_i64x2(half[0], half[1], 0x88), last = _mm512_shuffle_i64x2(half[0], half[1], 0xdd);
-                    _mm512_storeu_si512(to, _mm512_add_epi64(_mm512_loadu_si512(to), first));
-                    _mm512_storeu_si512(to + 8, _mm512_add_epi64(_mm512_loadu_si512(to + 8), last));
-                }
             }
     }
     _tile_release();

@@ -32,7 +32,7 @@ TILED static void leave(struct cut *c, ptrdiff_t row, ptrdiff_t column, const __
     for (int v = 0; v < 8; v++)
         for (int left = _mm512_cmp_pd_mask(rest[v], _mm512_setzero_pd(), _CMP_NEQ_UQ); left; left &= left - 1) {
             int lane = __builtin_ctz(left);
-            ptrdiff_t j = column + v / 4 * 8 + lane, k = row + v % 4;
+            ptrdiff_t j = column + lane / 2 * 4 + v / 4 * 2 + lane % 2, k = row + v % 4;
             double value = rest[v][lane] * c->scale[j] * (1 << EXTRA);
             if (value == 0 || value != rint(value) || c->strays == c->most) { /* zero: underflow */
                 c->deeper = 1;
@@ -46,8 +46,8 @@ TILED static void leave(struct cut *c, ptrdiff_t row, ptrdiff_t column, const __
 /* Pack a group of rows of one tile of columns. Returns the digits that are live. */
 TILED_INLINE uint64_t pack_digits(struct cut *c, ptrdiff_t column, int8_t *out, const int digits)
 {
-    const __m512d scale[2] = {_mm512_loadu_pd(c->scale + column), _mm512_loadu_pd(c->scale + column + 8)};
-    const __m512d unit[2] = {_mm512_loadu_pd(c->unit + column), _mm512_loadu_pd(c->unit + column + 8)};
+    const __m512d scale[2] = {HALF(c->scale + column, 0), HALF(c->scale + column, 1)};
+    const __m512d unit[2] = {HALF(c->unit + column, 0), HALF(c->unit + column, 1)};
     __m512d size = _mm512_setzero_pd();
     __m512i seen[DIGITS];
     uint64_t live = 0;
@@ -58,7 +58,7 @@ TILED_INLINE uint64_t pack_digits(struct cut *c, ptrdiff_t column, int8_t *out, 
         __mmask8 any = 0;
         UNROLL for (int h = 0; h < 2; h++) UNROLL for (int r = 0; r < 4; r++)
         {
-            __m512d x = _mm512_loadu_pd(c->rows + (k + r) * c->width + column + 8 * h);
+            __m512d x = HALF(c->rows + (k + r) * c->width + column, h);
             __m512d scaled = _mm512_mul_pd(x, scale[h]);
             __m512i whole = _mm512_cvtpd_epi64(scaled);
             rest[h][r] = _mm512_fnmadd_pd(_mm512_cvtepi64_pd(whole), unit[h], x); /* exact */

@@ -31,7 +31,7 @@ static ptrdiff_t add_narrow(struct request *a, int *need)
 {
     double *space = a->space, *unit;
     struct cut c = {.width = a->width, .most = tile_strays(a->width)};
-    struct run t = {.columns = a->width / EDGE, .most = GROUPS, .triples = TILE_TRIPLES, .right = {.most = DIGITS}};
+    struct run t = {.q = a->q, .columns = a->width / EDGE, .most = GROUPS, .triples = TILE_TRIPLES, .right = {.most = DIGITS}};
     t.right.tiles = (int8_t *)space, space += a->width * DIGITS_ROOM;
     t.turned = (int8_t *)space, space += EDGE * DIGITS_ROOM;
     t.right.live = (uint64_t *)space, space += a->width;
@@ -67,7 +67,7 @@ static ptrdiff_t add_wide(const struct request *a, int *need)
 {
     double *space = a->space, *left, *right;
     ptrdiff_t columns = a->width / EDGE;
-    struct run t = {.columns = columns, .most = WIDE_GROUPS, .triples = WIDE_TRIPLES};
+    struct run t = {.q = a->q, .columns = columns, .most = WIDE_GROUPS, .triples = WIDE_TRIPLES};
     t.right.most = RIGHT_WORDS * WORD_DIGITS, t.right.tiles = (int8_t *)space, space += a->width * RIGHT_WORDS * WORD_ROOM;
     t.left.most = LEFT_WORDS * WORD_DIGITS, t.left.tiles = (int8_t *)space, space += a->width * LEFT_WORDS * WORD_ROOM;
     t.turned = (int8_t *)space, space += EDGE * LEFT_WORDS * WORD_ROOM;

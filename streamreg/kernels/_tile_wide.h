@@ -21,8 +21,12 @@ TILED_INLINE uint64_t pack_words(const double *rows, ptrdiff_t width, const doub
                                  int8_t *out, const int words, int *bad)
 {
     const __m512d zero = _mm512_setzero_pd();
-    const ptrdiff_t scale = words * width;
-    __m512d size = zero;
+    __m512d size = zero, units[LEFT_WORDS][2], scales[LEFT_WORDS][2];
+    for (int m = 0; m < words; m++) UNROLL for (int h = 0; h < 2; h++)
+    {
+        const double *at = unit + m * width + column;
+        units[m][h] = HALF(at, h), scales[m][h] = HALF(at + words * width, h);
+    }
     __m512i seen[LEFT_WORDS * WORD_DIGITS];
     __mmask8 lost = 0;
     uint64_t live = 0;
@@ -31,23 +35,21 @@ TILED_INLINE uint64_t pack_words(const double *rows, ptrdiff_t width, const doub
         __m512i a[LEFT_WORDS][2][4];
         UNROLL for (int h = 0; h < 2; h++) UNROLL for (int r = 0; r < 4; r++)
         {
-            __m512d x = _mm512_loadu_pd(rows + (k + r) * width + column + 8 * h), high = x, low = zero;
+            __m512d x = HALF(rows + (k + r) * width + column, h), high = x, low = zero;
             if (weight) {
                 __m512d w = _mm512_set1_pd(weight[k + r]);
                 high = _mm512_mul_pd(x, w), low = _mm512_fmsub_pd(x, w, high);
                 lost |= _mm512_cmp_pd_mask(high, zero, _CMP_EQ_OQ) & _mm512_cmp_pd_mask(x, zero, _CMP_NEQ_UQ);
             }
-            const double *at = unit + column + 8 * h;
-            size = _mm512_range_pd(size, _mm512_mul_pd(high, _mm512_loadu_pd(at + scale)), 11); /* the greater in size */
-            UNROLL for (int m = 0; m < words; m++, at += width)
+            size = _mm512_range_pd(size, _mm512_mul_pd(high, scales[0][h]), 11); /* the greater in size */
+            UNROLL for (int m = 0; m < words; m++)
             {
-                __m512d one = _mm512_loadu_pd(at), per = _mm512_loadu_pd(at + scale);
-                __m512i whole = _mm512_cvtpd_epi64(_mm512_mul_pd(high, per));
-                high = _mm512_fnmadd_pd(_mm512_cvtepi64_pd(whole), one, high); /* exact */
+                __m512i whole = _mm512_cvtpd_epi64(_mm512_mul_pd(high, scales[m][h]));
+                high = _mm512_fnmadd_pd(_mm512_cvtepi64_pd(whole), units[m][h], high); /* exact */
                 a[m][h][r] = whole;
                 if (weight) {
-                    whole = _mm512_cvtpd_epi64(_mm512_mul_pd(low, per));
-                    low = _mm512_fnmadd_pd(_mm512_cvtepi64_pd(whole), one, low);
+                    whole = _mm512_cvtpd_epi64(_mm512_mul_pd(low, scales[m][h]));
+                    low = _mm512_fnmadd_pd(_mm512_cvtepi64_pd(whole), units[m][h], low);
                     a[m][h][r] = _mm512_add_epi64(a[m][h][r], whole);
                 }
             }
