@@ -171,11 +171,18 @@ class Linear(Spec):
     def _climb(self, source: Source, moments: Moments, solved: Solved, read: Any) -> Solved:
         """Take the second pass that the first one asks for, if it does."""
         problem, found, origin = solved
-        from streamreg.solve.ladder import next_level
+        from streamreg.solve.ladder import next_level, settles
 
-        level = next_level(found, self.digits, self.digits if self.digits > 10 else 6)
+        wanted = self.digits, self.digits if self.digits > 10 else 6
+        level = next_level(found, *wanted)
+        if settles(found, *wanted):
+            note = (
+                f"{self.digits} digits of {len(found.digits):,} columns would take an exact solution, which takes "
+                "minutes: these are as many as come without; precision='exact' gives them"
+            )
+            origin = dataclasses.replace(origin, note=note)
         if level == "float64":
-            return solved
+            return problem, found, origin
         if source.one_pass:
             note = (
                 f"float64 cross-products do not give {self.digits} digits here, and {source.label} can be read only "

@@ -52,8 +52,8 @@ class Elimination:
 
     Notes
     -----
-    Cost: ``2 p**3 / 3`` operations of float64 for each of about 42 moduli, and ``5 p**2`` microseconds
-    of Python integers.
+    Cost: ``2 p**3 / 3`` operations of float64 for each of 41 moduli, and ``5 p**2`` microseconds of Python
+    integers.
     """
 
     def __init__(self, gram: Integers, rounding: Float, live: NDArray[np.bool_], most: int) -> None:
@@ -72,8 +72,10 @@ class Elimination:
 
     def run(self) -> None:
         """Keep each live column that is independent of those before it; project the targets on them."""
-        for start in range(0, len(self.gram), _PANEL):
-            self._panel(np.arange(start, min(start + _PANEL, len(self.gram))))
+        q = len(self.gram)
+        width = _PANEL if q > 2 * _PANEL else max(q, 1)
+        for start in range(0, q, width):
+            self._panel(np.arange(start, min(start + width, q)))
 
     def _panel(self, panel: NDArray[np.intp]) -> None:
         before, p = len(self.kept), len(self.live)

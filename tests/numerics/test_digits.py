@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from reference import estimates, feed, fit, named, root_digits
 
-from streamreg.solve import cholesky, exact
+import streamreg as sr
+from streamreg.solve import cholesky, exact, ladder
 from streamreg.solve.ladder import next_level
 from streamreg.solve.refine import refine
 from streamreg.stats.integer_moments import IntegerMoments
@@ -146,3 +147,21 @@ def test_promises_on_long_runs_of_one_value(values, intercept):
         posed = feed(Moments(named(x)), x, y).problem("y", intercept=intercept)
         more = excess(posed, cholesky.solve(posed), fit(x, y, None, None, intercept))
         assert max(more) <= ALLOWED
+
+
+def test_very_many_columns_settle_for_fewer_digits_and_say_so(monkeypatch):
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((300, 4))
+    x[:, 3] = x[:, 0] + 1e-3 * x[:, 3]
+    y = x[:, 1] + rng.standard_normal(300)
+    few = sr.Linear(digits=15).fit((x, y))
+    assert (few.level, few.status) == ("exact", "ok")
+    monkeypatch.setattr(ladder, "LARGE", 3)
+    many = sr.Linear(digits=15).fit((x, y))
+    assert many.level == "residuals"
+    assert many.digits.min() >= 6.0
+    assert "15 digits of 4 columns would take an exact solution" in many.status
+    assert sr.Linear(digits=8).fit((x, y)).status == "ok"
+    # Too few are there: the time is taken.
+    x[:, 3] = x[:, 0] + 1e-6 * rng.standard_normal(300)
+    assert sr.Linear(digits=15).fit((x, y)).level == "exact"
