@@ -142,7 +142,7 @@ class Rows:
             batch = self.design.batch(chunk)
             for start in range(0, len(batch), step):
                 part = slice(start, start + step)
-                x = self.conditioning.features(batch.x[part], scratch).astype(self.dtype)
+                x = self.conditioning.features(batch.x[part], scratch, self.dtype)
                 y = self.conditioning.target(_required(batch.y)[part]).astype(self.dtype)
                 weight = np.ones(len(x)) if batch.weight is None else batch.weight[part] / self.mean_weight
                 block = x, y, weight.astype(self.dtype)
