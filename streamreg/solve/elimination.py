@@ -18,8 +18,8 @@ Integers = NDArray[Any]
 BITS = 384
 
 _PANEL = 16
-# Bits by which a sum of products may exceed those of its factors: the rank rule keeps no column whose coefficients on
-# others are as great as the inverse of the rounding of these, which is 2**106 for numbers of two parts.
+# Bits of coefficients before the point: the rank rule keeps no column whose coefficients on others are as great as the
+# inverse of the rounding of these, which is 2**106 for numbers of two parts.
 _ROOM = 128
 
 
@@ -73,7 +73,7 @@ class Elimination:
     def run(self) -> None:
         """Keep each live column that is independent of those before it; project the targets on them."""
         q = len(self.gram)
-        width = _PANEL if q > 2 * _PANEL else max(q, 1)
+        width = _PANEL if q > 2 * _PANEL else q
         for start in range(0, q, width):
             self._panel(np.arange(start, min(start + width, q)))
 

@@ -45,7 +45,7 @@ def solve(problem: ExactProblem) -> Solution:
 
     Notes
     -----
-    Cost: about 0.1 s for 100 columns, 0.6 s for 300, 7 s for 1000, 35 s for 2000; ``200 p**2`` bytes.
+    Cost: about 0.1 s for 100 columns, 0.6 s for 300, 7 s for 1000, 35 s for 2000; ``250 p**2`` bytes.
     """
     with one_thread(len(problem.names)):
         return _solve(problem)

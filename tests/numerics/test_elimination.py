@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from reference import estimates, feed, fit, named, root_digits
+from reference import digits, estimates, feed, fit, named, root_digits
 
 from streamreg.kernels import doubledouble as dd
 from streamreg.solve import elimination, exact
@@ -73,12 +73,24 @@ def test_promised_digits_against_rational_arithmetic(width, monkeypatch):
         assert abs(rss / true.rss - 1) <= 10**-found.digits_rss
 
 
+@pytest.mark.parametrize("offset", [1e6, 1e14])
+def test_intercepts_far_from_the_data(offset, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = offset + np.round(16.0 * rng.standard_normal((30, 6)))
+    y = rng.standard_normal(30)
+    of, true = problem(x, y), fit(x, y)
+    found = of_panels(monkeypatch, of, 2)
+    coef, errors = estimates(of, found)
+    assert min(digits(c, t) for c, t in zip(coef, true.coef, strict=True)) >= 15.3
+    assert min(root_digits(e, v) for e, v in zip(errors, true.variance, strict=True)) >= 14.7
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_panels_change_no_bit(seed, monkeypatch):
     x, y, weight, intercept = random(seed, 50)
     of = problem(x, y, weight, intercept)
     whole = of_panels(monkeypatch, of, 1000)
-    for width in (1, 7, 16, 49, 51):
+    for width in (1, 7, 16, 25):
         same(of_panels(monkeypatch, of, width), whole, but=("inverse", "condition"))
 
 
@@ -90,7 +102,7 @@ def test_panels_see_the_same_dependencies(seed, n, monkeypatch):
         of = problem(x, y, None, intercept)
         whole = of_panels(monkeypatch, of, 1000)
         assert whole.status == "dependent"
-        for width in (1, 7, 16, 41):
+        for width in (1, 7, 20):
             same(of_panels(monkeypatch, of, width), whole, but=("inverse", "condition"))
 
 
