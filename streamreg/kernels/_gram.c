@@ -197,6 +197,8 @@ static const struct kernel {
 };
 
 #ifdef __x86_64__
+static int tiles_usable; /* found out when the module starts */
+
 /* Whether this process may use tiles: the permission is asked for once, and holds for every thread. */
 static int tiles_permitted(void)
 {
@@ -208,8 +210,6 @@ static int tiles_permitted(void)
     return 0;
 #endif
 }
-
-static int tiles_usable; /* found out when the module starts */
 #endif
 
 static int usable(int k)
@@ -458,6 +458,7 @@ static PyMethodDef METHODS[] = {
     {"tiles", py_tiles, METH_VARARGS, tiles_doc},
     {"wide", py_wide, METH_VARARGS, wide_doc},
     {"tile_room", py_tile_room, METH_VARARGS, "tile_room(columns)\n\nHow many float64 `tiles` works in; the width of words."},
+    {"wide_room", py_wide_room, METH_VARARGS, "wide_room(columns)\n\nHow many float64 `wide` works in; the width of words."},
     {"kernels", py_kernels, METH_NOARGS, kernels_doc},
     {NULL, NULL, 0, NULL},
 };

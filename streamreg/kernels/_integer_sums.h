@@ -153,10 +153,3 @@ done:
     release(&b);
     return answer;
 }
-
-static PyObject *py_integer_room(PyObject *self, PyObject *args)
-{
-    Py_ssize_t q;
-    if (!PyArg_ParseTuple(args, "n", &q)) return NULL;
-    return Py_BuildValue("nn", (Py_ssize_t)integer_room(q), (Py_ssize_t)padded(q));
-}

@@ -143,9 +143,13 @@ static PyObject *py_wide(PyObject *self, PyObject *args)
     return answer;
 }
 
-static PyObject *py_tile_room(PyObject *self, PyObject *args)
+static PyObject *room_and_width(PyObject *args, ptrdiff_t (*room)(ptrdiff_t), ptrdiff_t (*width)(ptrdiff_t))
 {
     Py_ssize_t q;
     if (!PyArg_ParseTuple(args, "n", &q)) return NULL;
-    return Py_BuildValue("nn", (Py_ssize_t)MORE(tile_room(q), wide_room(q)), (Py_ssize_t)tiled(q));
+    return Py_BuildValue("nn", (Py_ssize_t)room(q), (Py_ssize_t)width(q));
 }
+
+static PyObject *py_integer_room(PyObject *self, PyObject *args) { return room_and_width(args, integer_room, padded); }
+static PyObject *py_tile_room(PyObject *self, PyObject *args) { return room_and_width(args, tile_room, tiled); }
+static PyObject *py_wide_room(PyObject *self, PyObject *args) { return room_and_width(args, wide_room, tiled); }

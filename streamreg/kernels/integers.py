@@ -1,7 +1,7 @@
 """Exact cross-products in compiled code: rows in, 64-bit words out.
 
 Numbers on a grid are integers, cut into pieces so small that no sum of their products over a run of rows overflows or
-rounds. There are two ways.
+rounds. There are two ways to cut them.
 
 **Slices**, on any processor: numbers are cut as in `slices`, 128 rows at a time. In so short a run a slice may be the
 sum of two, so the products of different slices come from symmetric products alone: see ``_integer_kernel.h``. The words
@@ -9,13 +9,16 @@ are therefore sums of ``B' B``, for B one slice or the sum of two, apart for run
 slices; the products by pair of levels are their differences.
 
 **Tiles**, where the processor multiplies matrices of 8-bit integers (AMX), some forty times as many a second as
-float64: a number is up to eight signed digits, ``sum d[s] 256**-s`` units with ``-128 <= d[s] < 128``. Sums of products
-of digits s and t with the same ``s + t`` stay below ``2**26`` for up to 512 rows; one word holds those of three such
-levels. Eight digits hold float64 numbers down to a thousandth of the greatest. What few numbers have below the last
-digit, 16 bits at most, is multiplied on its own; where many have more, more digits are taken, of 3, 5 or 8. From a row
-that does not fit, the rest of the block goes the first way.
+float64: a number is a sum of signed digits, ``sum d[s] 256**-s`` units with ``-128 <= d[s] < 128``, as the bytes of a
+64-bit integer are but for one addition. Sums of products of digits s and t with the same ``s + t`` stay below
+``2**26`` in a run of at most 512 rows; one word holds those of three such levels. Digits that are zero throughout a run
+and 16 columns cost nothing. Eight digits hold float64 numbers down to a thousandth of the greatest. What few numbers
+have below the last digit, 16 bits at most, is multiplied on its own; where many have more, more digits are taken, of 3,
+5 or 8; and where 8 are too few, 14. With weights the left numbers are the products ``w z``, exact as sums of two
+float64, of up to 21 digits.
 
-Words are sums of integers that neither way, nor any order, changes: they differ between machines, their total does not.
+From a row that does not fit, the rest of a block goes the next way. Words differ between processors, their total does
+not.
 """
 
 import contextlib
@@ -38,7 +41,7 @@ Shares = tuple[tuple[dict[int, int], ...], ...]
 """By kind and by word, what it counts: ``{k: n}`` for n times ``2**-k`` units."""
 
 _SLICE_BITS = 23  # 2 * 23 + log2(128) = 53
-_COARSE = 24
+_COARSE = 24  # of exponents: three digits, which are zero where weights are smaller
 _FARTHEST = 800  # of exponents: units of every slice and digit stay far from the ends of float64's range
 
 
@@ -56,8 +59,8 @@ class IntegerProducts:
     -----
     Cost: ``(q + 1)**2 / 2`` multiplications of float64 a row for numbers of one slice, three times that for two and six
     times for three. As many words, of 64 bits and twice that for many rows, and four more for numbers that reach below.
-    On tiles ``8 (q + 1)**2`` to ``32 (q + 1)**2`` of 8 bits; five words, and three more for each number of digits that
-    some numbers reach below.
+    On tiles half the square of the number of digits, times ``(q + 1)**2``, of 8 bits; with weights half the product of
+    both numbers. Five words, and three more for each number of digits that strays lie below; twelve with weights.
     """
 
     def __init__(self, exponent: Exponents, bits: int) -> None:
@@ -297,7 +300,7 @@ class WideTiles(_Words):
         self._top = top
 
     def _room(self) -> tuple[int, int]:
-        return _gram.tile_room(len(self._exponent))
+        return _gram.wide_room(len(self._exponent))
 
     def _fill(self, rows: int) -> int:
         return rows
