@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streamreg.design import Batch
-from streamreg.kernels import gram
+from streamreg.kernels import gram, integers
 from streamreg.kernels.slices import slice_bits
 from streamreg.stats.integer_moments import Grid, IntegerMoments
 
@@ -173,6 +173,49 @@ def test_many_blocks_fill_no_word_and_merge_in_any_order(monkeypatch, compiled):
     assert np.array_equal(found.entries, 164 * one.entries)
 
 
+@pytest.mark.parametrize("heavy", [None, "any"])
+def test_words_that_are_full_are_carried(monkeypatch, compiled, heavy):
+    x = numbers("wide", 2000, 20)
+    weight = None if heavy is None else WEIGHTS[heavy](np.random.default_rng(3), len(x))
+    grid = Grid(np.full(20, 6))
+    once = total(monkeypatch, compiled, x, grid=grid, weight=weight)
+    for way, full in ((integers.Slices, 2), (integers.Tiles, 500), (integers.WideTiles, 500)):
+        monkeypatch.setattr(way, "_RIPE", full)
+    again = total(monkeypatch, compiled, x, grid=grid, weight=weight)
+    again.merge(total(monkeypatch, compiled, x[:700], grid=grid, weight=None if heavy is None else weight[:700]))
+    once.merge(total(monkeypatch, "blas", x[:700], grid=grid, weight=None if heavy is None else weight[:700]))
+    assert same(once, again)
+
+
+@pytest.mark.parametrize("digits", [3, 5, 7])
+@pytest.mark.parametrize("q", [3, 20])
+def test_the_greatest_digits_fit_their_sums(monkeypatch, compiled, digits, q):
+    # Every digit is -128, which is the greatest in size, but for the first one.
+    value = -sum((128.0 if s else 126.0) * 256.0**-s for s in range(digits))
+    state = IntegerMoments([f"x{k}" for k in range(q)])
+    x = np.full((state.block_rows, q), value)
+    for weight in (None, np.full(len(x), -value)):
+        sums = total(monkeypatch, compiled, x, rows=(len(x),), grid=Grid(np.full(q, 7)), weight=weight).total()
+        power = 1 if weight is None else 8 * (digits - 1)
+        unit = 16 * (digits - 1) + (0 if weight is None else power)
+        whole = int(value * 256.0 ** (digits - 1)) ** 2 * len(x)
+        whole *= 1 if weight is None else int(-value * 256.0 ** (digits - 1))
+        shift = np.add.outer(sums.exponent[1:], sums.exponent[1:]) + unit
+        assert (sums.entries[1:, 1:] * 2 ** (shift.astype(object) + 1000) == whole << 1000).all()
+
+
+def test_states_of_different_kernels_merge(monkeypatch, compiled):
+    x, grid = numbers("strays", 700, 20), Grid(np.full(20, 3))
+    whole = total(monkeypatch, "blas", x, grid=grid)
+    for other in [*COMPILED, "blas"]:
+        merged = total(monkeypatch, compiled, x[:300], grid=grid)
+        merged.merge(total(monkeypatch, other, x[300:], grid=grid))
+        assert same(merged, whole)
+        loaded = IntegerMoments.from_arrays(total(monkeypatch, compiled, x[:300], grid=grid).to_arrays())
+        loaded.merge(total(monkeypatch, other, x[300:], grid=grid))
+        assert same(loaded, whole)
+
+
 def test_arguments_are_checked(compiled):
     kernel = gram._choose(compiled, gram._NAMES)
     room, width = gram._gram.integer_room(4)
@@ -193,3 +236,30 @@ def test_arguments_are_checked(compiled):
     ):
         with pytest.raises(ValueError, match=r"expected|no such kernel"):
             gram._gram.integers(*wrong)
+
+
+@pytest.mark.skipif("amx" not in COMPILED, reason="this processor has no tiles")
+def test_arguments_of_tiles_are_checked():
+    kernel = gram._choose("amx", gram._NAMES)
+    (room, width), (more, _) = gram._gram.tile_room(4), gram._gram.wide_room(4)
+    work, unit, none = np.empty(max(room, more)), np.ones(4), (None,) * 4
+    x, y = np.ones((5, 2)), np.ones(5)
+    assert gram._gram.tiles(kernel, x, y, unit, 0, work, none) == (0, 1, 0)
+    words = np.zeros((5, width, width), dtype=np.int64)
+    assert gram._gram.tiles(kernel, x, y, unit, 0, work, (words, None, None, None)) == (5, 0, 0)
+    assert words[0, 3, 0] == 5 << 16
+    assert gram._gram.tiles(kernel, x + 2.0**-40, y, unit, 0, work, (words, None, None, None)) == (0, 3, 1)
+    long = np.zeros((12, width, width), dtype=np.int64)
+    assert gram._gram.wide(kernel, x, y, unit, 0, work, (long,), np.full(5, 0.5)) == (5, 0, 0)
+    assert long[0, 3, 0] == 5 << 7
+    for call, wrong in (
+        ("tiles", (kernel, x, y, unit, 3, work, none)),
+        ("tiles", (kernel, x, y, unit, 0, work[: room - 1], none)),
+        ("tiles", (kernel, x, y, unit, 0, work, (words[:4], None, None, None))),
+        ("tiles", (kernel - 1, x, y, unit, 0, work, none)),
+        ("wide", (kernel, x, y, unit, 0, work, (long,), np.ones(4))),
+        ("wide", (kernel, x, y, unit, 0, work[: more - 1], (long,))),
+        ("wide", (kernel, x, y, unit, 0, work, (words,))),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            getattr(gram._gram, call)(*wrong)
