@@ -251,7 +251,7 @@ def test_arguments_of_tiles_are_checked():
     assert gram._gram.tiles(kernel, x + 2.0**-40, y, unit, 0, work, (words, None, None, None)) == (0, 3, 1)
     long = np.zeros((12, width, width), dtype=np.int64)
     assert gram._gram.wide(kernel, x, y, unit, 0, work, (long,), np.full(5, 0.5)) == (5, 0, 0)
-    assert long[0, 3, 0] == 5 << 7
+    assert long[0, 3, 0] == 5 << 15
     for call, wrong in (
         ("tiles", (kernel, x, y, unit, 3, work, none)),
         ("tiles", (kernel, x, y, unit, 0, work[: room - 1], none)),
