@@ -136,8 +136,11 @@ def _through_dataset(batches: Batches, width: int, dtype: np.dtype[Any]) -> Batc
 
     errors: list[BaseException] = []
     _RUNNING[number] = batches, end, errors
+    options = tf.data.Options()
+    options.autotune.enabled = False  # whose thread sleeps ever longer, and the end of a pass would wait for it to wake
     with backend.scope("cpu:0"):
-        tensors = iter(tf.data.Dataset.from_tensors(number).repeat().map(batch).prefetch(_AHEAD))
+        dataset = tf.data.Dataset.from_tensors(number).repeat().map(batch).prefetch(_AHEAD)
+        tensors = iter(dataset.with_options(options))
     try:
         while len((item := next(tensors))[0]):
             yield item
