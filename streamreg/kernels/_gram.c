@@ -124,6 +124,7 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #define LEAST(a, b) ((VEC)vminnmq_f64((float64x2_t)(a), (float64x2_t)(b)))
 #define MOST(a, b) ((VEC)vmaxnmq_f64((float64x2_t)(a), (float64x2_t)(b)))
 #define WORDS(v) ((NAME(bits))vcvtnq_s64_f64((float64x2_t)(v)))
+#define LESS_EXACTLY(a, b, product) (-(VEC)vfmsq_f64((float64x2_t)(product), (float64x2_t)(a), (float64x2_t)(b)))
 #include "_gram_kernel.h"
 #undef NAME
 #endif
@@ -138,6 +139,7 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #define LEAST(a, b) ((VEC)_mm256_min_pd((__m256d)(a), (__m256d)(b)))
 #define MOST(a, b) ((VEC)_mm256_max_pd((__m256d)(a), (__m256d)(b)))
 #define ANY(v) (!_mm256_testz_si256((__m256i)(v), (__m256i)(v)))
+#define LESS_EXACTLY(a, b, product) ((VEC)_mm256_fmsub_pd((__m256d)(a), (__m256d)(b), (__m256d)(product)))
 #include "_gram_kernel.h"
 #undef NAME
 #undef TARGET
@@ -157,6 +159,7 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #define LEAST(a, b) ((VEC)_mm512_min_pd((__m512d)(a), (__m512d)(b)))
 #define MOST(a, b) ((VEC)_mm512_max_pd((__m512d)(a), (__m512d)(b)))
 #define ANY(v) (_mm512_test_epi64_mask((__m512i)(v), (__m512i)(v)) != 0)
+#define LESS_EXACTLY(a, b, product) ((VEC)_mm512_fmsub_pd((__m512d)(a), (__m512d)(b), (__m512d)(product)))
 #define WORDS(v) ((NAME(bits))_mm512_cvtpd_epi64((__m512d)(v)))
 #include "_gram_kernel.h"
 #undef NAME
@@ -181,18 +184,19 @@ static const struct kernel {
     int (*widen)(const Py_buffer *, double *);
     int (*finite)(const char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int);
     void (*slice)(const struct grid *, struct sliced *, int);
-    void (*whole_product)(const double *, ptrdiff_t, ptrdiff_t, int64_t *);
+    int (*slice_wide)(const struct cuts *, const double *, ptrdiff_t, ptrdiff_t);
+    void (*whole_product)(const double *, const double *, ptrdiff_t, ptrdiff_t, int64_t *);
     void (*whole_row)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, double, int64_t *);
     int tiles; /* whether products of integers are taken on tiles */
 } KERNELS[] = {
-    {"portable", portable_moments, portable_widen, portable_finite, portable_slice, portable_whole_product, portable_whole_row},
+    {"portable", portable_moments, portable_widen, portable_finite, portable_slice, portable_slice_wide, portable_whole_product, portable_whole_row},
 #ifdef __aarch64__
-    {"neon", neon_moments, neon_widen, neon_finite, neon_slice, neon_whole_product, neon_whole_row},
+    {"neon", neon_moments, neon_widen, neon_finite, neon_slice, neon_slice_wide, neon_whole_product, neon_whole_row},
 #endif
 #ifdef __x86_64__
-    {"avx2", avx2_moments, avx2_widen, avx2_finite, avx2_slice, avx2_whole_product, avx2_whole_row},
-    {"avx512", avx512_moments, avx512_widen, avx512_finite, avx512_slice, avx512_whole_product, avx512_whole_row},
-    {"amx", avx512_moments, avx512_widen, avx512_finite, avx512_slice, avx512_whole_product, avx512_whole_row, 1},
+    {"avx2", avx2_moments, avx2_widen, avx2_finite, avx2_slice, avx2_slice_wide, avx2_whole_product, avx2_whole_row},
+    {"avx512", avx512_moments, avx512_widen, avx512_finite, avx512_slice, avx512_slice_wide, avx512_whole_product, avx512_whole_row},
+    {"amx", avx512_moments, avx512_widen, avx512_finite, avx512_slice, avx512_slice_wide, avx512_whole_product, avx512_whole_row, 1},
 #endif
 };
 
@@ -458,7 +462,7 @@ static PyMethodDef METHODS[] = {
     {"tiles", py_tiles, METH_VARARGS, tiles_doc},
     {"wide", py_wide, METH_VARARGS, wide_doc},
     {"tile_room", py_tile_room, METH_VARARGS, "tile_room(columns)\n\nHow many float64 `tiles` works in; the width of words."},
-    {"wide_room", py_wide_room, METH_VARARGS, "wide_room(columns)\n\nHow many float64 `wide` works in; the width of words."},
+    {"wide_room", py_wide_room, METH_VARARGS, "wide_room(kernel, columns)\n\nHow many float64 `wide` works in; the width of words."},
     {"kernels", py_kernels, METH_NOARGS, kernels_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -44,3 +44,14 @@ static ptrdiff_t integer_room(ptrdiff_t q)
     ptrdiff_t width = padded(q);
     return width * (DEEP * (2 + FORMS) + 1 + 2 * LEVELS) + DEEP + ENTRY * strays(width) + 8;
 }
+
+/* For numbers of many slices, and products with weights. */
+enum { LEFTS = 7, RIGHTS = 4, WIDE_LEVELS = LEFTS + RIGHTS - 1 };
+
+struct cuts { const double *rows, *magic, *scale, *limit; double *packed; int count; };
+
+/* Room for slices, magic numbers and scales, two limits, rows and those to convert, a column and weights; and to align them. */
+static ptrdiff_t slices_room(ptrdiff_t q)
+{
+    return padded(q) * ((LEFTS + RIGHTS) * (DEEP + 2) + 2 + 2 * DEEP) + 2 * DEEP + 8;
+}

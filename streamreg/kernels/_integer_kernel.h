@@ -12,6 +12,16 @@
 /* The integer in each number of v, which is below 2**51 in size. */
 #define SMALL_WHOLE(v) ((BITS)((v) + 0x1.8p52) - 0x4338000000000000)
 
+/* a * b - product, exact. */
+#ifndef LESS_EXACTLY
+TARGET INLINE VEC NAME(less_exactly)(VEC a, VEC b, VEC product)
+{
+    for (int l = 0; l < LANES; l++) product[l] = fma(a[l], b[l], -product[l]);
+    return product;
+}
+#define LESS_EXACTLY(a, b, product) NAME(less_exactly)(a, b, product)
+#endif
+
 TARGET INLINE BITS NAME(words)(VEC v)
 {
 #ifdef WORDS
@@ -99,6 +109,56 @@ TARGET static void NAME(slice)(const struct grid *g, struct sliced *s, int level
     }
 }
 
+/* Slice `wide` vectors of columns, from column j on, times their weights if there are any: such a product is the sum of two
+ * float64. Returns the slices that are not all zero, or -1 if they do not hold everything. */
+TARGET INLINE int NAME(wide_panel)(const struct cuts *c, const double *weight, ptrdiff_t m, ptrdiff_t width, ptrdiff_t j,
+                                   const int wide)
+{
+#ifdef __clang__
+#pragma clang fp contract(off) /* what is subtracted from is the rounded product; GCC leaves one with other uses alone */
+#endif
+    BITS seen[LEFTS], left = {0};
+    VEC size[WIDE];
+    int live = 0;
+    for (int i = 0; i < c->count; i++) seen[i] = (BITS){0};
+    for (int v = 0; v < wide; v++) size[v] = (VEC){0};
+    for (ptrdiff_t k = 0; k < m; k++)
+        for (int v = 0; v < wide; v++) {
+            ptrdiff_t at = j + v * LANES;
+            VEC x = LOAD(c->rows + k * width + at), high = x, low = {0};
+            if (weight) {
+                VEC w = SPLAT(weight[k]);
+                high = x * w, low = LESS_EXACTLY(x, w, high);
+                left |= (BITS)(high == 0) & (BITS)(x != 0);
+            }
+            size[v] = MOST((VEC)MAGNITUDE(high), size[v]);
+            for (int i = 0; i < c->count; i++) {
+                VEC magic = LOAD(c->magic + i * width + at), step = (high + magic) - magic, more = (low + magic) - magic;
+                high -= step, low -= more;
+                step = (step + more) * LOAD(c->scale + i * width + at);
+                seen[i] |= MAGNITUDE(step);
+                STORE(c->packed + i * DEEP * width + m * j + (k * wide + v) * LANES, step);
+            }
+            left |= MAGNITUDE(high) | MAGNITUDE(low);
+        }
+    for (int i = 0; i < c->count; i++) live |= NAME(any)(seen[i]) << i;
+    int bad = NAME(any)(left);
+    for (int v = 0; v < wide; v++)
+        for (int l = 0; l < LANES; l++) bad |= !(size[v][l] <= c->limit[j + v * LANES + l]);
+    return bad ? -1 : live;
+}
+
+TARGET static int NAME(slice_wide)(const struct cuts *c, const double *weight, ptrdiff_t m, ptrdiff_t width)
+{
+    ptrdiff_t vectors = width / LANES;
+    int live = 0;
+    for (ptrdiff_t v = 0; v < vectors && live >= 0; v += WIDE) {
+        int found = NAME(wide_panel)(c, weight, m, width, v * LANES, (int)LESS(vectors - v, WIDE));
+        live = found < 0 ? -1 : live | found;
+    }
+    return live;
+}
+
 TARGET INLINE void NAME(whole_tile)(const double *a, ptrdiff_t step_a, const double *b, ptrdiff_t step_b, ptrdiff_t m,
                                     const int wide, int64_t *out, ptrdiff_t width)
 {
@@ -108,16 +168,16 @@ TARGET INLINE void NAME(whole_tile)(const double *a, ptrdiff_t step_a, const dou
         *(BITS *)(out + r * width + v * LANES) += NAME(words)(sum[r][v]);
 }
 
-/* Add the lower triangle of packed' packed, and some of the other one, to words of shape (width, width). */
-TARGET static void NAME(whole_product)(const double *packed, ptrdiff_t m, ptrdiff_t width, int64_t *words)
+/* Add the lower triangle of left' right, and some of the other one, to words of shape (width, width). */
+TARGET static void NAME(whole_product)(const double *left, const double *right, ptrdiff_t m, ptrdiff_t width, int64_t *words)
 {
     ptrdiff_t vectors = width / LANES;
-    for (ptrdiff_t right = 0; right < vectors; right += WIDE) {
-        ptrdiff_t wide = LESS(vectors - right, WIDE), i = right * LANES;
+    for (ptrdiff_t v = 0; v < vectors; v += WIDE) {
+        ptrdiff_t wide = LESS(vectors - v, WIDE), i = v * LANES;
         for (ptrdiff_t j = i; j < width; j += ROWS) {
             ptrdiff_t start = j / (WIDE * LANES) * WIDE, step = LESS(vectors - start, WIDE);
             ptrdiff_t reach = (j + ROWS - i + LANES - 1) / LANES;
-            const double *a = packed + m * i, *b = packed + m * start * LANES + j - start * LANES;
+            const double *a = right + m * i, *b = left + m * start * LANES + j - start * LANES;
 #define TILE(n) NAME(whole_tile)(a, wide * LANES, b, step * LANES, m, LESS(n, WIDE), words + j * width + i, width)
             switch (LESS(reach, wide)) {
             case 4: TILE(4); break;
@@ -141,6 +201,7 @@ TARGET static void NAME(whole_row)(const double *packed, ptrdiff_t m, ptrdiff_t 
 }
 
 #undef BITS
+#undef LESS_EXACTLY
 #undef MAGNITUDE
 #undef SMALL_WHOLE
 #undef ANY

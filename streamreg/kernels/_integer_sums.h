@@ -20,7 +20,7 @@ static int add_run(const struct request *a, const struct grid *g, struct sliced 
     if (!a->words[used - 1]) return used;
     if (s->count && !a->words[LEVELS]) return LEVELS + 1;
     for (int e = 0; e < used * (used + 1) / 2; e++)
-        kernel->whole_product(s->packed + e * DEEP * width, s->m, width, a->words[used - 1] + e * size);
+        kernel->whole_product(s->packed + e * DEEP * width, s->packed + e * DEEP * width, s->m, width, a->words[used - 1] + e * size);
     static const int FORM[LEVELS] = {0, 1, 3};
     int64_t *sparse = a->words[LEVELS];
     for (const struct entry *one = s->entry; one < s->entry + s->count; one++) {
@@ -111,6 +111,8 @@ static int asked(struct buffers *b, PyObject *args, struct request *a, ptrdiff_t
     return 1;
 }
 
+static int readable(const struct request *a) { return type_of(a->x) != NONE && (!a->y || type_of(a->y) != NONE); }
+
 PyDoc_STRVAR(integers_doc, "integers(kernel, x, y, unit, bits, work, (one, two, three, sparse))\n\n"
 "Add sums of products of the rows of [1, x, y] to int64 words: x (m, p), y (m,) or None. Returns how many rows were\n"
 "added, and what the next ones need: 0 nothing, 1 to 4 words that are None so far, -1 the general path.");
@@ -128,7 +130,7 @@ static PyObject *py_integers(PyObject *self, PyObject *args)
     }
     ptrdiff_t added = 0;
     int need = GENERAL;
-    if (type_of(a.x) != NONE && (!a.y || type_of(a.y) != NONE)) {
+    if (readable(&a)) {
         Py_BEGIN_ALLOW_THREADS
         struct grid g = {.q = a.q, .width = a.width, .bits = a.number};
         struct sliced s = {.most = strays(g.width)};
@@ -152,4 +154,46 @@ static PyObject *py_integers(PyObject *self, PyObject *args)
 done:
     release(&b);
     return answer;
+}
+
+/* The same for numbers of many slices, and with weights of at most 1. The unit of the first digit is that of the first slice
+ * times 2**(bits - 8). */
+static ptrdiff_t add_slices(const struct request *a, int *need)
+{
+    ptrdiff_t rows = a->x->shape[0], width = a->width, k = 0;
+    double *space = a->space, *staged, *weight, *grid[2];
+    struct cuts side[2] = {{.count = LEFTS}, {.count = RIGHTS}};
+    staged = space, space += DEEP * width;
+    weight = space, space += DEEP;
+    for (int s = 0; s < 2; s++) {
+        struct cuts *c = &side[s];
+        c->rows = staged, c->packed = space, space += c->count * DEEP * width;
+        c->magic = grid[s] = space, c->scale = space + c->count * width, c->limit = space + 2 * c->count * width;
+        space += (2 * c->count + 1) * width;
+        for (ptrdiff_t j = 0; j < width; j++) {
+            double u = ldexp(j < a->q ? a->unit[j] : 1.0, 8 - a->number);
+            grid[s][2 * c->count * width + j] = ldexp(u, a->number - 1);
+            for (int i = 0; i < c->count; i++, u = ldexp(u, -a->number))
+                grid[s][i * width + j] = 0x1.8p52 * u, grid[s][(c->count + i) * width + j] = 1.0 / u;
+        }
+    }
+    *need = a->words[1] ? 0 : 2;
+    while (k < rows && !*need) {
+        ptrdiff_t m = LESS(rows - k, DEEP);
+        stage(a, k, m, staged, width, space);
+        if (a->weight) memcpy(weight, a->weight + k, 8 * m);
+        int right = a->kernel->slice_wide(&side[1], NULL, m, width);
+        int left = a->weight ? a->kernel->slice_wide(&side[0], weight, m, width) : right;
+        if (left < 0 || right < 0) {
+            *need = GENERAL;
+            break;
+        }
+        for (int s = 0; s < LEFTS; s++)
+            for (int t = 0; t < RIGHTS; t++)
+                if (left >> s & right >> t & 1)
+                    a->kernel->whole_product(side[a->weight ? 0 : 1].packed + s * DEEP * width, side[1].packed + t * DEEP * width,
+                                             m, width, a->words[1] + (s + t) * width * width);
+        k += m;
+    }
+    return k;
 }

@@ -27,6 +27,9 @@ static ptrdiff_t tiled(ptrdiff_t q) { return (q + EDGE - 1) / EDGE * EDGE; }
 
 #ifdef TILES
 
+/* Have what is at an address in memory: compilers do not see all that instructions on tiles read. */
+#define SETTLE(at) __asm__ volatile("" : : "r"(at) : "memory")
+
 static int8_t *digits_at(const struct run *t, const struct digits *d, ptrdiff_t column, ptrdiff_t group)
 {
     return d->tiles + (column * t->most + group) * d->most * TILE;
@@ -134,15 +137,17 @@ TILED static void add_tiles(const struct run *t, int64_t *words)
     for (int r = 0; r < 7; r++) shape.bytes[r] = 64, shape.rows[r] = EDGE;
     int32_t sum[3 * 256] __attribute__((aligned(64)));
     ptrdiff_t width = t->columns * EDGE;
+    SETTLE(&shape);
     _tile_loadconfig(&shape);
     for (ptrdiff_t i = 0; i < t->columns; i++) {
         for (ptrdiff_t at = 0; at < t->groups * t->left.most; at++)
             if (HAS(t->left.live[i], at % t->left.most)) turn(digits_at(t, &t->left, i, 0) + at * TILE, t->turned + at * TILE);
         if (i == t->columns - 1) { /* sums, and the left tile: only as many columns as there are */
             for (int r = 0; r < 4; r++) shape.rows[r] = (uint8_t)(t->q - i * EDGE);
+            SETTLE(&shape);
             _tile_loadconfig(&shape);
         }
-        __asm__ volatile("" ::: "memory"); /* that reads of tiles stay behind */
+        SETTLE(t->turned);
         for (ptrdiff_t j = 0; j <= i; j++)
             for (int g = 0; g < t->triples; g++) {
                 if (!meet(t, i, j, 3 * g)) continue;

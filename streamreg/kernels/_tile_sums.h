@@ -3,7 +3,7 @@
 static const int TILE_DIGITS[] = {3, 5, DIGITS}; /* tried in turn: enough for most counts and decimals, float32, float64 */
 enum { TILE_KINDS = 3, TILE_TRIPLES = (2 * DIGITS - 1 + 2) / 3 };
 static const int TILE_COUNT[] = {TILE_TRIPLES, 3, 3, 3}; /* words: of digits, and of strays by how many digits there are */
-static const int WIDE_COUNT[] = {WIDE_TRIPLES};
+static const int WIDE_COUNT[] = {WIDE_TRIPLES, WIDE_LEVELS}; /* words: on tiles, and of slices */
 
 #ifdef TILES
 
@@ -17,9 +17,9 @@ static ptrdiff_t stage_group(const struct request *a, ptrdiff_t k, double *rows,
 }
 
 /* Units, and then scales, of digits 256**-digit. */
-static void set_units(const struct request *a, int exponent, int digit, double *unit, double *scale)
+static void set_units(const struct request *a, int digit, double *unit, double *scale)
 {
-    double power = ldexp(1.0, exponent - 8 * digit);
+    double power = ldexp(1.0, -8 * digit);
     for (ptrdiff_t j = 0; j < a->width; j++) {
         unit[j] = (j < a->q ? a->unit[j] : 1.0) * power;
         scale[j] = 1.0 / unit[j];
@@ -44,7 +44,7 @@ static ptrdiff_t add_narrow(struct request *a, int *need)
     while (k < a->x->shape[0] && !*need) {
         int fine = 1, kind = a->number;
         c.digits = TILE_DIGITS[kind], c.limit = ldexp(127.0, 8 * (c.digits - 1));
-        set_units(a, 0, c.digits - 1, unit, unit + a->width);
+        set_units(a, c.digits - 1, unit, unit + a->width);
         for (t.groups = 0; k < a->x->shape[0] && t.groups < GROUPS; t.groups++) {
             ptrdiff_t m = stage_group(a, k, c.rows, space);
             if (!(fine = pack_group(&c, &t))) break;
@@ -62,7 +62,7 @@ static ptrdiff_t add_narrow(struct request *a, int *need)
     return k;
 }
 
-/* The same for numbers of many digits, and with weights, whose digits begin at 2**number. */
+/* The same for numbers of many digits, and with weights of at most 1. */
 static ptrdiff_t add_wide(const struct request *a, int *need)
 {
     double *space = a->space, *left, *right;
@@ -76,9 +76,9 @@ static ptrdiff_t add_wide(const struct request *a, int *need)
     left = space, space += 2 * LEFT_WORDS * a->width;
     right = space, space += 2 * RIGHT_WORDS * a->width;
     for (int m = 0; m < LEFT_WORDS; m++)
-        set_units(a, a->number, WORD_DIGITS * (m + 1) - 1, left + m * a->width, left + (LEFT_WORDS + m) * a->width);
+        set_units(a, WORD_DIGITS * (m + 1) - 1, left + m * a->width, left + (LEFT_WORDS + m) * a->width);
     for (int m = 0; m < RIGHT_WORDS; m++)
-        set_units(a, 0, WORD_DIGITS * (m + 1) - 1, right + m * a->width, right + (RIGHT_WORDS + m) * a->width);
+        set_units(a, WORD_DIGITS * (m + 1) - 1, right + m * a->width, right + (RIGHT_WORDS + m) * a->width);
     double *rows = space, *weight = a->weight ? rows + GROUP * a->width : NULL;
     space += GROUP * a->width + GROUP;
     ptrdiff_t k = 0;
@@ -100,25 +100,6 @@ static ptrdiff_t add_wide(const struct request *a, int *need)
 
 #endif
 
-/* Add rows in one way or the other; that of narrow numbers may change a->number. */
-static PyObject *on_tiles(struct request *a, int wide)
-{
-    ptrdiff_t added = 0;
-    int need = GENERAL;
-    if (!a->kernel->tiles || (!wide && (a->number < 0 || a->number >= TILE_KINDS))) {
-        PyErr_SetString(PyExc_ValueError, "a kernel with tiles and kind 0, 1 or 2 expected");
-        return NULL;
-    }
-#ifdef TILES
-    if (type_of(a->x) != NONE && (!a->y || type_of(a->y) != NONE)) {
-        Py_BEGIN_ALLOW_THREADS
-        added = wide ? add_wide(a, &need) : add_narrow(a, &need);
-        Py_END_ALLOW_THREADS
-    }
-#endif
-    return Py_BuildValue("nii", (Py_ssize_t)added, need, a->number);
-}
-
 PyDoc_STRVAR(tiles_doc, "tiles(kernel, x, y, unit, kind, work, (digits, strays3, strays5, strays8))\n\n"
 "As `integers`, on tiles: `kind` is 0, 1 or 2 for numbers of 3, 5 or 8 digits. Returns the next rows' kind too.");
 
@@ -126,19 +107,55 @@ static PyObject *py_tiles(PyObject *self, PyObject *args)
 {
     struct buffers b = {.count = 0};
     struct request a;
-    PyObject *answer = asked(&b, args, &a, tiled, tile_room, TILE_COUNT, 4) ? on_tiles(&a, 0) : NULL;
+    PyObject *answer = NULL;
+    if (!asked(&b, args, &a, tiled, tile_room, TILE_COUNT, KINDS)) goto done;
+    if (!a.kernel->tiles || a.number < 0 || a.number >= TILE_KINDS) {
+        PyErr_SetString(PyExc_ValueError, "a kernel with tiles and kind 0, 1 or 2 expected");
+        goto done;
+    }
+    ptrdiff_t added = 0;
+    int need = GENERAL;
+#ifdef TILES
+    if (readable(&a)) {
+        Py_BEGIN_ALLOW_THREADS
+        added = add_narrow(&a, &need);
+        Py_END_ALLOW_THREADS
+    }
+#endif
+    answer = Py_BuildValue("nii", (Py_ssize_t)added, need, a.number);
+done:
     release(&b);
     return answer;
 }
 
-PyDoc_STRVAR(wide_doc, "wide(kernel, x, y, unit, exponent, work, (digits,), weight=None)\n\n"
-"As `tiles`, for numbers of many digits, and with weights below 2**exponent.");
+PyDoc_STRVAR(wide_doc, "wide(kernel, x, y, unit, bits, work, (tiles, slices), weight=None)\n\n"
+"As `integers`, on tiles if there are any, for numbers of many digits or slices, and with weights of at most 1.");
 
 static PyObject *py_wide(PyObject *self, PyObject *args)
 {
     struct buffers b = {.count = 0};
     struct request a;
-    PyObject *answer = asked(&b, args, &a, tiled, wide_room, WIDE_COUNT, 1) ? on_tiles(&a, 1) : NULL;
+    PyObject *first = PyTuple_GetItem(args, 0), *answer = NULL;
+    const struct kernel *kernel = first ? chosen(PyLong_AsLong(first)) : NULL;
+    if (!kernel || !asked(&b, args, &a, kernel->tiles ? tiled : padded, kernel->tiles ? wide_room : slices_room, WIDE_COUNT, 2))
+        goto done;
+    if (a.number < 2 || a.number > 23) {
+        PyErr_SetString(PyExc_ValueError, "slices of 2 to 23 bits expected");
+        goto done;
+    }
+    ptrdiff_t added = 0;
+    int need = GENERAL;
+    if (readable(&a)) {
+        Py_BEGIN_ALLOW_THREADS
+#ifdef TILES
+        added = kernel->tiles ? add_wide(&a, &need) : add_slices(&a, &need);
+#else
+        added = add_slices(&a, &need);
+#endif
+        Py_END_ALLOW_THREADS
+    }
+    answer = Py_BuildValue("ni", (Py_ssize_t)added, need);
+done:
     release(&b);
     return answer;
 }
@@ -152,4 +169,14 @@ static PyObject *room_and_width(PyObject *args, ptrdiff_t (*room)(ptrdiff_t), pt
 
 static PyObject *py_integer_room(PyObject *self, PyObject *args) { return room_and_width(args, integer_room, padded); }
 static PyObject *py_tile_room(PyObject *self, PyObject *args) { return room_and_width(args, tile_room, tiled); }
-static PyObject *py_wide_room(PyObject *self, PyObject *args) { return room_and_width(args, wide_room, tiled); }
+
+static PyObject *py_wide_room(PyObject *self, PyObject *args)
+{
+    long k;
+    Py_ssize_t q;
+    if (!PyArg_ParseTuple(args, "ln", &k, &q)) return NULL;
+    const struct kernel *kernel = chosen(k);
+    if (!kernel) return NULL;
+    return Py_BuildValue("nn", (Py_ssize_t)(kernel->tiles ? wide_room(q) : slices_room(q)),
+                         (Py_ssize_t)(kernel->tiles ? tiled(q) : padded(q)));
+}

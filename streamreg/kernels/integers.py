@@ -65,9 +65,9 @@ class IntegerProducts:
 
     def __init__(self, exponent: Exponents, bits: int) -> None:
         self.columns = len(exponent) + 1
-        self._exponent = exponent
+        self._exponent, self._bits = exponent, bits
         self.slices, self.tiles = Slices(exponent, bits), Tiles(exponent)
-        self.wide: dict[int, WideTiles] = {}  # by the power of two where weights begin
+        self.wide: dict[int, Wide] = {}  # by the power of two where weights begin
 
     @property
     def nbytes(self) -> int:
@@ -83,16 +83,19 @@ class IntegerProducts:
             return 0
         x, y = parts[0], parts[1][:, 0] if len(parts) == 2 else None
         if weight is not None:
-            return self._wide(_above(float(weight.max(initial=0.0)))).add(x, y, np.ascontiguousarray(weight))
-        done = self.tiles.add(x, y)
-        for way in (self._wide(0), self.slices):
+            top = _above(float(weight.max(initial=0.0)))
+            if weight.min(initial=np.inf) < np.ldexp(1.0, top - _FARTHEST):
+                return 0  # to scale it might round
+            return self._wide(top).add(x, y, np.ldexp(weight, -top))
+        done, wide = 0, self._wide(0)
+        for way in (self.tiles, wide, self.slices) if gram.has_tiles() else (self.slices, wide):
             if done < len(x):
                 done += way.add(x[done:], None if y is None else y[done:])
         return done
 
-    def _wide(self, top: int) -> "WideTiles":
+    def _wide(self, top: int) -> "Wide":
         if top not in self.wide:
-            self.wide[top] = WideTiles(self._exponent, top)
+            self.wide[top] = Wide(self._exponent, self._bits, top)
         return self.wide[top]
 
     def merge(self, other: "IntegerProducts") -> None:
@@ -111,7 +114,7 @@ class IntegerProducts:
 
 
 def _above(size: float) -> int:
-    """Return a power of two that is greater: of few, so that weights of one size count in one unit."""
+    """Return a power of two that is not less: of few, so that weights of one size count in one unit."""
     return -(-int(np.frexp(size)[1]) // _COARSE) * _COARSE
 
 
@@ -287,26 +290,32 @@ class Tiles(_Words):
         return done, need
 
 
-class WideTiles(_Words):
-    """By products of 8-bit digits, twice as many of them or more, for rows with weights below ``2**top`` or without."""
+class Wide(_Words):
+    """By products of numbers of many digits or slices, for rows with weights of at most ``2**top`` or without.
 
-    _RIPE = 2**20  # rows, each below 2**34
+    Words are of either way, by the kernel that runs.
+    """
 
-    def __init__(self, exponent: Exponents, top: int) -> None:
-        unit = np.concatenate([[0], exponent - 7])
-        super().__init__(unit, (tuple({8 * level - top: 1} for level in range(2, 36, 3)),), set())
-        near = max(np.abs(unit).max(), np.abs(unit + top).max()) <= _FARTHEST
-        self._kernel = gram.number() if near and gram.has_tiles() else None
-        self._top = top
+    _RIPE = 2**14  # rows, each below 2**47; on tiles below 2**34
+
+    def __init__(self, exponent: Exponents, bits: int, top: int) -> None:
+        slices = 2 * (bits - 8) - top  # where they begin: the unit of the first is less than that of a first digit
+        shares = (
+            tuple({8 * level - top: 1} for level in range(2, 36, 3)),
+            tuple({bits * level + slices: 1} for level in range(10)),
+        )
+        super().__init__(np.concatenate([[0], exponent - 7]), shares, set())
+        self._kernel = gram.number() if bits <= _SLICE_BITS else None
+        self._bits, self._top = bits, top
 
     def _room(self) -> tuple[int, int]:
-        return _gram.wide_room(len(self._exponent))
+        assert self._kernel is not None
+        return _gram.wide_room(self._kernel, len(self._exponent))
 
     def _fill(self, rows: int) -> int:
-        return rows
+        return rows // 2**7 + 1 if gram.has_tiles() else rows
 
     def _call(self, x: NDArray[Any], y: NDArray[Any] | None, weight: Float | None, work: Float) -> tuple[int, int]:
         assert self._unit is not None
         assert self._kernel is not None
-        words = (self.lower[0],)
-        return _gram.wide(self._kernel, x, y, self._unit, self._top, work, words, weight)[:2]
+        return _gram.wide(self._kernel, x, y, self._unit, self._bits, work, tuple(self.lower), weight)

@@ -179,7 +179,7 @@ def test_words_that_are_full_are_carried(monkeypatch, compiled, heavy):
     weight = None if heavy is None else WEIGHTS[heavy](np.random.default_rng(3), len(x))
     grid = Grid(np.full(20, 6))
     once = total(monkeypatch, compiled, x, grid=grid, weight=weight)
-    for way, full in ((integers.Slices, 2), (integers.Tiles, 500), (integers.WideTiles, 500)):
+    for way, full in ((integers.Slices, 2), (integers.Tiles, 500), (integers.Wide, 500)):
         monkeypatch.setattr(way, "_RIPE", full)
     again = total(monkeypatch, compiled, x, grid=grid, weight=weight)
     again.merge(total(monkeypatch, compiled, x[:700], grid=grid, weight=None if heavy is None else weight[:700]))
@@ -241,7 +241,7 @@ def test_arguments_are_checked(compiled):
 @pytest.mark.skipif("amx" not in COMPILED, reason="this processor has no tiles")
 def test_arguments_of_tiles_are_checked():
     kernel = gram._choose("amx", gram._NAMES)
-    (room, width), (more, _) = gram._gram.tile_room(4), gram._gram.wide_room(4)
+    (room, width), (more, _) = gram._gram.tile_room(4), gram._gram.wide_room(kernel, 4)
     work, unit, none = np.empty(max(room, more)), np.ones(4), (None,) * 4
     x, y = np.ones((5, 2)), np.ones(5)
     assert gram._gram.tiles(kernel, x, y, unit, 0, work, none) == (0, 1, 0)
@@ -250,16 +250,18 @@ def test_arguments_of_tiles_are_checked():
     assert words[0, 3, 0] == 5 << 16
     assert gram._gram.tiles(kernel, x + 2.0**-40, y, unit, 0, work, (words, None, None, None)) == (0, 3, 1)
     long = np.zeros((12, width, width), dtype=np.int64)
-    assert gram._gram.wide(kernel, x, y, unit, 0, work, (long,), np.full(5, 0.5)) == (5, 0, 0)
+    assert gram._gram.wide(kernel, x, y, unit, 23, work, (long, None), np.full(5, 0.5)) == (5, 0)
     assert long[0, 3, 0] == 5 << 15
     for call, wrong in (
         ("tiles", (kernel, x, y, unit, 3, work, none)),
         ("tiles", (kernel, x, y, unit, 0, work[: room - 1], none)),
         ("tiles", (kernel, x, y, unit, 0, work, (words[:4], None, None, None))),
         ("tiles", (kernel - 1, x, y, unit, 0, work, none)),
-        ("wide", (kernel, x, y, unit, 0, work, (long,), np.ones(4))),
-        ("wide", (kernel, x, y, unit, 0, work[: more - 1], (long,))),
-        ("wide", (kernel, x, y, unit, 0, work, (words,))),
+        ("wide", (kernel, x, y, unit, 23, work, (long, None), np.ones(4))),
+        ("wide", (kernel, x, y, unit, 23, work[: more - 1], (long, None))),
+        ("wide", (kernel, x, y, unit, 23, work, (words, None))),
+        ("wide", (kernel, x, y, unit, 24, work, (long, None))),
+        ("wide", (99, x, y, unit, 23, work, (long, None))),
     ):
-        with pytest.raises(ValueError, match="expected"):
+        with pytest.raises(ValueError, match=r"expected|no such kernel"):
             getattr(gram._gram, call)(*wrong)
