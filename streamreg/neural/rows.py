@@ -42,7 +42,8 @@ class Rows:
     n : int
         Rows of a pass.
     memory : int
-        Bytes. Half of them for the window rows are shuffled in; conditioned rows are kept between passes if they fit.
+        Bytes. Conditioned rows that fit in half of them are read once and kept; else that is the size of the window
+        they are shuffled in.
     seed : int
     threads : int or None
         Workers that read and condition; the order of rows does not depend on it.
@@ -58,7 +59,7 @@ class Rows:
     memory: int
     seed: int = 0
     threads: int | None = None
-    _kept: dict[int, list[Block]] = field(default_factory=dict)
+    _all: Block | None = None
     _partitions: Sequence[Partition] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,11 +68,11 @@ class Rows:
     @property
     def kept(self) -> bool:
         """Whether all rows are in memory."""
-        return len(self._kept) == len(self._partitions)
+        return self._all is not None
 
     def release(self) -> None:
         """Give back the rows that are kept in memory."""
-        self._kept.clear()
+        self._all = None
 
     @property
     def row_bytes(self) -> int:
@@ -81,16 +82,25 @@ class Rows:
     def shuffled(self, epoch: int, size: int) -> Generator[Block, None, None]:
         """Yield batches of `size` rows in the order of one epoch; the last one holds what is left.
 
-        Partitions come in an order drawn from seed and epoch, four of them at a time in turn; rows are drawn at random
-        from a window that is filled as it is emptied.
+        Seed and epoch decide it. Rows that are kept come in any order; others by partitions in any order, four of them
+        at a time in turn, drawn at random from a window that is filled as it is emptied.
         """
         random = np.random.default_rng([self.seed, epoch])
+        if (rows := self._resident()) is not None:
+            order = random.permutation(len(rows[0]))
+            for start in range(0, len(order), size):
+                yield _rows_of(rows, order[start : start + size])
+            return
         order = random.permutation(len(self._partitions))
         window = max(size, min(self.n, self.memory // 2 // self.row_bytes))
         yield from _from_window(self._interleaved(order), window, size, random)
 
     def in_order(self, size: int) -> Generator[Block, None, None]:
         """Yield all rows once, `size` at a time; the last batch holds what is left."""
+        if (kept := self._resident()) is not None:
+            for start in range(0, len(kept[0]), size):
+                yield _cut(kept, start, start + size)
+            return
         waiting: list[Block] = []
         for block in self._interleaved(np.arange(len(self._partitions))):
             waiting.append(block)
@@ -102,6 +112,14 @@ class Rows:
                 waiting = [_cut(rows, whole, held)] if whole < held else []
         if waiting:
             yield _stacked(waiting)
+
+    def _resident(self) -> Block | None:
+        """Return all rows, if they fit; they are read at the first call."""
+        if self._all is None and self.n * self.row_bytes <= self.memory // 2:
+            width = len(self.design.features)
+            none = np.empty((0, width), self.dtype), np.empty(0, self.dtype), np.empty(0, self.dtype)
+            self._all = _stacked(list(self._interleaved(np.arange(len(self._partitions)))) or [none])
+        return self._all
 
     def _interleaved(self, order: Iterable[int]) -> Iterator[Block]:
         """Yield blocks of four partitions in turn, read and conditioned by threads, in an order free of timing."""
@@ -130,11 +148,6 @@ class Rows:
                     future.cancel()
 
     def _blocks(self, number: int) -> Iterator[Block]:
-        if number in self._kept:
-            yield from self._kept[number]
-            return
-        fits = self.n * self.row_bytes <= self.memory // 2
-        kept: list[Block] = []
         width = len(self.design.features)
         step = max(64, _PIECE // max(1, width))
         scratch = np.empty((2, step, width))
@@ -145,12 +158,7 @@ class Rows:
                 x = self.conditioning.features(batch.x[part], scratch, self.dtype)
                 y = self.conditioning.target(_required(batch.y)[part]).astype(self.dtype)
                 weight = np.ones(len(x)) if batch.weight is None else batch.weight[part] / self.mean_weight
-                block = x, y, weight.astype(self.dtype)
-                if fits:
-                    kept.append(block)
-                yield block
-        if fits:
-            self._kept[number] = kept
+                yield x, y, weight.astype(self.dtype)
 
 
 def _from_window(blocks: Iterable[Block], window: int, size: int, random: np.random.Generator) -> Iterator[Block]:
@@ -176,7 +184,7 @@ def _from_window(blocks: Iterable[Block], window: int, size: int, random: np.ran
             yield _rows_of(held, left[start : start + size])
 
 
-def _rows_of(held: list[NDArray[Any]], index: NDArray[Any]) -> Block:
+def _rows_of(held: Iterable[NDArray[Any]], index: NDArray[Any]) -> Block:
     x, y, weight = (array.take(index, axis=0) for array in held)
     return x, y, weight
 
