@@ -178,6 +178,9 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #include "_tile_narrow.h"
 #include "_tile_wide.h"
 
+#define FUNCTIONS(name, set, tiles) \
+    {name, JOIN(set, moments), JOIN(set, widen), JOIN(set, finite), JOIN(set, slice), JOIN(set, slice_wide), \
+     JOIN(set, whole_product), JOIN(set, whole_row), tiles}
 static const struct kernel {
     const char *name;
     int (*moments)(const struct block *, double *);
@@ -189,14 +192,14 @@ static const struct kernel {
     void (*whole_row)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, double, int64_t *);
     int tiles; /* whether products of integers are taken on tiles */
 } KERNELS[] = {
-    {"portable", portable_moments, portable_widen, portable_finite, portable_slice, portable_slice_wide, portable_whole_product, portable_whole_row},
+    FUNCTIONS("portable", portable_, 0),
 #ifdef __aarch64__
-    {"neon", neon_moments, neon_widen, neon_finite, neon_slice, neon_slice_wide, neon_whole_product, neon_whole_row},
+    FUNCTIONS("neon", neon_, 0),
 #endif
 #ifdef __x86_64__
-    {"avx2", avx2_moments, avx2_widen, avx2_finite, avx2_slice, avx2_slice_wide, avx2_whole_product, avx2_whole_row},
-    {"avx512", avx512_moments, avx512_widen, avx512_finite, avx512_slice, avx512_slice_wide, avx512_whole_product, avx512_whole_row},
-    {"amx", avx512_moments, avx512_widen, avx512_finite, avx512_slice, avx512_slice_wide, avx512_whole_product, avx512_whole_row, 1},
+    FUNCTIONS("avx2", avx2_, 0),
+    FUNCTIONS("avx512", avx512_, 0),
+    FUNCTIONS("amx", avx512_, 1),
 #endif
 };
 
@@ -458,11 +461,13 @@ static PyMethodDef METHODS[] = {
     {"finite", py_finite, METH_VARARGS, finite_doc},
     {"room", py_room, METH_VARARGS, room_doc},
     {"integers", py_integers, METH_VARARGS, integers_doc},
-    {"integer_room", py_integer_room, METH_VARARGS, "integer_room(columns)\n\nHow many float64 `integers` works in; the width of words."},
+    {"integer_room", py_integer_room, METH_VARARGS,
+     "integer_room(columns)\n\nHow many float64 `integers` works in; the width of words."},
     {"tiles", py_tiles, METH_VARARGS, tiles_doc},
     {"wide", py_wide, METH_VARARGS, wide_doc},
     {"tile_room", py_tile_room, METH_VARARGS, "tile_room(columns)\n\nHow many float64 `tiles` works in; the width of words."},
-    {"wide_room", py_wide_room, METH_VARARGS, "wide_room(kernel, columns)\n\nHow many float64 `wide` works in; the width of words."},
+    {"wide_room", py_wide_room, METH_VARARGS,
+     "wide_room(kernel, columns)\n\nHow many float64 `wide` works in; the width of words."},
     {"kernels", py_kernels, METH_NOARGS, kernels_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -19,8 +19,10 @@ static int add_run(const struct request *a, const struct grid *g, struct sliced 
     ptrdiff_t width = g->width, size = width * width;
     if (!a->words[used - 1]) return used;
     if (s->count && !a->words[LEVELS]) return LEVELS + 1;
-    for (int e = 0; e < used * (used + 1) / 2; e++)
-        kernel->whole_product(s->packed + e * DEEP * width, s->packed + e * DEEP * width, s->m, width, a->words[used - 1] + e * size);
+    for (int e = 0; e < used * (used + 1) / 2; e++) {
+        const double *form = s->packed + e * DEEP * width;
+        kernel->whole_product(form, form, s->m, width, a->words[used - 1] + e * size);
+    }
     static const int FORM[LEVELS] = {0, 1, 3};
     int64_t *sparse = a->words[LEVELS];
     for (const struct entry *one = s->entry; one < s->entry + s->count; one++) {
@@ -79,14 +81,15 @@ static ptrdiff_t add_rows(const struct request *a, const struct grid *g, struct 
     return rows;
 }
 
-/* Read arguments: kernel, x, y, unit, a number, work and words, `count` of shape (width, width) in each kind; and a weight. */
+/* Read arguments: kernel, x, y, unit, a number, work, words, `count` of shape (width, width) in each kind, and a weight. */
 static int asked(struct buffers *b, PyObject *args, struct request *a, ptrdiff_t (*width)(ptrdiff_t),
                  ptrdiff_t (*room)(ptrdiff_t), const int *count, int kinds)
 {
     long k;
     PyObject *x, *y, *units, *work, *words, *weight = Py_None;
     *a = (struct request){NULL};
-    if (!PyArg_ParseTuple(args, "lOOOiOO|O", &k, &x, &y, &units, &a->number, &work, &words, &weight) || !(a->kernel = chosen(k)) || !(a->x = take(b, x, PyBUF_STRIDES)) ||
+    if (!PyArg_ParseTuple(args, "lOOOiOO|O", &k, &x, &y, &units, &a->number, &work, &words, &weight) ||
+        !(a->kernel = chosen(k)) || !(a->x = take(b, x, PyBUF_STRIDES)) ||
         (y != Py_None && !(a->y = take(b, y, PyBUF_STRIDES))))
         return 0;
     if (a->x->ndim != 2 || (a->y && (a->y->ndim != 1 || a->y->shape[0] != a->x->shape[0]))) {

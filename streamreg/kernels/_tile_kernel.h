@@ -60,7 +60,8 @@ TILED_INLINE void interleave(__m512i (*a)[4])
     }
 }
 #define FOUR_ROWS(a, byte) \
-    ((byte) % 2 ? _mm512_unpackhi_epi64(a[0][(byte) / 2], a[1][(byte) / 2]) : _mm512_unpacklo_epi64(a[0][(byte) / 2], a[1][(byte) / 2]))
+    ((byte) % 2 ? _mm512_unpackhi_epi64(a[0][(byte) / 2], a[1][(byte) / 2]) \
+                : _mm512_unpacklo_epi64(a[0][(byte) / 2], a[1][(byte) / 2]))
 
 /* Make a left tile of a right one: transpose 16 x 16 dwords. */
 TILED static void turn(const int8_t *from, int8_t *to)

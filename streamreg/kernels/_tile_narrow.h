@@ -90,7 +90,8 @@ TILED static int pack_group(struct cut *c, struct run *t)
     for (ptrdiff_t i = 0; i < t->columns; i++) {
         int8_t *out = digits_at(t, &t->right, i, t->groups);
         ptrdiff_t j = i * EDGE;
-        uint64_t live = c->digits == 3 ? pack_digits(c, j, out, 3) : c->digits == 5 ? pack_digits(c, j, out, 5) : pack_digits(c, j, out, 8);
+        uint64_t live = c->digits == 3 ? pack_digits(c, j, out, 3) : c->digits == 5 ? pack_digits(c, j, out, 5)
+                                                                                   : pack_digits(c, j, out, DIGITS);
         if (c->outside || c->deeper) return 0;
         t->right.live[i] = t->groups ? t->right.live[i] | live : live;
     }

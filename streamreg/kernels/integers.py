@@ -6,7 +6,8 @@ rounds. There are two ways to cut them.
 **Slices**, on any processor: numbers are cut as in `slices`, 128 rows at a time. In so short a run a slice may be the
 sum of two, so the products of different slices come from symmetric products alone: see ``_integer_kernel.h``. The words
 are therefore sums of ``B' B``, for B one slice or the sum of two, apart for runs whose numbers take one, two or three
-slices; the products by pair of levels are their differences.
+slices; the products by pair of levels are their differences. Wider numbers have four slices, and products ``w z`` of a
+weight and a number, exact as sums of two float64, up to seven: then pairs are taken one by one.
 
 **Tiles**, where the processor multiplies matrices of 8-bit integers (AMX), some forty times as many a second as
 float64: a number is a sum of signed digits, ``sum d[s] 256**-s`` units with ``-128 <= d[s] < 128``, as the bytes of a
@@ -14,8 +15,7 @@ float64: a number is a sum of signed digits, ``sum d[s] 256**-s`` units with ``-
 ``2**26`` in a run of at most 512 rows; one word holds those of three such levels. Digits that are zero throughout a run
 and 16 columns cost nothing. Eight digits hold float64 numbers down to a thousandth of the greatest. What few numbers
 have below the last digit, 16 bits at most, is multiplied on its own; where many have more, more digits are taken, of 3,
-5 or 8; and where 8 are too few, 14. With weights the left numbers are the products ``w z``, exact as sums of two
-float64, of up to 21 digits.
+5 or 8; wider numbers have 14, and products ``w z`` up to 21.
 
 From a row that does not fit, the rest of a block goes the next way. Words differ between processors, their total does
 not.
@@ -29,20 +29,13 @@ from numpy.typing import NDArray
 
 from streamreg.kernels import gram
 from streamreg.kernels.bigint import BigMatrix
-from streamreg.kernels.scratch import scratch
+from streamreg.kernels.words import FARTHEST, Exponents, Float, Shares, Sums
 
 with contextlib.suppress(ImportError):  # then no kernel is ever chosen
     from streamreg.kernels import _gram
 
-Float = NDArray[np.float64]
-Exponents = NDArray[np.int64]
-Words = NDArray[np.int64]
-Shares = tuple[tuple[dict[int, int], ...], ...]
-"""By kind and by word, what it counts: ``{k: n}`` for n times ``2**-k`` units."""
-
 _SLICE_BITS = 23  # 2 * 23 + log2(128) = 53
 _COARSE = 24  # of exponents: three digits, which are zero where weights are smaller
-_FARTHEST = 800  # of exponents: units of every slice and digit stay far from the ends of float64's range
 
 
 class IntegerProducts:
@@ -60,7 +53,7 @@ class IntegerProducts:
     Cost: ``(q + 1)**2 / 2`` multiplications of float64 a row for numbers of one slice, three times that for two and six
     times for three. As many words, of 64 bits and twice that for many rows, and four more for numbers that reach below.
     On tiles half the square of the number of digits, times ``(q + 1)**2``, of 8 bits; with weights half the product of
-    both numbers. Five words, and three more for each number of digits that strays lie below; twelve with weights.
+    both numbers. Five words, and three more for each number of digits that strays lie below; ten or twelve with weights.
     """
 
     def __init__(self, exponent: Exponents, bits: int) -> None:
@@ -84,7 +77,7 @@ class IntegerProducts:
         x, y = parts[0], parts[1][:, 0] if len(parts) == 2 else None
         if weight is not None:
             top = _above(float(weight.max(initial=0.0)))
-            if weight.min(initial=np.inf) < np.ldexp(1.0, top - _FARTHEST):
+            if weight.min(initial=np.inf) < np.ldexp(1.0, top - FARTHEST):
                 return 0  # to scale it might round
             return self._wide(top).add(x, y, np.ldexp(weight, -top))
         done, wide = 0, self._wide(0)
@@ -118,115 +111,7 @@ def _above(size: float) -> int:
     return -(-int(np.frexp(size)[1]) // _COARSE) * _COARSE
 
 
-class _Words:
-    """Sums of products in 64-bit words, by kind; a second word each once there have been many rows.
-
-    Parameters
-    ----------
-    unit : int ndarray of shape (q + 1,)
-        Exponents of the unit of each column of ``[1, z]``.
-    shares : Shares
-    half : collection of (kind, word)
-        Those that stand for themselves and for their mirror image.
-    """
-
-    _RIPE: int  # of what `_fill` counts: then words are carried
-
-    def __init__(self, unit: Exponents, shares: Shares, half: set[tuple[int, int]]) -> None:
-        self._exponent, self._shares, self._half = unit, shares, half
-        self._kernel: int | None = None
-        self._unit = np.ldexp(1.0, unit) if np.abs(unit).max() <= _FARTHEST else None
-        self.lower: list[Words | None] = [None] * len(shares)
-        self.upper: list[Words | None] = [None] * len(shares)
-        self._added = 0
-
-    @property
-    def nbytes(self) -> int:
-        return sum(words.nbytes for words in (*self.lower, *self.upper) if words is not None)
-
-    def _room(self) -> tuple[int, int]:
-        """Return how many float64 to work in, and the width of words."""
-        raise NotImplementedError
-
-    def _call(self, x: NDArray[Any], y: NDArray[Any] | None, weight: Float | None, work: Float) -> tuple[int, int]:
-        """Return how many rows were added, and what the next ones need."""
-        raise NotImplementedError
-
-    def _fill(self, rows: int) -> int:
-        """Say how much fuller so many rows, or words just carried, make the lower words."""
-        raise NotImplementedError
-
-    def add(self, x: NDArray[Any], y: NDArray[Any] | None, weight: Float | None = None) -> int:
-        """Add rows; say how many of them, from the first on, were added."""
-        if self._kernel is None or self._unit is None:
-            return 0
-        numbers, width = self._room()
-        work = scratch(1, numbers, "integers")[0]
-        done = 0
-        while True:
-            y_rest, weights = (None if v is None else v[done:] for v in (y, weight))
-            added, need = self._call(x[done:], y_rest, weights, work)
-            done += added
-            if need <= 0:
-                break
-            self.lower[need - 1] = _zeros((len(self._shares[need - 1]), width, width))
-        self._added += self._fill(done)
-        if self._added >= self._RIPE:
-            self._carry()
-        return done
-
-    def _carry(self) -> None:
-        for kind, lower in enumerate(self.lower):
-            if lower is not None:
-                upper = self.upper[kind]
-                self.upper[kind] = lower >> 32 if upper is None else upper + (lower >> 32)
-                lower &= 0xFFFFFFFF
-        self._added = self._fill(0)
-
-    def merge(self, other: "_Words") -> None:
-        """Add the sums of the same columns on the same grid."""
-        for mine, theirs in ((self.lower, other.lower), (self.upper, other.upper)):
-            for kind, words in enumerate(theirs):
-                held = mine[kind]
-                if words is not None:
-                    mine[kind] = words.copy() if held is None else held + words
-        self._added += other._added
-        if self._added >= self._RIPE:
-            self._carry()
-
-    def total(self) -> BigMatrix:
-        """Return the sums."""
-        q = len(self._exponent)
-        rows, across = np.tril_indices(q)
-        halves: dict[int, list[Words]] = {}  # by power: lower and upper words
-        for part, held in enumerate((self.lower, self.upper)):
-            for kind, words in enumerate(held):
-                for word, shares in enumerate(self._shares[kind] if words is not None else ()):
-                    assert words is not None
-                    entries = words[word][rows, across]
-                    if (kind, word) in self._half:
-                        entries = entries + words[word][across, rows]
-                    for power, times in shares.items():
-                        into = halves.setdefault(power, [np.zeros(len(rows), dtype=np.int64) for _ in range(2)])
-                        into[part] += times * entries
-        live = {power: pair for power, pair in halves.items() if pair[0].any() or pair[1].any()}
-        depth = max(live, default=0)
-        total = np.zeros(len(rows), dtype=object)
-        for power, (lower, upper) in live.items():
-            total = total + ((lower.astype(object) + (upper.astype(object) << 32)) << (depth - power))
-        square = np.zeros((q, q), dtype=object)
-        square[rows, across] = square[across, rows] = total
-        return BigMatrix.counting(square, self._exponent, depth)
-
-
-def _zeros(shape: tuple[int, int, int]) -> Words:
-    """Return zeros on a border of 64 bytes, as vectors like it."""
-    flat = np.zeros(int(np.prod(shape)) + 8, dtype=np.int64)
-    start = -flat.ctypes.data % 64 // 8
-    return flat[start : start + flat.size - 8].reshape(shape)
-
-
-class Slices(_Words):
+class Slices(Sums):
     """By float64 products of slices."""
 
     _RIPE = 32  # calls, each below 2**55: differences of three do not overflow
@@ -258,7 +143,7 @@ class Slices(_Words):
         return _gram.integers(self._kernel, x, y, self._unit, self._bits, work, tuple(self.lower))
 
 
-class Tiles(_Words):
+class Tiles(Sums):
     """By products of 8-bit digits."""
 
     _RIPE = 2**15  # rows, each below 2**46: the sum of two states, and of mirror images, does not overflow
@@ -290,7 +175,7 @@ class Tiles(_Words):
         return done, need
 
 
-class Wide(_Words):
+class Wide(Sums):
     """By products of numbers of many digits or slices, for rows with weights of at most ``2**top`` or without.
 
     Words are of either way, by the kernel that runs.

@@ -80,9 +80,9 @@ class IntegerMoments(Statistic):
 
     Notes
     -----
-    Cost: one pass; with the compiled kernel about twice the time of `Moments` on processors with AMX, four times with
-    weights, and four times on others, where weights take fifty; for float32 half as much, for small integers less. With
-    BLAS, and for numbers that stick far out of the grid, ten times as much. Up to ``300 q**2`` bytes.
+    Cost: one pass; with the compiled kernel about twice the time of `Moments` on processors with AMX and four times on
+    others, and with weights two to four times that; for float32 half as much, for small integers less. With BLAS, and
+    for numbers that stick far out of the grid, ten times as much or more. Some ``300 q**2`` bytes.
     """
 
     def __init__(self, names: Sequence[str], grid: Grid | None = None, target: str | None = None) -> None:
