@@ -53,7 +53,7 @@ class IntegerProducts:
     Cost: ``(q + 1)**2 / 2`` multiplications of float64 a row for numbers of one slice, three times that for two and six
     times for three. As many words, of 64 bits and twice that for many rows, and four more for numbers that reach below.
     On tiles half the square of the number of digits, times ``(q + 1)**2``, of 8 bits; with weights half the product of
-    both numbers. Five words, and three more for each number of digits that strays lie below; ten or twelve with weights.
+    both numbers. Five words, and three more for each number of digits that has strays; ten or twelve with weights.
     """
 
     def __init__(self, exponent: Exponents, bits: int) -> None:

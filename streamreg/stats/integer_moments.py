@@ -81,7 +81,7 @@ class IntegerMoments(Statistic):
     Notes
     -----
     Cost: one pass; with the compiled kernel about twice the time of `Moments` on processors with AMX and four times on
-    others, and with weights two to four times that; for float32 half as much, for small integers less. With BLAS, and
+    others, and with weights two or three times that; for float32 half as much, for small integers less. With BLAS, and
     for numbers that stick far out of the grid, ten times as much or more. Some ``300 q**2`` bytes.
     """
 
