@@ -97,6 +97,7 @@ def interleaved(actions: dict[str, Action], repeats: int) -> Times:
     times: Times = {label: [] for label in actions}
     for k in range(repeats + 1):
         for label, action in actions.items():
+            time.sleep(0.25)  # threads of the libraries before, which wait for more work in a loop, have given up
             began = time.perf_counter()
             action()
             if k:
