@@ -73,7 +73,7 @@ def load() -> Any:
     """
     chosen = name()
     if not chosen:
-        raise MissingExtra("sr.Keras needs TensorFlow, JAX or PyTorch; pip install 'streamreg[keras]'")
+        raise MissingExtra("sr.Keras and work on a GPU need TensorFlow, JAX or PyTorch; pip install 'streamreg[keras]'")
     if chosen not in LIBRARIES:
         raise UsageError(f"Keras runs on {chosen}, which does not train; set KERAS_BACKEND to one of {LIBRARIES}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -91,7 +91,7 @@ def load() -> Any:
             keras.ops.zeros(1)  # the first operation has start-up lines of its own
         except ImportError as error:
             raise MissingExtra(
-                f"sr.Keras needs Keras on {chosen}, which cannot be imported ({error}); "
+                f"sr.Keras and work on a GPU need Keras on {chosen}, which cannot be imported ({error}); "
                 "pip install 'streamreg[keras]', or set KERAS_BACKEND"
             ) from error
     return keras

@@ -1,10 +1,11 @@
 """A model is a frozen specification: the object, its YAML and the provenance in a result are one thing."""
 
 import os
+import re
 from abc import abstractmethod
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from streamreg import sources
 from streamreg.errors import UsageError
@@ -13,7 +14,14 @@ from streamreg.stats.base import SUFFIX, Statistic
 from streamreg.stats.moments import Moments
 from streamreg.validation import usage_error
 
-Device = Annotated[str, Field(pattern=r"^(cpu|gpu)(:[0-9]+)?$")]
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"(cpu|gpu)(:[0-9]+)?", value):
+        raise ValueError(f"no {value!r}; it can be 'gpu', 'gpu:1' and so on, or 'cpu'")
+    return value
+
+
+Device = Annotated[str, AfterValidator(_device)]
 """Where Keras's backend computes: "gpu", "gpu:1", or "cpu"."""
 
 

@@ -13,7 +13,7 @@ from streamreg.design import Design, Missing
 from streamreg.errors import UsageError
 from streamreg.fold import fold
 from streamreg.kernels.rowhash import Sample
-from streamreg.models.base import Spec, as_source
+from streamreg.models.base import Device, Spec, as_source
 from streamreg.models.linear import Linear
 from streamreg.progress import Progress
 from streamreg.result import FitResult
@@ -96,7 +96,7 @@ class Keras(Spec):
     l1: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     l2: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     start: Any = None
-    device: str | None = Field(default=None, pattern=r"^(cpu|gpu)(:\d+)?$")
+    device: Device | None = None
     seed: int = Field(default=0, ge=0)
     memory_mb: int = Field(default=128, ge=1)
     features: tuple[str, ...] | None = None
