@@ -52,7 +52,7 @@ def name() -> str:
 
 def _written() -> str:
     """Return the backend that Keras's file of settings names, or "", looking where Keras looks."""
-    home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")  # noqa: S108
+    home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")  # noqa: S108 - Keras looks there
     try:
         settings = json.loads((Path(os.environ.get("KERAS_HOME") or home / ".keras") / "keras.json").read_text())
         return str(settings.get("backend", ""))

@@ -57,6 +57,11 @@ def run(arguments: argparse.Namespace) -> None:
             rows = times[f"{label}, scikit-learn"] = speed.seconds(theirs, arguments.repeats)
             row[3:] = f"{statistics.median(rows):.2f}", f"{statistics.median(rows) / statistics.median(mine):,.0f}"
         body.append(row)
+    random = np.random.default_rng(0)
+    for p in (300, 1000):
+        sums = sr.scan(random.normal(size=(2 * p, p + 1)) @ random.normal(size=(p + 1, p + 1)), precision="exact")
+        mine = times[f"exact solution of {p} columns"] = speed.seconds(lambda s=sums: sr.Linear(target="x0").fit(s), 1)
+        body.append([f"exact solution of {p} columns", f"{1e3 * mine[0]:.0f}", "-", "-", "-"])
     print(record.table([f"{arguments.rows:,} x 100", "ms", "range", "scikit-learn s", "times"], body))
     print(f"written to {record.keep('algebra', times)}")
 

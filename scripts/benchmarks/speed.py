@@ -60,6 +60,7 @@ CLAIMS = [
     Claim("float32 fit / max(raw read of float32, X'X in float64)", "float32", ("raw read, float32", LIMIT), "<= 2.2"),
     Claim("float32 / float64, same shape (half the bytes)", "float32", ("npy",), "<= 0.5"),
     Claim("exact / float64", "npy, exact", ("npy",), "<= 16"),
+    Claim("exact / float64, uniform weights", "rows / 10, weighted, exact", ("rows / 10, weighted",), ""),
     Claim("4 times the rows", "4 x rows", ("npy",), "<= 4.3"),
     Claim("400 / 100 columns", "rows / 4, 400 columns", ("rows / 4",), "<= 18"),
     Claim("streamreg --help", "process: --help", (), "<= 0.5 s"),
@@ -135,6 +136,11 @@ def actions(folder: Path, rows: int, blas: Worker) -> dict[str, Action]:
     zstd = made(folder, "zstd.zarr", rows, compression="zstd")
     single = made(folder, "single.npy", rows, dtype="float32")
     long, wide = made(folder, "table.npy", 4 * rows), made(folder, "table.npy", rows // 4, 400)
+    random = np.random.default_rng(0)
+    heavy = [random.normal(size=shape) for shape in ((rows // 10, 100), rows // 10)] + [
+        random.uniform(1, 2, rows // 10)
+    ]
+    weighted = sr.open(tuple(heavy))
     narrow, small = made(folder, "table.npy", rows // 4), made(folder, "table.npy", 1000)
     own = f"import streamreg as sr; sr.Linear().fit(sr.open({str(npy)!r}, target='y'))"
     theirs = (
@@ -161,6 +167,8 @@ def actions(folder: Path, rows: int, blas: Worker) -> dict[str, Action]:
         # One pass: among 400 coefficients there may be one so near zero that its digits need another.
         "rows / 4": fit(narrow, precision="float64"),
         "rows / 4, 400 columns": fit(wide, precision="float64"),
+        "rows / 10, weighted": lambda: sr.Linear(precision="float64").fit(weighted, progress=False),
+        "rows / 10, weighted, exact": lambda: sr.Linear(precision="exact").fit(weighted, progress=False),
         "process": process("-c", own),
         "process, BLAS kernel": process("-c", own, STREAMREG_KERNEL="blas"),
         "process: sklearnex": process("-c", theirs),

@@ -70,9 +70,7 @@ class Device:
         with backend.scope(self.name), backend.queue(self.name):
             given = [self._tensor(part) for part in parts]
             x = given[0] if len(given) == 1 else ops.concatenate(given, axis=1)
-            low, high, mean = np.array(
-                backend.to_numpy(ops.stack([ops.min(x, axis=0), ops.max(x, axis=0), ops.mean(x, axis=0)]))
-            )
+            low, high, mean = backend.to_numpy(ops.stack([ops.min(x, axis=0), ops.max(x, axis=0), ops.mean(x, axis=0)]))
             if not gram.plain(low, high):
                 return None
             centre = gram.place(mean, low, high)

@@ -117,6 +117,13 @@ class Linear(Spec):
 
             data = rows_twice(data)
         state = as_state(data)
+        if moments is not None:
+            if not isinstance(moments, Moments):
+                raise UsageError(f"moments are those of a scan in float64, and this is a {type(moments).__name__}")
+            if state is not None or self.precision == "exact":
+                raise UsageError(
+                    "moments stand for the first pass over rows in float64; leave them out where there is none"
+                )
         solved = self._scan(data, moments, threads, progress) if state is None else self._from_state(state)
         problem, found, origin = solved
         if self.singular == "error" and found.dependencies:

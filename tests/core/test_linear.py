@@ -297,3 +297,24 @@ def test_large_integers_are_no_constants(start):
     close(fit.coef, expected.params[1:], 1e-10)
     close(fit.std_errors, expected.bse[1:], 1e-8)
     np.testing.assert_allclose(fit.predict(x), expected.fittedvalues, rtol=1e-6, atol=1e-6)
+
+
+def test_moments_of_an_earlier_scan_save_the_first_pass():
+    x, y = X, Y
+    moments = sr.scan((x, y))
+    alone = sr.Linear().fit((x, y))
+    fit = sr.Linear().fit((x, y), moments=moments)
+    np.testing.assert_array_equal(fit.coef, alone.coef)
+    assert alone.passes - fit.passes == 1
+    hc3 = sr.Linear(errors="HC3")
+    np.testing.assert_allclose(hc3.fit((x, y), moments=moments).std_errors, hc3.fit((x, y)).std_errors, rtol=1e-10)
+    for model, data, given in [
+        (sr.Linear(), (x, y), sr.scan((x, y), precision="exact")),
+        (sr.Linear(), (x, y), sr.scan((x, y), folds=3)),
+        (sr.Linear(), moments, moments),
+        (sr.Linear(precision="exact"), (x, y), moments),
+    ]:
+        with pytest.raises(UsageError, match="moments"):
+            model.fit(data, moments=given)
+    with pytest.raises(NotFound, match="no column 'x0' in these moments"):
+        sr.Linear().fit((x, y), moments=sr.scan((x, y), features=("x1",)))
