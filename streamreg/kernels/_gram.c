@@ -26,10 +26,12 @@ enum { LANES_MOST = 8 };
 static const int64_t MASK[16] = {-1, -1, -1, -1, -1, -1, -1, -1}; /* a vector from MASK + 8 - n keeps n numbers */
 static const double LARGEST = 0x1p990, SPAN = 0x1p300, WHOLE = 0x1p53;
 
-struct block { /* rows of float64 and where their moments go */
-    const double *x, *y, *weight; /* y and weight may be absent */
-    ptrdiff_t m, p, stride;
+struct block { /* rows of float64, or of float32 if `single`, and where their moments go */
+    const void *x;
+    const double *y, *weight; /* either may be absent */
+    ptrdiff_t m, p, stride; /* stride: in numbers */
     double total;
+    int single;
     int whole; /* integers that float64 may not hold */
     double *low, *high, *mean, *rest, *cross; /* the mean is mean + rest */
 };
@@ -294,10 +296,11 @@ static const struct kernel *chosen(long k)
     return NULL;
 }
 
-static int direct(const Py_buffer *b) /* rows of float64 that can be read where they are */
+static int direct(const Py_buffer *b, enum type type) /* rows of this type that can be read where they are */
 {
-    return type_of(b) == DOUBLE && b->ndim == 2 && b->strides[1] == 8 && b->strides[0] % 8 == 0 &&
-           b->strides[0] >= 8 * b->shape[1] && (uintptr_t)b->buf % 8 == 0;
+    ptrdiff_t size = b->itemsize;
+    return type_of(b) == type && b->ndim == 2 && b->strides[1] == size && b->strides[0] % size == 0 &&
+           b->strides[0] >= size * b->shape[1] && (uintptr_t)b->buf % size == 0;
 }
 
 static int whole_numbers(const Py_buffer *b) { return type_of(b) == INT64 || type_of(b) == UINT64; }
@@ -337,8 +340,9 @@ static PyObject *py_block(PyObject *self, PyObject *args)
     }
     int fine;
     Py_BEGIN_ALLOW_THREADS
-    if (direct(bx)) {
-        t.x = bx->buf, t.stride = bx->strides[0] / 8;
+    t.single = direct(bx, FLOAT);
+    if (t.single || direct(bx, DOUBLE)) {
+        t.x = bx->buf, t.stride = bx->strides[0] / bx->itemsize;
     } else {
         kernel->widen(bx, space);
         t.x = space, t.stride = t.p;

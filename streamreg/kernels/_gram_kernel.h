@@ -12,21 +12,26 @@
  */
 
 typedef double NAME(vec) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+typedef float NAME(half) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int64_t NAME(bits) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 #define VEC NAME(vec)
 #define LOAD(p) (*(const VEC *)(p))
 #define STORE(p, v) (*(VEC *)(p) = (v))
+/* Numbers of x from place i on, and one of them; `single`, where x holds float32, is known to the compiler. */
+#define FETCH(x, i) \
+    (single ? __builtin_convertvector(*(const NAME(half) *)((const float *)(x) + (i)), VEC) : LOAD((const double *)(x) + (i)))
+#define FETCH_ONE(x, i) (single ? (double)((const float *)(x))[i] : ((const double *)(x))[i])
 #define SPLAT(s) ((s) - (VEC){0}) /* minus zero, and not plus zero, is the identity for every s */
 
 /* A point amid each column: the mean of some of its rows, or its constant. It may miss the mean: `rest` makes up for that. */
-TARGET static void NAME(place)(const double *x, ptrdiff_t m, ptrdiff_t p, ptrdiff_t stride, double *low, double *high,
-                               double *restrict centre)
+TARGET INLINE void NAME(place)(const void *x, const int single, ptrdiff_t m, ptrdiff_t p, ptrdiff_t stride, double *low,
+                               double *high, double *restrict centre)
 {
     ptrdiff_t step = (m + SAMPLE - 1) / SAMPLE, n = (m + step - 1) / step;
-    for (ptrdiff_t j = 0; j < p; j++) low[j] = high[j] = x[j], centre[j] = 0.0;
+    for (ptrdiff_t j = 0; j < p; j++) low[j] = high[j] = FETCH_ONE(x, j), centre[j] = 0.0;
     for (ptrdiff_t k = 0; k < m; k += step)
         for (ptrdiff_t j = 0; j < p; j++) {
-            double a = x[k * stride + j];
+            double a = FETCH_ONE(x, k * stride + j);
             low[j] = LESS(a, low[j]), high[j] = MORE(a, high[j]), centre[j] += a;
         }
     for (ptrdiff_t j = 0; j < p; j++) {
@@ -41,10 +46,10 @@ TARGET static void NAME(place)(const double *x, ptrdiff_t m, ptrdiff_t p, ptrdif
     }
 }
 
-#define PACK(from) \
+#define PACK(numbers) \
     UNROLL for (int v = 0; v < wide; v++) \
     { \
-        VEC raw = LOAD((from) + v * LANES); \
+        VEC raw = numbers; \
         if (masked) raw = (VEC)((NAME(bits))raw & mask[v]); \
         low[v] = LEAST(raw, low[v]), high[v] = MOST(raw, high[v]); \
         VEC z = raw - shift[v]; \
@@ -53,12 +58,12 @@ TARGET static void NAME(place)(const double *x, ptrdiff_t m, ptrdiff_t p, ptrdif
         STORE(out + v * LANES, z); \
     }
 
-/* Pack `wide` vectors of columns, from column j on, of m rows: shifted by the centre, and if there is a `root` by the nudge
- * and then times the root. Notes weighted sums and extremes. Columns from p on are masked out: they hold what lies between
- * rows. A NaN is passed over by the comparisons and shows in the sum. */
-TARGET INLINE void NAME(pack_panel)(const double *x, const double *end, ptrdiff_t m, ptrdiff_t p, ptrdiff_t stride,
-                                    const struct columns *c, const double *root, double *out, ptrdiff_t j, const int wide,
-                                    const int masked)
+/* Pack `wide` vectors of columns, from column j on, of m rows of x, which ends at place `end`: shifted by the centre, and if
+ * there is a `root` by the nudge and then times the root. Notes weighted sums and extremes. Columns from p on are masked out:
+ * they hold what lies between rows. A NaN is passed over by the comparisons and shows in the sum. */
+TARGET INLINE void NAME(pack_panel)(const void *x, const int single, ptrdiff_t end, ptrdiff_t m, ptrdiff_t p,
+                                    ptrdiff_t stride, const struct columns *c, const double *root, double *out, ptrdiff_t j,
+                                    const int wide, const int masked)
 {
     VEC shift[WIDE], finer[WIDE], total[WIDE], low[WIDE], high[WIDE];
     NAME(bits) mask[WIDE];
@@ -70,14 +75,14 @@ TARGET INLINE void NAME(pack_panel)(const double *x, const double *end, ptrdiff_
         total[v] = LOAD(c->sum + at), low[v] = LOAD(c->low + at), high[v] = LOAD(c->high + at);
     }
     /* Vectors may reach into the next row, never past the last one: those few rows go through a copy. */
-    const double *row = x + j;
+    ptrdiff_t row = j;
     for (ptrdiff_t k = 0; k < m; k++, row += stride, out += wide * LANES) {
         if (masked && __builtin_expect(row + wide * LANES > end, 0)) {
             double edge[WIDE * LANES] = {0};
-            for (int l = 0; l < wide * LANES && j + l < p; l++) edge[l] = row[l];
-            PACK(edge);
+            for (int l = 0; l < wide * LANES && j + l < p; l++) edge[l] = FETCH_ONE(x, row + l);
+            PACK(LOAD(edge + v * LANES));
         } else {
-            PACK(row);
+            PACK(FETCH(x, row + v * LANES));
         }
     }
     for (int v = 0; v < wide; v++) {
@@ -91,23 +96,29 @@ TARGET static void NAME(pack)(const struct block *t, ptrdiff_t k, ptrdiff_t m, c
                               double *packed)
 {
     ptrdiff_t vectors = (t->p + (t->y != NULL) + LANES - 1) / LANES, p = t->p;
-    const double *x = t->x + k * t->stride, *end = t->x + (t->m - 1) * t->stride + p;
+    const char *x = (const char *)t->x + k * t->stride * (t->single ? 4 : 8);
+    ptrdiff_t end = (t->m - 1 - k) * t->stride + p;
     double low = c->low[p], high = c->high[p]; /* of y, before a panel runs over them */
     if (root) root += k;
     for (ptrdiff_t v = 0; v < vectors; v += WIDE) {
         ptrdiff_t wide = vectors - v < WIDE ? vectors - v : WIDE;
         double *out = packed + m * v * LANES;
-#define PANEL(root, wide, masked) NAME(pack_panel)(x, end, m, p, t->stride, c, root, out, v * LANES, wide, masked)
-#define PANELS(root) \
-    if ((v + WIDE) * LANES <= p) PANEL(root, WIDE, 0); \
-    else if (wide == 4) PANEL(root, LESS(4, WIDE), 1); \
-    else if (wide == 3) PANEL(root, LESS(3, WIDE), 1); \
-    else if (wide == 2) PANEL(root, LESS(2, WIDE), 1); \
-    else PANEL(root, 1, 1);
-        if (root) {
-            PANELS(root)
+#define PANEL(root, single, wide, masked) \
+    NAME(pack_panel)(x, single, end, m, p, t->stride, c, root, out, v * LANES, wide, masked)
+#define PANELS(root, single) \
+    if ((v + WIDE) * LANES <= p) PANEL(root, single, WIDE, 0); \
+    else if (wide == 4) PANEL(root, single, LESS(4, WIDE), 1); \
+    else if (wide == 3) PANEL(root, single, LESS(3, WIDE), 1); \
+    else if (wide == 2) PANEL(root, single, LESS(2, WIDE), 1); \
+    else PANEL(root, single, 1, 1);
+        if (root && t->single) {
+            PANELS(root, 1)
+        } else if (root) {
+            PANELS(root, 0)
+        } else if (t->single) {
+            PANELS(NULL, 1)
         } else {
-            PANELS(NULL)
+            PANELS(NULL, 0)
         }
 #undef PANELS
 #undef PANEL
@@ -201,8 +212,9 @@ TARGET static int NAME(moments)(const struct block *t, double *work)
     double *root = work + 6 * padded, *packed = root + t->m;
     packed += (64 - (uintptr_t)packed % 64) % 64 / 8;
     memset(work, 0, 8 * 6 * padded);
-    NAME(place)(t->x, t->m, t->p, t->stride, c.low, c.high, c.centre);
-    if (t->y) NAME(place)(t->y, t->m, 1, 1, c.low + t->p, c.high + t->p, c.centre + t->p);
+    if (t->single) NAME(place)(t->x, 1, t->m, t->p, t->stride, c.low, c.high, c.centre);
+    else NAME(place)(t->x, 0, t->m, t->p, t->stride, c.low, c.high, c.centre);
+    if (t->y) NAME(place)(t->y, 0, t->m, 1, 1, c.low + t->p, c.high + t->p, c.centre + t->p);
     if (t->weight)
         for (ptrdiff_t k = 0; k < t->m; k++) root[k] = sqrt(t->weight[k]);
     struct update u = {.q = q, .cross = t->cross, .rest = c.sum, .scaled = c.scaled};
@@ -274,6 +286,8 @@ TARGET static int NAME(finite)(const char *base, ptrdiff_t m, ptrdiff_t p, ptrdi
 
 #undef VEC
 #undef LOAD
+#undef FETCH
+#undef FETCH_ONE
 #undef STORE
 #undef SPLAT
 #undef PACK

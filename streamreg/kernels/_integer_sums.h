@@ -46,7 +46,7 @@ static void stage(const struct request *a, ptrdiff_t k, ptrdiff_t m, double *row
     part.shape = shape, part.buf = (char *)x->buf + k * x->strides[0];
     const double *from = part.buf;
     ptrdiff_t stride = x->strides[0] / 8;
-    if (!direct(x)) {
+    if (!direct(x, DOUBLE)) {
         kernel->widen(&part, space);
         from = space, stride = p;
     }

@@ -128,11 +128,13 @@ class Statistic(ABC):
 
 
 def block_rows(columns: int) -> int:
-    """Return the rows of a block: a power of two near a megabyte of float64, which a level-2 cache holds.
+    """Return the rows of a block: a power of two, of one to two megabytes of float64.
 
-    Never below 1024: wide blocks leave the cache, but each costs a merge of ``columns**2`` numbers.
+    That is little enough to stay in cache between being read and being multiplied, and enough to outweigh what a block
+    costs apart from its rows. Never below 1024: wide blocks leave the cache, but each costs a merge of ``columns**2``
+    numbers.
     """
-    rows = 2**17 // max(columns, 1)
+    rows = 2**18 // max(columns, 1)
     return int(np.clip(1 << (rows.bit_length() - 1 if rows else 0), 1024, 4096))
 
 

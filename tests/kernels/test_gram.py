@@ -109,10 +109,10 @@ def test_kernels_agree_to_rounding(monkeypatch, q, weighted):
 
 def layouts(z):
     """Yield the same numbers in many layouts."""
-    wide = np.zeros((len(z), 2 * z.shape[1] + 3))
+    wide = np.zeros((len(z), 2 * z.shape[1] + 3), z.dtype)
     wide[:, 2 : 2 + z.shape[1]] = z
     yield "rows of a wider table", wide[:, 2 : 2 + z.shape[1]]
-    spread = np.full((2 * len(z), 2 * z.shape[1]), np.nan)
+    spread = np.full((2 * len(z), 2 * z.shape[1]), np.nan, z.dtype)
     spread[::2, ::2] = z
     yield "every other row and column", spread[::2, ::2]
     yield "columns first", np.asfortranarray(z)
@@ -127,12 +127,16 @@ def layouts(z):
     yield "the byte order spelt out", z.view(z.dtype.newbyteorder("<" if sys.byteorder == "little" else ">"))
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("q", [1, 7, 8, 37, 100])
-def test_layout_leaves_no_trace(compiled, q):
-    z = np.random.default_rng(q).standard_normal((150, q + 1)).round(2)
-    expected = moments(z[:, :-1], z[:, -1])
+def test_layout_leaves_no_trace(compiled, q, dtype, weighted):
+    rng = np.random.default_rng(q)
+    z = rng.standard_normal((150, q + 1)).round(2).astype(dtype)
+    weight = rng.uniform(0.1, 3, 150) if weighted else None
+    expected = moments(z[:, :-1].astype(float), z[:, -1].astype(float), weight=weight)
     for name, same in layouts(z):
-        assert same_bits(moments(same[:, :-1], same[:, -1]), expected), name
+        assert same_bits(moments(same[:, :-1], same[:, -1], weight=weight), expected), name
 
 
 @pytest.mark.parametrize("dtype", "?bBhHiIlLqQefd")
