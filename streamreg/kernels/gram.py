@@ -128,6 +128,9 @@ def finite(values: NDArray[Any]) -> bool:
     if values.dtype.kind != "f":
         return True
     found = None if _KERNEL is None else _gram.finite(_KERNEL, values)
+    if found is None and values.ndim == 2:
+        with np.errstate(all="ignore"):  # sums are quicker to find, and show all that is not finite; they may overflow
+            found = bool(np.isfinite(np.ones(len(values), values.dtype) @ values).all()) or None
     return bool(np.isfinite(values).all()) if found is None else found
 
 
@@ -135,15 +138,18 @@ def finite(values: NDArray[Any]) -> bool:
 _LARGEST = 2.0**990
 _SPAN = 2.0**300
 
+_SAMPLE = 64  # rows whose mean places a column, as in the compiled kernel
+
 
 def shift(values: NDArray[Any], low: Float, high: Float) -> Float:
     """Return a point amid each column of a block, from which the block's values differ by exact subtractions.
 
-    The mean, or the constant itself for a constant column. For values within a factor of two of it the subtraction is
-    exact (Sterbenz 1974, *Floating-Point Computation*, theorem 4.3.1); otherwise it is good to half an ulp of the
-    difference. For integers that float64 cannot hold it is an integer that their type holds.
+    The mean of some rows, or the constant itself for a constant column. For values within a factor of two of it the
+    subtraction is exact (Sterbenz 1974, *Floating-Point Computation*, theorem 4.3.1); otherwise it is good to half an
+    ulp of the difference. For integers that float64 cannot hold it is an integer that their type holds.
     """
-    centre = place(np.add.reduce(values, axis=0, dtype=np.float64) / len(values), low, high)
+    some = values[:: -(-len(values) // _SAMPLE)]
+    centre = place(np.add.reduce(some, axis=0, dtype=np.float64) / len(some), low, high)
     if values.dtype.kind in "iu" and max(high.max(initial=0.0), -low.min(initial=0.0)) > 2.0**53:
         bounds = np.iinfo(values.dtype)
         # float64 has no number just below 2**63 or 2**64, hence the 2048.
@@ -196,6 +202,19 @@ def subtract(values: NDArray[Any], centre: Float, out: Float) -> None:
         out[...] = np.where(np.abs(rough) < 2.0**62, whole.astype(np.float64) - (centre - pivot), rough)
     else:
         np.subtract(values, centre, out=out, dtype=np.float64)
+
+
+def centred(parts: list[NDArray[Any]], centre: Float, out: Float) -> None:
+    """Write columns side by side into `out`, each less its centre."""
+    stops = np.cumsum([part.shape[1] for part in parts])
+    places = [slice(stop - part.shape[1], stop) for part, stop in zip(parts, stops, strict=True)]
+    if any(part.dtype.kind in "iu" and part.dtype.itemsize == 8 for part in parts):
+        for part, here in zip(parts, places, strict=True):
+            subtract(part, centre[here], out[:, here])
+        return
+    for part, here in zip(parts, places, strict=True):
+        out[:, here] = part
+    out -= centre  # whole rows at once: NumPy takes half as long for these as for a part of them
 
 
 def cross_product(rows: Float) -> Float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels import gram
-from streamreg.kernels.gram import cross_product, extremes, shift, subtract
+from streamreg.kernels.gram import centred, cross_product, extremes, shift
 
 if TYPE_CHECKING:
     from streamreg.kernels.device import Device
@@ -78,7 +78,7 @@ def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float, low
         here = slice(column, column := column + part.shape[1])
         low[here], high[here] = extremes(part)
         centre[here] = shift(part, low[here], high[here])
-        subtract(part, centre[here], z[:, here])
+    centred(parts, centre, z)
     if low_parts is not None:
         z[:, : low_parts.shape[1]] += low_parts
     span = np.maximum(high - centre, centre - low)
@@ -86,7 +86,7 @@ def of_block(parts: list[NDArray[Any]], weight: Float | None, buffer: Float, low
     if exponent.any():
         np.ldexp(z, -exponent, out=z)
     if weight is None:
-        rest = np.add.reduce(z, axis=0) / total
+        rest = np.ones(m) @ z / total
         correction = np.zeros(q)
     else:
         rest = weight @ z / total
