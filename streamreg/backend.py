@@ -3,12 +3,13 @@
 import importlib
 import importlib.util
 import json
+import math
 import os
 import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,8 @@ from streamreg.errors import MissingExtra, UsageError
 LIBRARIES = ("tensorflow", "jax", "torch")
 
 _LOCAL = threading.local()
+_LINE = 64  # bytes
+_EXHAUSTED = "ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemory", "out of memory"
 
 _CHATTER = (
     b"absl::InitializeLog",
@@ -166,6 +169,50 @@ def to_numpy(tensor: Any) -> NDArray[Any]:
     value = tensor.value if isinstance(tensor, load().Variable) else tensor
     # Keras's own conversion, and np.array, ask some tensors in a way that NumPy warns of.
     return np.asarray(value.detach().cpu().numpy() if name() == "torch" else value).copy()
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return memory that all libraries can share: TensorFlow and JAX compute only with what begins at 64 bytes."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + _LINE, np.uint8)
+    start = -memory.ctypes.data % _LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def on_device(arrays: Sequence[NDArray[Any]], full: str) -> tuple[Any, ...]:
+    """Return arrays as tensors on the device of this full name; on a processor they share memory that is `aligned`.
+
+    Raises
+    ------
+    MemoryError
+        That of the device does not hold them.
+    """
+    chosen, module = name(), library()
+    kind, _, number = full.partition(":")
+    try:
+        if chosen == "jax":
+            target = next(device for device in module.devices(kind) if device.id == int(number))
+            return tuple(module.device_put(tuple(arrays), target))
+        if chosen == "torch":
+            shared = map(module.from_numpy, arrays)
+            return tuple(shared if kind == "cpu" else (tensor.to(full.replace("gpu", "cuda")) for tensor in shared))
+        shared = map(_shared, arrays)
+        if kind == "cpu":
+            return tuple(shared)
+        with scope(full):
+            return tuple(map(module.identity, shared))
+    except Exception as error:
+        if any(word in f"{type(error).__name__} {error}" for word in _EXHAUSTED):
+            raise MemoryError(f"{full} does not hold {sum(array.nbytes for array in arrays):,} bytes more") from error
+        raise
+
+
+def _shared(array: NDArray[Any]) -> Any:
+    """Return a tensor of TensorFlow's that shares the memory of an array; of a copy, if that is not aligned."""
+    if array.ctypes.data % _LINE:
+        array, given = aligned(array.shape, array.dtype), array
+        array[...] = given
+    return library().experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def host_memory(size: int) -> NDArray[np.uint8]:

@@ -90,6 +90,7 @@ def outside(path: Path, hidden: tuple[int, ...], memory_mb: int, repeats: int) -
     from streamreg import backend
     from streamreg.neural import network
     from streamreg.neural.losses import Loss
+    from streamreg.neural.steps import Batch
     from streamreg.neural.trainer import Trainer
 
     ops = backend.load().ops
@@ -101,7 +102,9 @@ def outside(path: Path, hidden: tuple[int, ...], memory_mb: int, repeats: int) -
     chosen = network.optimizer("adam" if hidden else "sgd", 1e-3)
     trainer = Trainer(model, Loss("squared_error"), chosen, size, np.dtype("float32"), None if hidden else "gradient")
     random = np.random.default_rng(0)
-    batch = [ops.convert_to_tensor(random.normal(size=s).astype("f4")) for s in ((size, p), (size,), (size,))]
+    batch = Batch(
+        tuple(ops.convert_to_tensor(random.normal(size=s).astype("f4")) for s in ((size, p), (size,), (size,)))
+    )
     times: dict[str, list[float]] = {"epoch": [], "steps": []}
     for _ in range(repeats):
         fit = spec.fit(data, moments=moments, progress=False)
@@ -109,7 +112,7 @@ def outside(path: Path, hidden: tuple[int, ...], memory_mb: int, repeats: int) -
         trainer.begin()
         began = time.perf_counter()
         for _ in range(-(-n // size)):
-            trainer.update(*batch, average=not hidden)
+            trainer.update(batch, average=not hidden)
         trainer.met()  # waits for a device to be done
         times["steps"].append(time.perf_counter() - began)
     return times

@@ -12,45 +12,65 @@ import numpy as np
 from streamreg import backend
 from streamreg.errors import ChangedError, OnePassError
 from streamreg.neural.rows import Block, Rows
+from streamreg.neural.steps import Batch, Part, Stretch, Tensors
 
 _AHEAD = 4  # batches
 
-Tensors: TypeAlias = tuple[Any, Any, Any]
 Batches: TypeAlias = Generator[Any, None, None]
 
 
-class Feed:
-    """One pass over batches, made ahead of the training: through ``tf.data`` for TensorFlow, or else by a thread.
+def parts(
+    rows: Rows, size: int, epoch: int | None = None, skip: int = 0, together: int = 16, border: int | None = None
+) -> Iterator[Part]:
+    """Yield one pass over rows: by stretches where they lie in memory; by batches, made ahead of the training, if not.
 
     An error while reading is raised as itself, not wrapped by TensorFlow; so is a source that changed meanwhile.
 
     Parameters
     ----------
     rows : Rows
-    batches : callable
-        Returns a fresh generator of batches.
+    size : int
+        Rows of a batch.
+    epoch : int or None
+        Whose shuffled order; None for rows as they lie.
     skip : int
         Batches to leave out at the start, because they were trained on before.
+    together : int
+        Batches of a stretch, at most.
+    border : int or None
+        A batch that begins a stretch.
     """
+    before = rows.source.fingerprint()
+    try:
+        if (table := rows.table()) is not None:
+            yield from _stretches(rows, table, size, epoch, skip, together, border or 0)
+        else:
+            batches = rows.in_order(size) if epoch is None else rows.shuffled(epoch, size)
+            yield from map(Batch, _fed(rows, _after(skip, batches)))
+    except OnePassError as error:
+        raise OnePassError(f"Keras needs several passes over the rows. {error}") from error
+    if rows.source.fingerprint() != before:
+        raise ChangedError(f"{rows.source.label} changed while it was read; let the writer finish, then run again")
 
-    def __init__(self, rows: Rows, batches: Callable[[], Batches], skip: int = 0) -> None:
-        self._rows, self._batches, self._skip = rows, batches, skip
 
-    def __iter__(self) -> Iterator[Tensors]:
-        before = self._rows.source.fingerprint()
-        batches = _after(self._skip, self._batches())
-        if backend.name() == "tensorflow":
-            batches = _through_dataset(batches, len(self._rows.design.features), self._rows.dtype)
-        if backend.name() != "tensorflow" or not self._rows.device.startswith("cpu"):
-            batches = _ahead(batches, _to_device(self._rows.device))
-        try:
-            yield from batches
-        except OnePassError as error:
-            raise OnePassError(f"Keras needs several passes over the rows. {error}") from error
-        if self._rows.source.fingerprint() != before:
-            raise ChangedError(
-                f"{self._rows.source.label} changed while it was read; let the writer finish, then run again"
-            )
+def _stretches(
+    rows: Rows, table: Tensors, size: int, epoch: int | None, at: int, together: int, border: int
+) -> Iterator[Part]:
+    n = len(table[0])
+    order = None if epoch is None else backend.on_device([rows.order(epoch)], rows.device)[0]
+    while at * size < n:
+        after = min(at + together, border) if at < border else at + together
+        yield Stretch(table, order, at * size, min(after * size, n), size)
+        at = after
+
+
+def _fed(rows: Rows, batches: Batches) -> Batches:
+    """Yield batches, made ahead: through ``tf.data`` for TensorFlow, or else by a thread."""
+    if backend.name() == "tensorflow":
+        batches = _through_dataset(batches, len(rows.design.features), rows.dtype)
+    if backend.name() != "tensorflow" or not rows.device.startswith("cpu"):
+        batches = _ahead(batches, _to_device(rows.device))
+    return batches
 
 
 def _after(skip: int, batches: Batches) -> Batches:
@@ -58,7 +78,7 @@ def _after(skip: int, batches: Batches) -> Batches:
         yield from islice(batches, skip, None)
 
 
-def _ahead(batches: Batches, place: Callable[[Any], Tensors]) -> Batches:
+def _ahead(batches: Batches, place: Callable[[Any], Any]) -> Batches:
     """Yield batches that a thread makes, a few of them in advance, and moves to where they are computed with."""
     ready: Queue[Tensors | BaseException | None] = Queue(_AHEAD)
     left = Event()
@@ -91,13 +111,11 @@ def _ahead(batches: Batches, place: Callable[[Any], Tensors]) -> Batches:
         batches.close()
 
 
-def _to_device(device: str) -> Callable[[Any], Tensors]:
+def _to_device(device: str) -> Callable[[Any], Any]:
     """Return what copies a batch to a device without holding up what is computed there."""
     library, name = backend.library(), backend.name()
-    if name == "jax":
-        kind, _, number = device.partition(":")
-        target = next(d for d in library.devices(kind) if d.id == int(number))
-        return lambda batch: tuple(library.device_put(tuple(batch), target))
+    if name == "jax" or (name == "torch" and device.startswith("cpu")):
+        return lambda batch: backend.on_device(batch, device)
     if name == "tensorflow":
 
         def copied(batch: Any) -> Any:
@@ -105,8 +123,6 @@ def _to_device(device: str) -> Callable[[Any], Tensors]:
                 return tuple(library.identity(tensor) for tensor in batch)
 
         return copied
-    if device.startswith("cpu"):
-        return lambda batch: tuple(map(library.from_numpy, batch))
     target = library.device(device.replace("gpu", "cuda"))
     stream = library.cuda.Stream(target)
 

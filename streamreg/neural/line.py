@@ -164,7 +164,7 @@ class Line:
     def _to_float64(self) -> None:
         passes = self.passes
         passes.rows.release()
-        passes.rows = dataclasses.replace(passes.rows, dtype=np.dtype(np.float64), _all=None)
+        passes.rows = dataclasses.replace(passes.rows, dtype=np.dtype(np.float64), _all=None, _table=None)
         passes.trainer = self._trainer("float64")
 
     def _estimates(self) -> FitResult:

@@ -5,12 +5,14 @@ from typing import Any
 
 from streamreg.backend import load
 from streamreg.neural.checkpoint import Arrays, Checkpoint
-from streamreg.neural.feed import Feed
+from streamreg.neural.feed import parts
 from streamreg.neural.rows import Rows
+from streamreg.neural.steps import Part
 from streamreg.neural.trainer import Sums, Trainer
 from streamreg.progress import Progress
 
 _FULL_BATCH_ROWS = 8192
+_TOGETHER = 16  # batches of rows in memory between two looks at the clock
 
 State = tuple[dict[str, Any], Arrays]
 
@@ -92,28 +94,28 @@ class Passes:
         first_averaged : int or None
             The batch from which on weights are averaged.
         """
-        epoch, size, trainer = self.epoch, self.trainer.size, self.trainer
-        for x, y, weight in Feed(self.rows, lambda: self.rows.shuffled(epoch, size), self._batch):
+        trainer, together = self.trainer, 1 if self._watched else _TOGETHER
+        for part in parts(self.rows, trainer.size, self.epoch, self._batch, together, first_averaged):
             if self._watched:
                 trainer.settle()
                 self.callbacks.on_train_batch_begin(self._batch)
-            trainer.update(x, y, weight, average=first_averaged is not None and self._batch >= first_averaged)
+            trainer.update(part, average=first_averaged is not None and self._batch >= first_averaged)
             if self._watched:
                 self.callbacks.on_train_batch_end(self._batch, {"loss": trainer.mean_loss()})
-            bar(len(x), lambda: f"loss {trainer.mean_loss():.4g}")
-            self._next_batch()
+            bar(len(part), lambda: f"loss {trainer.mean_loss():.4g}")
+            self._done(part)
         return trainer.mean_loss()
 
     def full_batch(self, bar: Progress) -> Sums:
         """Return sums over all rows at the present weights."""
-        for x, y, weight in Feed(self.rows, lambda: self.rows.in_order(_FULL_BATCH_ROWS), self._batch):
-            self.trainer.add_up(x, y, weight)
-            bar(len(x))
-            self._next_batch()
+        for part in parts(self.rows, _FULL_BATCH_ROWS, skip=self._batch, together=_TOGETHER):
+            self.trainer.add_up(part)
+            bar(len(part))
+            self._done(part)
         return self.trainer.sums()
 
-    def _next_batch(self) -> None:
-        self._batch += 1
+    def _done(self, part: Part) -> None:
+        self._batch += part.batches
         if self._checkpoint.due:
             self.save()
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from streamreg import backend
 from streamreg.design import Design
 from streamreg.engines.threads import available_threads
 from streamreg.neural.conditioning import Conditioning
+from streamreg.neural.steps import Tensors
 from streamreg.sources.base import Partition, Source
 
 Block = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -21,6 +24,7 @@ Block = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 _OPEN = 4  # partitions read at once; fixed, so that the order of rows does not depend on the machine
 _PIECE = 2**17  # numbers conditioned at once in float64: a megabyte, which stays in cache
+_COUNTED = 2**30  # rows of a table, at most: steps count them in 32 bits
 _READ = 1024  # rows asked of storage at a time, where it can be cut anywhere
 
 
@@ -60,6 +64,7 @@ class Rows:
     seed: int = 0
     threads: int | None = None
     _all: Block | None = None
+    _table: Tensors | None = None
     _partitions: Sequence[Partition] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,7 +77,7 @@ class Rows:
 
     def release(self) -> None:
         """Give back the rows that are kept in memory."""
-        self._all = None
+        self._all = self._table = None
 
     @property
     def row_bytes(self) -> int:
@@ -85,15 +90,25 @@ class Rows:
         Seed and epoch decide it. Rows that are kept come in any order; others by partitions in any order, four of them
         at a time in turn, drawn at random from a window that is filled as it is emptied.
         """
-        random = np.random.default_rng([self.seed, epoch])
         if (rows := self._resident()) is not None:
-            order = random.permutation(len(rows[0]))
+            order = self.order(epoch)
             for start in range(0, len(order), size):
                 yield _rows_of(rows, order[start : start + size])
             return
+        random = self._random(epoch)
         order = random.permutation(len(self._partitions))
         window = max(size, min(self.n, self.memory // 2 // self.row_bytes))
         yield from _from_window(self._interleaved(order), window, size, random)
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Return which of the rows that are kept comes when in one epoch."""
+        assert self._all is not None, "rows are kept"
+        return self._random(epoch).permutation(len(self._all[0]))
+
+    def table(self) -> Tensors | None:
+        """Return all rows where they are computed with, if they fit in memory and there; they are read at first."""
+        self._resident()
+        return self._table
 
     def in_order(self, size: int) -> Generator[Block, None, None]:
         """Yield all rows once, `size` at a time; the last batch holds what is left."""
@@ -118,8 +133,15 @@ class Rows:
         if self._all is None and self.n * self.row_bytes <= self.memory // 2:
             width = len(self.design.features)
             none = np.empty((0, width), self.dtype), np.empty(0, self.dtype), np.empty(0, self.dtype)
-            self._all = _stacked(list(self._interleaved(np.arange(len(self._partitions)))) or [none])
+            self._all = _aligned(list(self._interleaved(np.arange(len(self._partitions)))) or [none])
+            if len(self._all[0]) < _COUNTED:
+                with suppress(MemoryError):  # of the device, which is then fed with batches
+                    x, y, weight = backend.on_device(self._all, self.device)
+                    self._table = x, y, weight
         return self._all
+
+    def _random(self, epoch: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, epoch])
 
     def _interleaved(self, order: Iterable[int]) -> Iterator[Block]:
         """Yield blocks of four partitions in turn, read and conditioned by threads, in an order free of timing."""
@@ -198,6 +220,14 @@ def _stacked(blocks: list[Block]) -> Block:
     if len(blocks) == 1:
         return blocks[0]
     x, y, weight = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return x, y, weight
+
+
+def _aligned(blocks: list[Block]) -> Block:
+    """Return all rows of some blocks, in memory that the library they are for can share."""
+    parts = list(zip(*blocks, strict=True))
+    n = sum(map(len, parts[1]))
+    x, y, weight = (np.concatenate(p, out=backend.aligned((n, *p[0].shape[1:]), p[0].dtype)) for p in parts)
     return x, y, weight
 
 

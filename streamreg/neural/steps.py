@@ -1,17 +1,70 @@
 """Steps of training, compiled: the one thing that TensorFlow, JAX and PyTorch do each in a way of its own.
 
-A step is a function of tensors that reads and assigns Keras variables, and returns nothing.
+A step is a function of tensors that reads and assigns Keras variables, and returns nothing. It is compiled for a batch
+by itself, and for many of them in one call, which takes them from a table.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from streamreg import backend
 
 Step: TypeAlias = Callable[..., None]
+Tensors: TypeAlias = tuple[Any, Any, Any]
+"""Features (m, p), target (m,) and weights (m,)."""
+Shapes: TypeAlias = Sequence[tuple[int | None, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch, by itself."""
+
+    tensors: Tensors
+    batches: ClassVar[int] = 1
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Batches one after the other, of a table that lies where it is computed with.
+
+    Attributes
+    ----------
+    table : tuple of tensors
+        Features (n, p), target (n,) and weights (n,).
+    order : tensor of int64, shape (n,), or None
+        Which row comes when; None for rows as they lie.
+    start, stop : int
+        The first position in that order, and that after the last.
+    size : int
+        Rows of a batch; the last one holds what is left.
+    """
+
+    table: Tensors
+    order: Any
+    start: int
+    stop: int
+    size: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def batches(self) -> int:
+        """How many there are."""
+        return -(-len(self) // self.size)
+
+
+Part: TypeAlias = Batch | Stretch
+Looped: TypeAlias = Callable[..., None]
+"""A step on all batches of a stretch; what it takes beside a batch follows the stretch."""
 
 
 class Steps(ABC):
@@ -28,8 +81,12 @@ class Steps(ABC):
         self._model, self._variables = model, list(variables)
 
     @abstractmethod
-    def compiled(self, step: Step, shapes: Sequence[tuple[int | None, ...]], dtype: np.dtype[Any]) -> Step:
+    def compiled(self, step: Step, shapes: Shapes, dtype: np.dtype[Any]) -> Step:
         """Return the step compiled for arguments of these shapes, of which None stands for any length."""
+
+    @abstractmethod
+    def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any], shuffled: bool) -> Looped:
+        """Return the step compiled to be taken on all batches of a stretch, whose rows have an order if `shuffled`."""
 
     @abstractmethod
     def gradients(self, objective: Callable[[], Any]) -> list[Any]:
@@ -39,13 +96,76 @@ class Steps(ABC):
         """Let the variables hold what the steps have made of them: to be called before one is looked at, or set."""
 
 
+class Compiled:
+    """A step on a batch or on each of a stretch, compiled for either when it is first called so.
+
+    Parameters
+    ----------
+    steps : Steps
+    step : callable
+    shapes : sequence of tuples
+        Of its arguments: features, target, weights, and what else it takes.
+    dtype : dtype
+    """
+
+    def __init__(self, steps: Steps, step: Step, shapes: Shapes, dtype: np.dtype[Any]) -> None:
+        self._steps, self._step, self._shapes, self._dtype = steps, step, shapes, dtype
+
+    def __call__(self, part: Part, *rest: Any) -> None:
+        """Take the step."""
+        if isinstance(part, Batch):
+            self._single(*part.tensors, *rest)
+        elif part.order is None:
+            self._in_order(part, *rest)
+        else:
+            self._shuffled(part, *rest)
+
+    @cached_property
+    def _single(self) -> Step:
+        return self._steps.compiled(self._step, self._shapes, self._dtype)
+
+    @cached_property
+    def _in_order(self) -> Looped:
+        return self._steps.looped(self._step, self._shapes, self._dtype, shuffled=False)
+
+    @cached_property
+    def _shuffled(self) -> Looped:
+        return self._steps.looped(self._step, self._shapes, self._dtype, shuffled=True)
+
+
 class _TensorFlow(Steps):
-    def compiled(self, step: Step, shapes: Sequence[tuple[int | None, ...]], dtype: np.dtype[Any]) -> Step:
+    def compiled(self, step: Step, shapes: Shapes, dtype: np.dtype[Any]) -> Step:
         tf = backend.library()
         # A concrete function: traced once, here, and never again.
         traced = tf.function(step, input_signature=[tf.TensorSpec(shape, dtype) for shape in shapes])
         concrete: Step = traced.get_concrete_function()
         return concrete
+
+    def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any], shuffled: bool) -> Looped:
+        tf, single = backend.library(), self.compiled(step, shapes, dtype)
+
+        def run(table: Tensors, order: Any, start: Any, stop: Any, size: Any, rest: Any) -> None:
+            def one(at: Any) -> Any:
+                rows = slice(at, tf.minimum(at + size, stop))
+                # Not traced in here: Keras's optimizers have TensorFlow keep for ever the graph they are traced in.
+                single(*((tf.gather(part, order[rows]) if shuffled else part[rows]) for part in table), *rest)
+                return at + size
+
+            tf.while_loop(lambda at: at < stop, one, [start])
+
+        specs = [tf.TensorSpec(shape, dtype) for shape in shapes]
+        # Positions in 32 bits, which TensorFlow keeps beside the processor; an order in 64, which it does not.
+        order, position = tf.TensorSpec((None,), "int64"), tf.TensorSpec((), "int32")
+        signature = [tuple(specs[:3]), order, position, position, position, tuple(specs[3:])]
+        traced = tf.function(run, input_signature=signature).get_concrete_function()
+        none = tf.zeros(0, "int64")
+
+        def stretched(stretch: Stretch, *rest: Any) -> None:
+            positions = (tf.constant(number, "int32") for number in (stretch.start, stretch.stop, stretch.size))
+            order = none if stretch.order is None else stretch.order
+            traced(stretch.table, order, *positions, rest)
+
+        return stretched
 
     def gradients(self, objective: Callable[[], Any]) -> list[Any]:
         with backend.library().GradientTape() as tape:
@@ -60,7 +180,37 @@ class _Jax(Steps):
         super().__init__(model, variables)
         self._values: list[Any] | None = None
 
-    def compiled(self, step: Step, shapes: Sequence[tuple[int | None, ...]], dtype: np.dtype[Any]) -> Step:
+    def compiled(self, step: Step, shapes: Shapes, dtype: np.dtype[Any]) -> Step:
+        # Traced again where a shape is new: for the last batch of a pass.
+        return self._kept(backend.library().jit(self._pure(step), donate_argnums=0))
+
+    def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any], shuffled: bool) -> Looped:
+        jax, pure = backend.library(), self._pure(step)
+
+        def run(values: Any, table: Tensors, order: Any, start: Any, count: Any, rest: Any, *, size: int) -> Any:
+            def one(number: Any, values: Any) -> Any:
+                at = start + number * size
+                if not shuffled:
+                    return pure(values, *(jax.lax.dynamic_slice_in_dim(part, at, size) for part in table), *rest)
+                rows = jax.lax.dynamic_slice_in_dim(order, at, size)
+                return pure(values, *(part.at[rows].get(mode="promise_in_bounds") for part in table), *rest)
+
+            return jax.lax.fori_loop(0, count, one, values)
+
+        # Traced again for another size: that of the last batch.
+        traced = self._kept(jax.jit(run, donate_argnums=0, static_argnames="size"))
+
+        def stretched(stretch: Stretch, *rest: Any) -> None:
+            count, left = divmod(len(stretch), stretch.size)
+            if count:
+                traced(stretch.table, stretch.order, stretch.start, count, rest, size=stretch.size)
+            if left:
+                traced(stretch.table, stretch.order, stretch.stop - left, 1, rest, size=left)
+
+        return stretched
+
+    def _pure(self, step: Step) -> Callable[..., list[Any]]:
+        """Return the step as a function from values of the variables to their values after it."""
         keras = backend.load()
 
         def pure(values: list[Any], *arguments: Any) -> list[Any]:
@@ -68,13 +218,15 @@ class _Jax(Steps):
                 step(*arguments)
             return [scope.get_current_value(variable) for variable in self._variables]
 
-        # Traced again where a shape is new: for the last batch of a pass.
-        traced = backend.library().jit(pure, donate_argnums=0)
+        return pure
 
-        def run(*arguments: Any) -> None:
+    def _kept(self, pure: Callable[..., list[Any]]) -> Step:
+        """Return a function of values that takes those that are kept here, and keeps what it returns."""
+
+        def run(*arguments: Any, **options: Any) -> None:
             if self._values is None:
                 self._values = [variable.value for variable in self._variables]
-            self._values = traced(self._values, *arguments)
+            self._values = pure(self._values, *arguments, **options)
 
         return run
 
@@ -102,9 +254,22 @@ class _Jax(Steps):
 
 
 class _Torch(Steps):
-    def compiled(self, step: Step, shapes: Sequence[tuple[int | None, ...]], dtype: np.dtype[Any]) -> Step:
+    def compiled(self, step: Step, shapes: Shapes, dtype: np.dtype[Any]) -> Step:
         eager: Step = backend.library().no_grad()(step)
         return eager
+
+    def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any], shuffled: bool) -> Looped:
+        eager = self.compiled(step, shapes, dtype)
+
+        def stretched(stretch: Stretch, *rest: Any) -> None:
+            for at in range(stretch.start, stretch.stop, stretch.size):
+                rows = slice(at, min(at + stretch.size, stretch.stop))
+                if shuffled:
+                    eager(*(part.index_select(0, stretch.order[rows]) for part in stretch.table), *rest)
+                else:
+                    eager(*(part[rows] for part in stretch.table), *rest)
+
+        return stretched
 
     def gradients(self, objective: Callable[[], Any]) -> list[Any]:
         torch = backend.library()

@@ -12,7 +12,7 @@ from streamreg.design import Design
 from streamreg.errors import UsageError
 from streamreg.neural.checkpoint import Checkpoint
 from streamreg.neural.conditioning import Conditioning
-from streamreg.neural.feed import Feed
+from streamreg.neural.feed import parts
 from streamreg.neural.losses import Loss
 from streamreg.neural.rows import Rows
 from streamreg.neural.trainer import Trainer
@@ -145,7 +145,7 @@ class Validation:
         if not self._live:
             return float("nan")
         self.passes += not self._rows.kept
-        loss, weight = trainer.evaluate(Feed(self._rows, lambda: self._rows.in_order(8192)))
+        loss, weight = trainer.evaluate(parts(self._rows, 8192))
         if not weight:
             raise UsageError(
                 f"validation: {self._task.spec.validation:g} of {self._task.exact.n_read:,} rows came to none; "

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamreg.backend import load, to_numpy
 from streamreg.neural.losses import Loss
-from streamreg.neural.steps import Step, steps
+from streamreg.neural.steps import Compiled, Part, steps
 
 Float: TypeAlias = NDArray[np.float64]
 
@@ -92,9 +92,9 @@ class Trainer:
         self._steps = steps(model, self._variables)
         self._flags = [keras.ops.cast(flag, dtype.name) for flag in (0.0, 1.0)]
         rows: list[tuple[int | None, ...]] = [(None, model.input_shape[-1]), (None,), (None,)]
-        self._update = self._steps.compiled(self._update_step, [*rows, ()], dtype)
-        self._evaluate = self._steps.compiled(self._loss_step, rows, dtype)
-        self._add_up: Step | None = self._steps.compiled(self._sum_step, rows, dtype) if line else None
+        self._update = Compiled(self._steps, self._update_step, [*rows, ()], dtype)
+        self._evaluate = Compiled(self._steps, self._loss_step, rows, dtype)
+        self._add_up = Compiled(self._steps, self._sum_step, rows, dtype) if line else None
 
     def release(self) -> None:
         """Let go of the compiled steps, which refer to this object and would wait for the garbage collector."""
@@ -107,13 +107,13 @@ class Trainer:
         for variable in (self._met, *self._sums):
             variable.assign(np.zeros(variable.shape))
 
-    def update(self, x: Any, y: Any, weight: Any, average: bool) -> None:
-        """Take one optimizer step on a batch, and add its loss, before the step, to the total.
+    def update(self, part: Part, average: bool) -> None:
+        """Take one optimizer step on each batch, and add its loss, before the step, to the total.
 
-        With `average`, the weights after the step go into the running average.
+        With `average`, the weights after each step go into the running average.
         """
-        self.averaged += average
-        self._update(x, y, weight, self._flags[average])
+        self.averaged += average * part.batches
+        self._update(part, self._flags[average])
 
     def met(self) -> tuple[float, float]:
         """Return summed loss and summed weight of the rows met since `begin`."""
@@ -138,17 +138,17 @@ class Trainer:
                 total.assign(np.zeros(total.shape))
         self.averaged = 0
 
-    def evaluate(self, feed: Iterable[Any]) -> tuple[float, float]:
+    def evaluate(self, parts: Iterable[Part]) -> tuple[float, float]:
         """Return summed loss and summed weight of rows."""
         self.begin()
-        for batch in feed:
-            self._evaluate(*batch)
+        for part in parts:
+            self._evaluate(part)
         return self.met()
 
-    def add_up(self, x: Any, y: Any, weight: Any) -> None:
-        """Add the sums of one batch to those of a full-batch pass."""
+    def add_up(self, part: Part) -> None:
+        """Add the sums of some rows to those of a full-batch pass."""
         assert self._add_up is not None, "sums are those of a line"
-        self._add_up(x, y, weight)
+        self._add_up(part)
 
     def sums(self) -> Sums:
         """Return the sums over all rows since `begin`."""
