@@ -89,8 +89,8 @@ def outside(path: Path, hidden: tuple[int, ...], memory_mb: int, repeats: int) -
     """Return seconds of second mini-batch epochs, and of as many steps on one batch in memory."""
     from streamreg import backend
     from streamreg.neural import network
+    from streamreg.neural.batches import Batch
     from streamreg.neural.losses import Loss
-    from streamreg.neural.steps import Batch
     from streamreg.neural.trainer import Trainer
 
     ops = backend.load().ops

@@ -117,12 +117,15 @@ class Conditioning:
         return np.asarray(matrix.T @ raw @ matrix)
 
     def features(self, x: NDArray[Any], scratch: Float, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return conditioned features of some rows, shape (m, p); `scratch` is of shape (2, at least m, p)."""
-        rows, out = scratch[0, : len(x)], scratch[1, : len(x)]
-        subtract(x, self.centre, rows)
+        """Return conditioned features of some rows, shape (m, p); `scratch` holds at least two numbers for each."""
         if self.single is not None and dtype == np.float32:
-            return rows.astype(np.float32) @ self.single
+            narrow: Any = scratch.view(np.float32)[: x.size].reshape(x.shape)
+            subtract(x, self.centre, narrow)  # in float64, and rounded as it is written
+            return np.asarray(narrow @ self.single)
+        rows = scratch[: x.size].reshape(x.shape)
+        subtract(x, self.centre, rows)
         if self.transform.ndim == 2:
+            out = scratch[x.size : 2 * x.size].reshape(x.shape)
             return np.matmul(rows, self.transform, out=out).astype(dtype)
         rows *= self.transform
         return rows.astype(dtype)

@@ -11,8 +11,8 @@ import numpy as np
 
 from streamreg import backend
 from streamreg.errors import ChangedError, OnePassError
+from streamreg.neural.batches import Batch, Part, Stretch, Tensors
 from streamreg.neural.rows import Block, Rows
-from streamreg.neural.steps import Batch, Part, Stretch, Tensors
 
 _AHEAD = 4  # batches
 

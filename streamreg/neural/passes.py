@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from streamreg.backend import load
+from streamreg.neural.batches import Part
 from streamreg.neural.checkpoint import Arrays, Checkpoint
 from streamreg.neural.feed import parts
 from streamreg.neural.rows import Rows
-from streamreg.neural.steps import Part
 from streamreg.neural.trainer import Sums, Trainer
 from streamreg.progress import Progress
 

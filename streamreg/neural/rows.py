@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 from streamreg import backend
 from streamreg.design import Design
 from streamreg.engines.threads import available_threads
+from streamreg.neural.batches import Tensors
 from streamreg.neural.conditioning import Conditioning
-from streamreg.neural.steps import Tensors
 from streamreg.sources.base import Partition, Source
 
 Block = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -172,7 +172,7 @@ class Rows:
     def _blocks(self, number: int) -> Iterator[Block]:
         width = len(self.design.features)
         step = max(64, _PIECE // max(1, width))
-        scratch = np.empty((2, step, width))
+        scratch = np.empty(2 * step * width)
         for chunk in self._partitions[number].chunks(_READ):
             batch = self.design.batch(chunk)
             for start in range(0, len(batch), step):
@@ -207,7 +207,10 @@ def _from_window(blocks: Iterable[Block], window: int, size: int, random: np.ran
 
 
 def _rows_of(held: Iterable[NDArray[Any]], index: NDArray[Any]) -> Block:
-    x, y, weight = (array.take(index, axis=0) for array in held)
+    """Return some rows, in memory that libraries take over as it is."""
+    taken = ((array, backend.aligned((len(index), *array.shape[1:]), array.dtype)) for array in held)
+    # With "clip" NumPy writes where it is told to; with "raise" it would copy from somewhere else at the end.
+    x, y, weight = (array.take(index, axis=0, out=out, mode="clip") for array, out in taken)
     return x, y, weight
 
 

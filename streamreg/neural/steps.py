@@ -6,63 +6,16 @@ by itself, and for many of them in one call, which takes them from a table.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from streamreg import backend
+from streamreg.neural.batches import Batch, Part, Stretch, Tensors
 
 Step: TypeAlias = Callable[..., None]
-Tensors: TypeAlias = tuple[Any, Any, Any]
-"""Features (m, p), target (m,) and weights (m,)."""
 Shapes: TypeAlias = Sequence[tuple[int | None, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One batch, by itself."""
-
-    tensors: Tensors
-    batches: ClassVar[int] = 1
-
-    def __len__(self) -> int:
-        return len(self.tensors[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Batches one after the other, of a table that lies where it is computed with.
-
-    Attributes
-    ----------
-    table : tuple of tensors
-        Features (n, p), target (n,) and weights (n,).
-    order : tensor of int64, shape (n,), or None
-        Which row comes when; None for rows as they lie.
-    start, stop : int
-        The first position in that order, and that after the last.
-    size : int
-        Rows of a batch; the last one holds what is left.
-    """
-
-    table: Tensors
-    order: Any
-    start: int
-    stop: int
-    size: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    @property
-    def batches(self) -> int:
-        """How many there are."""
-        return -(-len(self) // self.size)
-
-
-Part: TypeAlias = Batch | Stretch
 Looped: TypeAlias = Callable[..., None]
 """A step on all batches of a stretch; what it takes beside a batch follows the stretch."""
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.backend import load, to_numpy
+from streamreg.neural.batches import Part
 from streamreg.neural.losses import Loss
-from streamreg.neural.steps import Compiled, Part, steps
+from streamreg.neural.steps import Compiled, steps
 
 Float: TypeAlias = NDArray[np.float64]
 

@@ -11,11 +11,11 @@ import streamreg as sr
 from streamreg import backend
 from streamreg.design import Design
 from streamreg.neural import network
+from streamreg.neural.batches import Batch, Stretch
 from streamreg.neural.conditioning import Conditioning
 from streamreg.neural.feed import parts
 from streamreg.neural.losses import Loss
 from streamreg.neural.rows import Rows
-from streamreg.neural.steps import Batch, Stretch
 from streamreg.neural.trainer import Trainer
 
 pytestmark = pytest.mark.keras
