@@ -20,14 +20,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Batches one after the other, of a table that lies where it is computed with.
+    """Shuffled batches one after the other, of a table that lies where it is computed with.
 
     Attributes
     ----------
     table : tuple of tensors
         Features (n, p), target (n,) and weights (n,).
-    order : tensor of int64, shape (n,), or None
-        Which row comes when; None for rows as they lie.
+    order : tensor of int64, shape (n,)
+        Which row comes when.
     start, stop : int
         The first position in that order, and that after the last.
     size : int

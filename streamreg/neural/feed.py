@@ -20,9 +20,9 @@ Batches: TypeAlias = Generator[Any, None, None]
 
 
 def parts(
-    rows: Rows, size: int, epoch: int | None = None, skip: int = 0, together: int = 16, border: int | None = None
+    rows: Rows, size: int, epoch: int | None = None, skip: int = 0, together: int = 32, border: int | None = None
 ) -> Iterator[Part]:
-    """Yield one pass over rows: by stretches where they lie in memory; by batches, made ahead of the training, if not.
+    """Yield one pass over rows: from where they lie, if that is in memory, or else made ahead of the training.
 
     An error while reading is raised as itself, not wrapped by TensorFlow; so is a source that changed meanwhile.
 
@@ -36,17 +36,19 @@ def parts(
     skip : int
         Batches to leave out at the start, because they were trained on before.
     together : int
-        Batches of a stretch, at most.
+        Batches of a stretch, at most, where rows lie in memory.
     border : int or None
         A batch that begins a stretch.
     """
     before = rows.source.fingerprint()
     try:
-        if (table := rows.table()) is not None:
-            yield from _stretches(rows, table, size, epoch, skip, together, border or 0)
-        else:
+        if (table := rows.table()) is None:
             batches = rows.in_order(size) if epoch is None else rows.shuffled(epoch, size)
             yield from map(Batch, _fed(rows, _after(skip, batches)))
+        elif epoch is None:
+            yield from _slices(table, size, skip)
+        else:
+            yield from _stretches(rows, table, size, epoch, skip, together, border or 0)
     except OnePassError as error:
         raise OnePassError(f"Keras needs several passes over the rows. {error}") from error
     if rows.source.fingerprint() != before:
@@ -54,14 +56,20 @@ def parts(
 
 
 def _stretches(
-    rows: Rows, table: Tensors, size: int, epoch: int | None, at: int, together: int, border: int
-) -> Iterator[Part]:
+    rows: Rows, table: Tensors, size: int, epoch: int, at: int, together: int, border: int
+) -> Iterator[Stretch]:
     n = len(table[0])
-    order = None if epoch is None else backend.on_device([rows.order(epoch)], rows.device)[0]
+    (order,) = backend.on_device([rows.order(epoch)], rows.device)
     while at * size < n:
         after = min(at + together, border) if at < border else at + together
         yield Stretch(table, order, at * size, min(after * size, n), size)
         at = after
+
+
+def _slices(table: Tensors, size: int, skip: int) -> Iterator[Batch]:
+    for start in range(skip * size, len(table[0]), size):
+        x, y, weight = (part[start : start + size] for part in table)
+        yield Batch((x, y, weight))
 
 
 def _fed(rows: Rows, batches: Batches) -> Batches:

@@ -12,7 +12,7 @@ from streamreg.neural.trainer import Sums, Trainer
 from streamreg.progress import Progress
 
 _FULL_BATCH_ROWS = 8192
-_TOGETHER = 16  # batches of rows in memory between two looks at the clock
+_TOGETHER = 32  # batches of rows in memory between two looks at the clock
 
 State = tuple[dict[str, Any], Arrays]
 
@@ -108,7 +108,7 @@ class Passes:
 
     def full_batch(self, bar: Progress) -> Sums:
         """Return sums over all rows at the present weights."""
-        for part in parts(self.rows, _FULL_BATCH_ROWS, skip=self._batch, together=_TOGETHER):
+        for part in parts(self.rows, _FULL_BATCH_ROWS, skip=self._batch):
             self.trainer.add_up(part)
             bar(len(part))
             self._done(part)

@@ -38,8 +38,8 @@ class Steps(ABC):
         """Return the step compiled for arguments of these shapes, of which None stands for any length."""
 
     @abstractmethod
-    def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any], shuffled: bool) -> Looped:
-        """Return the step compiled to be taken on all batches of a stretch, whose rows have an order if `shuffled`."""
+    def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any]) -> Looped:
+        """Return the step compiled to be taken on all batches of a stretch."""
 
     @abstractmethod
     def gradients(self, objective: Callable[[], Any]) -> list[Any]:
@@ -68,22 +68,16 @@ class Compiled:
         """Take the step."""
         if isinstance(part, Batch):
             self._single(*part.tensors, *rest)
-        elif part.order is None:
-            self._in_order(part, *rest)
         else:
-            self._shuffled(part, *rest)
+            self._looped(part, *rest)
 
     @cached_property
     def _single(self) -> Step:
         return self._steps.compiled(self._step, self._shapes, self._dtype)
 
     @cached_property
-    def _in_order(self) -> Looped:
-        return self._steps.looped(self._step, self._shapes, self._dtype, shuffled=False)
-
-    @cached_property
-    def _shuffled(self) -> Looped:
-        return self._steps.looped(self._step, self._shapes, self._dtype, shuffled=True)
+    def _looped(self) -> Looped:
+        return self._steps.looped(self._step, self._shapes, self._dtype)
 
 
 class _TensorFlow(Steps):
@@ -94,29 +88,32 @@ class _TensorFlow(Steps):
         concrete: Step = traced.get_concrete_function()
         return concrete
 
-    def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any], shuffled: bool) -> Looped:
+    def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any]) -> Looped:
         tf, single = backend.library(), self.compiled(step, shapes, dtype)
 
         def run(table: Tensors, order: Any, start: Any, stop: Any, size: Any, rest: Any) -> None:
-            def one(at: Any) -> Any:
+            def batch(at: Any) -> list[Any]:
                 rows = slice(at, tf.minimum(at + size, stop))
-                # Not traced in here: Keras's optimizers have TensorFlow keep for ever the graph they are traced in.
-                single(*((tf.gather(part, order[rows]) if shuffled else part[rows]) for part in table), *rest)
-                return at + size
+                return [tf.gather(part, order[rows]) for part in table]
 
-            tf.while_loop(lambda at: at < stop, one, [start])
+            def one(at: Any, *given: Any) -> list[Any]:
+                following = batch(tf.minimum(at + size, stop))  # gathered while the step is taken
+                # Not traced in here: Keras's optimizers have TensorFlow keep for ever the graph they are traced in.
+                single(*given, *rest)
+                return [at + size, *following]
+
+            lengths = [tf.TensorShape(()), *map(tf.TensorShape, shapes[:3])]
+            tf.while_loop(lambda at, *_: at < stop, one, [start, *batch(start)], shape_invariants=lengths)
 
         specs = [tf.TensorSpec(shape, dtype) for shape in shapes]
         # Positions in 32 bits, which TensorFlow keeps beside the processor; an order in 64, which it does not.
         order, position = tf.TensorSpec((None,), "int64"), tf.TensorSpec((), "int32")
         signature = [tuple(specs[:3]), order, position, position, position, tuple(specs[3:])]
         traced = tf.function(run, input_signature=signature).get_concrete_function()
-        none = tf.zeros(0, "int64")
 
         def stretched(stretch: Stretch, *rest: Any) -> None:
             positions = (tf.constant(number, "int32") for number in (stretch.start, stretch.stop, stretch.size))
-            order = none if stretch.order is None else stretch.order
-            traced(stretch.table, order, *positions, rest)
+            traced(stretch.table, stretch.order, *positions, rest)
 
         return stretched
 
@@ -137,15 +134,12 @@ class _Jax(Steps):
         # Traced again where a shape is new: for the last batch of a pass.
         return self._kept(backend.library().jit(self._pure(step), donate_argnums=0))
 
-    def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any], shuffled: bool) -> Looped:
+    def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any]) -> Looped:
         jax, pure = backend.library(), self._pure(step)
 
         def run(values: Any, table: Tensors, order: Any, start: Any, count: Any, rest: Any, *, size: int) -> Any:
             def one(number: Any, values: Any) -> Any:
-                at = start + number * size
-                if not shuffled:
-                    return pure(values, *(jax.lax.dynamic_slice_in_dim(part, at, size) for part in table), *rest)
-                rows = jax.lax.dynamic_slice_in_dim(order, at, size)
+                rows = jax.lax.dynamic_slice_in_dim(order, start + number * size, size)
                 return pure(values, *(part.at[rows].get(mode="promise_in_bounds") for part in table), *rest)
 
             return jax.lax.fori_loop(0, count, one, values)
@@ -211,16 +205,13 @@ class _Torch(Steps):
         eager: Step = backend.library().no_grad()(step)
         return eager
 
-    def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any], shuffled: bool) -> Looped:
+    def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any]) -> Looped:
         eager = self.compiled(step, shapes, dtype)
 
         def stretched(stretch: Stretch, *rest: Any) -> None:
             for at in range(stretch.start, stretch.stop, stretch.size):
-                rows = slice(at, min(at + stretch.size, stretch.stop))
-                if shuffled:
-                    eager(*(part.index_select(0, stretch.order[rows]) for part in stretch.table), *rest)
-                else:
-                    eager(*(part[rows] for part in stretch.table), *rest)
+                rows = stretch.order[at : min(at + stretch.size, stretch.stop)]
+                eager(*(part.index_select(0, rows) for part in stretch.table), *rest)
 
         return stretched
 

@@ -38,8 +38,7 @@ def targets(part):
     """Return the targets of each batch of a part."""
     if isinstance(part, Batch):
         return [backend.to_numpy(part.tensors[1])]
-    y = backend.to_numpy(part.table[1])
-    y = y if part.order is None else y[backend.to_numpy(part.order)]
+    y = backend.to_numpy(part.table[1])[backend.to_numpy(part.order)]
     return [y[at : min(at + part.size, part.stop)] for at in range(part.start, part.stop, part.size)]
 
 
@@ -51,7 +50,7 @@ def seen(rows, **options):
 @pytest.mark.parametrize(("memory", "kind"), [(2**30, Stretch), (4000, Batch)])
 def test_every_row_comes_once(memory, kind, epoch):
     rows = numbered(memory)
-    assert all(isinstance(part, kind) for part in parts(rows, SIZE, epoch))
+    assert all(isinstance(part, Batch if epoch is None else kind) for part in parts(rows, SIZE, epoch))
     batches = seen(rows, epoch=epoch)
     assert [len(batch) for batch in batches] == [SIZE] * (N // SIZE) + [N % SIZE]
     order = np.concatenate(batches)
@@ -141,7 +140,7 @@ def test_rows_of_the_last_batch_weigh_what_others_do():
     trainer.take_average()
     np.testing.assert_allclose(trainer.weights(), total / 2, rtol=1e-6)
     trainer.begin()
-    trainer.add_up(Stretch(tensors, None, 0, 7, 3))
+    trainer.add_up(Batch(tensors))
     residual = x @ (total / 2) - y
     sums = trainer.sums()
     np.testing.assert_allclose(sums.gradient, 2 * (weight * residual) @ x, rtol=1e-6)
