@@ -73,7 +73,7 @@ class Keras(Spec):
     seed : int
         Of the order of rows, of random weights, and of the validation rows.
     memory_mb : int
-        For the window that rows are shuffled in, and to keep rows between passes if they fit.
+        For the windows that rows are shuffled in, and to keep rows between passes if they fit.
     features, target, missing
         As for `Linear`.
     """

@@ -1,4 +1,4 @@
-"""Rows for training: conditioned in float64, cast, shuffled within a window of bounded memory, cut into batches."""
+"""Rows for training: conditioned in float64, cast, and gathered in windows of bounded memory that are shuffled."""
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -22,10 +22,15 @@ from streamreg.sources.base import Partition, Source
 Block = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 """Conditioned features (m, p), target (m,) and weights of mean 1 (m,), in the precision of the training."""
 
+Window = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[np.int64]]
+"""A block, and which row comes when."""
+
 _OPEN = 4  # partitions read at once; fixed, so that the order of rows does not depend on the machine
 _PIECE = 2**17  # numbers conditioned at once in float64: a megabyte, which stays in cache
 _COUNTED = 2**30  # rows of a table, at most: steps count them in 32 bits
 _READ = 1024  # rows asked of storage at a time, where it can be cut anywhere
+WINDOWS = 3  # one that is trained on, one that is ready and one that is filled
+_NONE = np.empty(0, np.int64)
 
 
 @dataclass(slots=True)
@@ -46,8 +51,7 @@ class Rows:
     n : int
         Rows of a pass.
     memory : int
-        Bytes. Conditioned rows that fit in half of them are read once and kept; else that is the size of the window
-        they are shuffled in.
+        Bytes. Conditioned rows that fit in them are read once and kept; else a few windows of rows share them.
     seed : int
     threads : int or None
         Workers that read and condition; the order of rows does not depend on it.
@@ -84,21 +88,27 @@ class Rows:
         """Bytes of a conditioned row."""
         return (len(self.design.features) + 2) * self.dtype.itemsize
 
-    def shuffled(self, epoch: int, size: int) -> Generator[Block, None, None]:
-        """Yield batches of `size` rows in the order of one epoch; the last one holds what is left.
+    def windows(self, size: int, epoch: int | None = None) -> Generator[Window, None, None]:
+        """Yield all rows in windows that memory holds a few of, as many whole batches of `size` rows as fit in one.
 
-        Seed and epoch decide it. Rows that are kept come in any order; others by partitions in any order, four of them
-        at a time in turn, drawn at random from a window that is filled as it is emptied.
+        Seed and epoch decide the order: partitions come in any order, four of them at a time in turn, and the rows of
+        a window in any order. Without an epoch rows come as they lie.
         """
-        if (rows := self._resident()) is not None:
-            order = self.order(epoch)
-            for start in range(0, len(order), size):
-                yield _rows_of(rows, order[start : start + size])
+        most = max(1, min(self.n, self.memory // self.row_bytes // WINDOWS) // size) * size
+        if self._all is not None:
+            yield from self._from_memory(most, epoch)
             return
-        random = self._random(epoch)
-        order = random.permutation(len(self._partitions))
-        window = max(size, min(self.n, self.memory // 2 // self.row_bytes))
-        yield from _from_window(self._interleaved(order), window, size, random)
+        random = None if epoch is None else self._random(epoch)
+        order = np.arange(len(self._partitions))
+        for x, y, weight in _tables(self._interleaved(order if random is None else random.permutation(order)), most):
+            yield x, y, weight, _NONE if random is None else random.permutation(len(x))
+
+    def _from_memory(self, most: int, epoch: int | None) -> Generator[Window, None, None]:
+        assert self._all is not None, "rows are kept"
+        order = np.arange(len(self._all[0])) if epoch is None else self.order(epoch)
+        for start in range(0, len(order), most):
+            x, y, weight = (part[order[start : start + most]] for part in self._all)
+            yield x, y, weight, np.arange(len(x))
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Return which of the rows that are kept comes when in one epoch."""
@@ -110,35 +120,18 @@ class Rows:
         self._resident()
         return self._table
 
-    def in_order(self, size: int) -> Generator[Block, None, None]:
-        """Yield all rows once, `size` at a time; the last batch holds what is left."""
-        if (kept := self._resident()) is not None:
-            for start in range(0, len(kept[0]), size):
-                yield _cut(kept, start, start + size)
+    def _resident(self) -> None:
+        if self._all is not None or self.n * self.row_bytes > self.memory:
             return
-        waiting: list[Block] = []
-        for block in self._interleaved(np.arange(len(self._partitions))):
-            waiting.append(block)
-            held = sum(len(part[0]) for part in waiting)
-            if held >= size:
-                rows, whole = _stacked(waiting), held - held % size
-                for start in range(0, whole, size):
-                    yield _cut(rows, start, start + size)
-                waiting = [_cut(rows, whole, held)] if whole < held else []
-        if waiting:
-            yield _stacked(waiting)
-
-    def _resident(self) -> Block | None:
-        """Return all rows, if they fit; they are read at the first call."""
-        if self._all is None and self.n * self.row_bytes <= self.memory // 2:
-            width = len(self.design.features)
-            none = np.empty((0, width), self.dtype), np.empty(0, self.dtype), np.empty(0, self.dtype)
-            self._all = _aligned(list(self._interleaved(np.arange(len(self._partitions)))) or [none])
-            if len(self._all[0]) < _COUNTED:
-                with suppress(MemoryError):  # of the device, which is then fed with batches
-                    x, y, weight = backend.on_device(self._all, self.device)
-                    self._table = x, y, weight
-        return self._all
+        width = len(self.design.features)
+        none = np.empty((0, width), self.dtype), np.empty(0, self.dtype), np.empty(0, self.dtype)
+        found = list(_tables(self._interleaved(np.arange(len(self._partitions))), max(1, self.n))) or [none]
+        # More than one where n, a share of the rows, is an estimate.
+        self._all = found[0] if len(found) == 1 else next(_tables(found, sum(len(part[1]) for part in found)))
+        if len(self._all[0]) < _COUNTED:
+            with suppress(MemoryError):  # of the device, which is then fed with windows
+                x, y, weight = backend.on_device(self._all, self.device)
+                self._table = x, y, weight
 
     def _random(self, epoch: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, epoch])
@@ -183,55 +176,26 @@ class Rows:
                 yield x, y, weight.astype(self.dtype)
 
 
-def _from_window(blocks: Iterable[Block], window: int, size: int, random: np.random.Generator) -> Iterator[Block]:
-    """Shuffle: draw batches from a window of rows, and fill the holes with the rows that come next."""
-    held: list[NDArray[Any]] = []
-    holes, filled = np.arange(window), 0
+def _tables(blocks: Iterable[Block], most: int) -> Iterator[Block]:
+    """Yield rows in tables of `most`, the last of what is left, in memory that libraries take over as it is."""
+    table: Block | None = None
+    filled = 0
     for block in blocks:
-        if not held:
-            held = [np.empty((window, *part.shape[1:]), part.dtype) for part in block]
         at = 0
         while at < len(block[0]):
-            step = min(len(block[0]) - at, len(holes) - filled)
-            spots = holes[filled : filled + step]
-            for array, part in zip(held, block, strict=True):
-                array[spots] = part[at : at + step]
+            if table is None:
+                x, y, weight = (backend.aligned((most, *part.shape[1:]), part.dtype) for part in block)
+                table = x, y, weight
+            step = min(len(block[0]) - at, most - filled)
+            for array, part in zip(table, block, strict=True):
+                array[filled : filled + step] = part[at : at + step]
             at, filled = at + step, filled + step
-            if filled == len(holes):
-                holes, filled = random.choice(window, size, replace=False), 0
-                yield _rows_of(held, holes)
-    if held:
-        left = random.permutation(np.setdiff1d(np.arange(window), holes[filled:]))
-        for start in range(0, len(left), size):
-            yield _rows_of(held, left[start : start + size])
-
-
-def _rows_of(held: Iterable[NDArray[Any]], index: NDArray[Any]) -> Block:
-    """Return some rows, in memory that libraries take over as it is."""
-    taken = ((array, backend.aligned((len(index), *array.shape[1:]), array.dtype)) for array in held)
-    # With "clip" NumPy writes where it is told to; with "raise" it would copy from somewhere else at the end.
-    x, y, weight = (array.take(index, axis=0, out=out, mode="clip") for array, out in taken)
-    return x, y, weight
-
-
-def _cut(rows: Block, start: int, stop: int) -> Block:
-    x, y, weight = (array[start:stop] for array in rows)
-    return x, y, weight
-
-
-def _stacked(blocks: list[Block]) -> Block:
-    if len(blocks) == 1:
-        return blocks[0]
-    x, y, weight = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return x, y, weight
-
-
-def _aligned(blocks: list[Block]) -> Block:
-    """Return all rows of some blocks, in memory that the library they are for can share."""
-    parts = list(zip(*blocks, strict=True))
-    n = sum(map(len, parts[1]))
-    x, y, weight = (np.concatenate(p, out=backend.aligned((n, *p[0].shape[1:]), p[0].dtype)) for p in parts)
-    return x, y, weight
+            if filled == most:
+                yield table
+                table, filled = None, 0
+    if table is not None:
+        x, y, weight = (part[:filled] for part in table)
+        yield x, y, weight
 
 
 def _required(y: NDArray[Any] | None) -> NDArray[Any]:

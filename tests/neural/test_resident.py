@@ -11,11 +11,12 @@ import streamreg as sr
 from streamreg import backend
 from streamreg.design import Design
 from streamreg.neural import network
+from streamreg.neural import rows as rows_module
 from streamreg.neural.batches import Batch, Stretch
 from streamreg.neural.conditioning import Conditioning
 from streamreg.neural.feed import parts
 from streamreg.neural.losses import Loss
-from streamreg.neural.rows import Rows
+from streamreg.neural.rows import WINDOWS, Rows
 from streamreg.neural.trainer import Trainer
 
 pytestmark = pytest.mark.keras
@@ -47,10 +48,10 @@ def seen(rows, **options):
 
 
 @pytest.mark.parametrize("epoch", [None, 0, 1])
-@pytest.mark.parametrize(("memory", "kind"), [(2**30, Stretch), (4000, Batch)])
-def test_every_row_comes_once(memory, kind, epoch):
+@pytest.mark.parametrize("memory", [2**30, 20_000, 4000])
+def test_every_row_comes_once(memory, epoch):
     rows = numbered(memory)
-    assert all(isinstance(part, Batch if epoch is None else kind) for part in parts(rows, SIZE, epoch))
+    assert all(isinstance(part, Batch if epoch is None else Stretch) for part in parts(rows, SIZE, epoch))
     batches = seen(rows, epoch=epoch)
     assert [len(batch) for batch in batches] == [SIZE] * (N // SIZE) + [N % SIZE]
     order = np.concatenate(batches)
@@ -58,18 +59,27 @@ def test_every_row_comes_once(memory, kind, epoch):
     assert (epoch is None) == bool((np.diff(order) > 0).all())
 
 
+def test_the_windows_of_a_file_share_the_memory():
+    rows = numbered(memory=20_000)
+    sizes = [len(x) for x, _, _, _ in rows.windows(SIZE, 0)]
+    assert len(sizes) > 2
+    assert max(sizes) * rows.row_bytes * WINDOWS <= 20_000
+    assert all(size % SIZE == 0 for size in sizes[:-1])
+
+
 def test_the_order_is_that_of_seed_and_epoch():
     whole = np.concatenate(seen(numbered(), epoch=3))
     np.testing.assert_array_equal(whole, np.random.default_rng([5, 3]).permutation(N))
 
 
+@pytest.mark.parametrize("memory", [2**30, 40_000])
 @pytest.mark.parametrize("together", [1, 4, 100])
 @pytest.mark.parametrize("skip", [0, 1, 6, 15, 16])
 @pytest.mark.parametrize("border", [None, 0, 7])
-def test_stretches_leave_out_what_was_done_and_end_at_borders(together, skip, border):
-    rows = numbered()
+def test_stretches_leave_out_what_was_done_and_end_at_borders(together, skip, border, memory):
+    rows = numbered(memory)
     found = list(parts(rows, SIZE, 2, skip, together, border))
-    starts = [part.start // SIZE for part in found]
+    starts = skip + np.cumsum([0, *(part.batches for part in found)])
     assert all(part.batches <= together for part in found)
     assert border is None or skip >= border or border in starts
     batches, all_of_them = seen(rows, epoch=2, skip=skip, together=together, border=border), seen(rows, epoch=2)
@@ -86,15 +96,14 @@ LINES = [
 
 @pytest.fixture
 def fed(monkeypatch):
-    """Let the device hold batches, but not all rows: NumPy then cuts batches from them, and they are fed."""
-    real = backend.on_device
+    """Let no device hold all rows: NumPy then gathers windows of them, and they are fed."""
+    real = Rows.table
 
-    def small(arrays, device):
-        if len(arrays[0]) > 8192:
-            raise MemoryError
-        return real(arrays, device)
+    def none(rows):
+        assert real(rows) is not None
+        monkeypatch.setattr(rows_module, "WINDOWS", 64)
 
-    return lambda: monkeypatch.setattr(backend, "on_device", small)
+    return lambda: monkeypatch.setattr(Rows, "table", none)
 
 
 @pytest.mark.parametrize("options", LINES)
