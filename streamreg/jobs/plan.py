@@ -198,5 +198,5 @@ def _peak(job: Job, rows: int, columns: int, piece: int, threads: int) -> int:
     levels = math.log2(max(2, rows / block_rows(columns)))
     total = _BASE + threads * (3 * piece + 2 * block) + state * (levels / 2 + 3 + 3.5 * threads)
     total += _ZARR if job.data.path.suffix == ".zarr" else 0
-    trained = [getattr(m, "memory_mb", 0) for m in job.fits.values() if hasattr(m, "epochs")]
-    return int(total + (_TENSORFLOW + 2**20 * max(trained) if trained else 0))
+    trained = [getattr(m, "memory", 0) for m in job.fits.values() if hasattr(m, "epochs")]
+    return int(total + (_TENSORFLOW + max(trained) if trained else 0))

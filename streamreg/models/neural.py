@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from streamreg.neural.result import NetworkResult
 
 
+_MEMORY_MB = 128
+
+
 class Keras(Spec):
     """A line or a network trained by Keras on rows that stream past.
 
@@ -72,8 +75,9 @@ class Keras(Spec):
         Where to train; default: a graphics card if Keras's library sees one.
     seed : int
         Of the order of rows, of random weights, and of the validation rows.
-    memory_mb : int
-        For the windows that rows are shuffled in, and to keep rows between passes if they fit.
+    memory_mb : int, optional
+        For the windows that rows are shuffled in, and to keep rows between passes if they fit. Default: 128, and the
+        rows of arrays in memory are kept whatever they take.
     features, target, missing
         As for `Linear`.
     """
@@ -98,10 +102,15 @@ class Keras(Spec):
     start: Any = None
     device: Device | None = None
     seed: int = Field(default=0, ge=0)
-    memory_mb: int = Field(default=128, ge=1)
+    memory_mb: int | None = Field(default=None, ge=1)
     features: tuple[str, ...] | None = None
     target: str | None = None
     missing: Missing = "error"
+
+    @property
+    def memory(self) -> int:
+        """Bytes for rows that are not in memory anyway."""
+        return (self.memory_mb or _MEMORY_MB) * 2**20
 
     @field_serializer("model", "start")
     def _plain(self, value: Any) -> str | None:

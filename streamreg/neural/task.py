@@ -108,7 +108,8 @@ class Task:
             dtype=np.dtype(self.spec.precision),
             device=self.device,
             n=self.problem.n,
-            memory=self.spec.memory_mb * 2**20,
+            memory=self.spec.memory,
+            keep=self.spec.memory_mb is None and self.source.in_memory,
             seed=self.spec.seed,
             threads=self.threads,
         )

@@ -73,7 +73,9 @@ def open_arrays(arrays: Sequence[Any], columns: Sequence[str] | None = None) -> 
         ArrayStored(as_array(a, f"array {name}"), f"array {name}") for a, name in zip(arrays, names, strict=True)
     )
     beside = dict(zip(names[1:], rest, strict=True))
-    return TableSource("array", x, beside, columns, given_roles(len(arrays)))
+    source = TableSource("array", x, beside, columns, given_roles(len(arrays)))
+    source.in_memory = not any(isinstance(a, np.memmap) for a in arrays)
+    return source
 
 
 def given_roles(count: int) -> Roles:

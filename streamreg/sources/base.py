@@ -112,12 +112,15 @@ class Source(ABC):
     roles : Roles
     one_pass : bool
         True for iterators, whose rows are gone once read.
+    in_memory : bool
+        True for arrays in memory: a copy of their rows takes no more than they do.
     """
 
     schema: Schema
     label: str
     roles: Roles = Roles()
     one_pass: bool = False
+    in_memory: bool = False
 
     @abstractmethod
     def partitions(self) -> Sequence[Partition]:

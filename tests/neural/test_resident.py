@@ -10,6 +10,7 @@ from keras_data import labelled, table
 import streamreg as sr
 from streamreg import backend
 from streamreg.design import Design
+from streamreg.models import neural
 from streamreg.neural import network
 from streamreg.neural import rows as rows_module
 from streamreg.neural.batches import Batch, Stretch
@@ -166,6 +167,25 @@ def test_rows_are_in_memory_once_and_given_back():
     rows.release()
     gc.collect()
     assert memory() is None
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [({}, (True, False, False)), ({"memory_mb": 1}, (False, False, False))],
+    ids=["default", "1 MB"],
+)
+def test_arrays_are_kept_unless_told_otherwise_and_files_are_not(tmp_path, monkeypatch, options, kept):
+    x, y = table(n=40_000)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "table.npy", np.column_stack([x, y]))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    monkeypatch.setattr(neural, "_MEMORY_MB", 1)
+    found = []
+    monkeypatch.setattr(Rows, "release", lambda rows: found.append(rows.kept))
+    for data in ((x, y), (mapped, y), tmp_path / "table.npy"):
+        target = {} if isinstance(data, tuple) else {"target": f"x{x.shape[1]}"}
+        sr.Keras(epochs=1, tolerance=10.0, **options).fit(sr.open(data, **target))
+    assert tuple(found) == kept
 
 
 def test_what_is_not_aligned_is_copied():
