@@ -147,11 +147,15 @@ class NetworkResult:
 
         Raises
         ------
+        UsageError
+            `path` is no path.
         NotFound
             No such file.
         CorruptError
             The file is damaged, or was not saved by `save`.
         """
+        if not isinstance(path, str | os.PathLike):
+            raise UsageError(f"load takes the path of a saved network, not a {type(path).__name__}")
         if not Path(path).is_file():
             raise NotFound(f"{path}: no such file")
         keras = backend.load()

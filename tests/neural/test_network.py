@@ -76,6 +76,8 @@ def test_a_saved_network_is_checked(tmp_path):
         NetworkResult.load(tmp_path / "bad.keras")
     with pytest.raises(NotFound):
         NetworkResult.load(tmp_path / "none.keras")
+    with pytest.raises(UsageError, match="path of a saved network, not a int"):
+        NetworkResult.load(3)
     with pytest.raises(UsageError, match="end the path so"):
         sr.Keras(hidden=[2], epochs=1).fit(bent(n=100)).save(tmp_path / "net.h5")
 
