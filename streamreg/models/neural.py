@@ -76,8 +76,8 @@ class Keras(Spec):
     seed : int
         Of the order of rows, of random weights, and of the validation rows.
     memory_mb : int, optional
-        For the windows that rows are shuffled in, and to keep rows between passes if they fit. Default: 128, and the
-        rows of arrays in memory are kept whatever they take.
+        For the windows that rows are shuffled in, and to keep rows between passes if they fit. Default: 128, and rows
+        of arrays in memory are kept unless that takes more than twice the memory of the arrays.
     features, target, missing
         As for `Linear`.
     """

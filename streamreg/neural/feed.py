@@ -33,9 +33,9 @@ def parts(
     epoch : int or None
         Whose shuffled order; None for rows as they lie.
     skip : int
-        Windows to leave out at the start, because they were trained on before.
+        Batches to leave out at the start, because they were trained on before.
     together : int
-        Windows of a stretch, at most, where rows lie in memory.
+        Batches of a stretch, at most.
     border : int or None
         A batch that begins a stretch.
     """

@@ -51,9 +51,9 @@ class Rows:
     n : int
         Rows of a pass.
     memory : int
-        Bytes. Conditioned rows that fit in them are read once and kept; else a few windows of rows share them.
-    keep : bool
-        Whether rows are kept whatever they take.
+        Bytes that a few windows of rows share.
+    room : int
+        Bytes. Conditioned rows that fit in them are read once and kept, and there are no windows.
     seed : int
     threads : int or None
         Workers that read and condition; the order of rows does not depend on it.
@@ -67,7 +67,7 @@ class Rows:
     device: str
     n: int
     memory: int
-    keep: bool = False
+    room: int
     seed: int = 0
     threads: int | None = None
     _all: Block | None = None
@@ -124,7 +124,7 @@ class Rows:
         return self._table
 
     def _resident(self) -> None:
-        if self._all is not None or not (self.keep or self.n * self.row_bytes <= self.memory):
+        if self._all is not None or self.n * self.row_bytes > self.room:
             return
         width = len(self.design.features)
         none = np.empty((0, width), self.dtype), np.empty(0, self.dtype), np.empty(0, self.dtype)

@@ -100,6 +100,9 @@ class Task:
 
     def rows(self) -> Rows:
         """Return the training rows, conditioned."""
+        room = self.spec.memory
+        if self.spec.memory_mb is None and self.source.in_memory:
+            room = max(room, 2 * (self.source.nbytes() or 0))
         return Rows(
             self.source,
             self.design,
@@ -109,7 +112,7 @@ class Task:
             device=self.device,
             n=self.problem.n,
             memory=self.spec.memory,
-            keep=self.spec.memory_mb is None and self.source.in_memory,
+            room=room,
             seed=self.spec.seed,
             threads=self.threads,
         )

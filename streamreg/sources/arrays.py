@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,18 @@ def open_arrays(arrays: Sequence[Any], columns: Sequence[str] | None = None) -> 
     )
     beside = dict(zip(names[1:], rest, strict=True))
     source = TableSource("array", x, beside, columns, given_roles(len(arrays)))
-    source.in_memory = not any(isinstance(a, np.memmap) for a in arrays)
+    source.in_memory = all(_in_memory(a) for a in arrays)
     return source
+
+
+def _in_memory(values: Any) -> bool:
+    """Return whether numbers lie in memory, each at a place of its own, rather than in a mapped file or nowhere."""
+    owner = values
+    while owner is not None:
+        if isinstance(owner, np.memmap | mmap):
+            return False
+        owner = owner.obj if isinstance(owner, memoryview) else getattr(owner, "base", None)
+    return 0 not in getattr(values, "strides", ())
 
 
 def given_roles(count: int) -> Roles:

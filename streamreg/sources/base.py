@@ -113,7 +113,7 @@ class Source(ABC):
     one_pass : bool
         True for iterators, whose rows are gone once read.
     in_memory : bool
-        True for arrays in memory: a copy of their rows takes no more than they do.
+        True for arrays whose rows lie in memory.
     """
 
     schema: Schema

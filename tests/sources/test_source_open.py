@@ -1,5 +1,6 @@
 """What can be wrong with the data or the call, and what is said about it."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -348,3 +349,17 @@ def test_dask_arrays_that_cannot_be_read() -> None:
         list(sources.open(wrong, target="x1").partitions()[0].chunks(10))
     single = da.map_blocks(lambda block: block[:-1], x.rechunk((30, 4)), dtype=float, chunks=((30, 30, 30, 10), (4,)))
     refused(DataError, "rows 0-29", "(29, 4)", "true chunks", data=single)
+
+
+def test_whether_rows_lie_in_memory(tmp_path: Path) -> None:
+    x = np.arange(12.0).reshape(6, 2)
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for there in (x, x[::2], np.asfortranarray(x), (x, x[:, 0])):
+        assert sources.open(there).in_memory
+    for elsewhere in (mapped, np.asarray(mapped), mapped[2:], (mapped, x[:, 0]), np.broadcast_to(x[0], (6, 2))):
+        assert not sources.open(elsewhere).in_memory
+    with (tmp_path / "x.npy").open("rb") as file:
+        raw = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    assert not sources.open(np.frombuffer(raw, np.uint8).reshape(-1, 2)).in_memory
+    assert not sources.open(tmp_path / "x.npy").in_memory
