@@ -178,7 +178,7 @@ class Design:
             x, y = x[rows], None if y is None else y[rows]
             weight, groups = None if weight is None else weight[rows], [g[rows] for g in groups]
         missing = 0
-        if not (finite(x) and (y is None or finite(y)) and all(map(finite, groups))):
+        if not _all_finite(chunk, [x, *([] if y is None else [y]), *groups]):
             keep = self._complete(x, y, chunk.start, rows, groups)
             missing = len(x) - len(keep)
             x, weight, y = x[keep], None if weight is None else weight[keep], None if y is None else y[keep]
@@ -251,6 +251,12 @@ class Design:
             )
 
 
+def _all_finite(chunk: Chunk, parts: list[NDArray[Any]]) -> bool:
+    """Say whether parts of a chunk are finite; if they make up its matrix, that is looked through in one go."""
+    whole = not chunk.vectors and sum(part.size for part in parts) == chunk.matrix.size
+    return (whole and finite(chunk.matrix)) or all(map(finite, parts))
+
+
 def _require_finite_powers(x: NDArray[Any], terms: Terms, label: str, start: int) -> None:
     if not finite(x):
         name = terms.names[int(np.argmin(np.isfinite(x).all(axis=0)))]
@@ -263,7 +269,7 @@ def _columns(chunk: Chunk, names: tuple[str, ...], label: str) -> NDArray[Any]:
         return chunk.matrix
     if len(names) == 1 and names[0] in chunk.vectors:
         return chunk.vectors[names[0]][:, None]
-    if chunk.vectors.keys().isdisjoint(names):
+    if not chunk.vectors or chunk.vectors.keys().isdisjoint(names):
         try:
             return chunk.matrix[:, _positions(chunk.names, names)]
         except ValueError:

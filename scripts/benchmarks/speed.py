@@ -1,6 +1,7 @@
 """Ratios of a whole fit to peers, to a raw read, and to the cross-product at the speed of the processor."""
 
 import argparse
+import compileall
 import os
 import statistics
 import subprocess
@@ -123,6 +124,8 @@ def fit(path: Path, **options: object) -> Action:
 
 
 def process(*arguments: str, **environment: str) -> Action:
+    """Return the start of a process, its imports included; a checkout is compiled first, as what pip installs is."""
+    compileall.compile_dir(Path(sr.__file__).parent, quiet=1)
     command = [sys.executable, *arguments]
     return lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
 

@@ -109,6 +109,7 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #define PICK(test, a, b) ((VEC)(((NAME(bits))(a) & (test)) | ((NAME(bits))(b) & ~(test))))
 #define LEAST(a, b) PICK((NAME(bits))((a) < (b)), a, b)
 #define MOST(a, b) PICK((NAME(bits))((a) > (b)), a, b)
+#define FLOATS(p) ((VEC){(p)[0], (p)[1]})
 #include "_gram_kernel.h"
 #undef NAME
 #undef TARGET
@@ -125,6 +126,7 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #define ROWS 4
 #define LEAST(a, b) ((VEC)vminnmq_f64((float64x2_t)(a), (float64x2_t)(b)))
 #define MOST(a, b) ((VEC)vmaxnmq_f64((float64x2_t)(a), (float64x2_t)(b)))
+#define FLOATS(p) vcvt_f64_f32(vld1_f32(p))
 #define WORDS(v) ((NAME(bits))vcvtnq_s64_f64((float64x2_t)(v)))
 #define LESS_EXACTLY(a, b, product) (-(VEC)vfmsq_f64((float64x2_t)(product), (float64x2_t)(a), (float64x2_t)(b)))
 #include "_gram_kernel.h"
@@ -140,6 +142,7 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #define ROWS 4
 #define LEAST(a, b) ((VEC)_mm256_min_pd((__m256d)(a), (__m256d)(b)))
 #define MOST(a, b) ((VEC)_mm256_max_pd((__m256d)(a), (__m256d)(b)))
+#define FLOATS(p) _mm256_cvtps_pd(_mm_loadu_ps(p))
 #define ANY(v) (!_mm256_testz_si256((__m256i)(v), (__m256i)(v)))
 #define LESS_EXACTLY(a, b, product) ((VEC)_mm256_fmsub_pd((__m256d)(a), (__m256d)(b), (__m256d)(product)))
 #include "_gram_kernel.h"
@@ -160,6 +163,7 @@ static int finish(const struct block *t, const struct columns *c, ptrdiff_t q)
 #define ROWS 8
 #define LEAST(a, b) ((VEC)_mm512_min_pd((__m512d)(a), (__m512d)(b)))
 #define MOST(a, b) ((VEC)_mm512_max_pd((__m512d)(a), (__m512d)(b)))
+#define FLOATS(p) _mm512_cvtps_pd(_mm256_loadu_ps(p))
 #define ANY(v) (_mm512_test_epi64_mask((__m512i)(v), (__m512i)(v)) != 0)
 #define LESS_EXACTLY(a, b, product) ((VEC)_mm512_fmsub_pd((__m512d)(a), (__m512d)(b), (__m512d)(product)))
 #define WORDS(v) ((NAME(bits))_mm512_cvtpd_epi64((__m512d)(v)))
@@ -303,6 +307,12 @@ static int direct(const Py_buffer *b, enum type type) /* rows of this type that 
            b->strides[0] >= size * b->shape[1] && (uintptr_t)b->buf % size == 0;
 }
 
+static int follows(const Py_buffer *y, const Py_buffer *x) /* whether y lies in the rows of x, as their next column */
+{
+    return (char *)y->buf == (char *)x->buf + x->itemsize * x->shape[1] && y->strides[0] == x->strides[0] &&
+           type_of(y) == type_of(x) && x->strides[0] > x->itemsize * x->shape[1];
+}
+
 static int whole_numbers(const Py_buffer *b) { return type_of(b) == INT64 || type_of(b) == UINT64; }
 
 PyDoc_STRVAR(block_doc, "block(kernel, x, y, weight, total, work, low, high, mean, rest, cross)\n\n"
@@ -343,6 +353,7 @@ static PyObject *py_block(PyObject *self, PyObject *args)
     t.single = direct(bx, FLOAT);
     if (t.single || direct(bx, DOUBLE)) {
         t.x = bx->buf, t.stride = bx->strides[0] / bx->itemsize;
+        if (by && follows(by, bx)) t.p++, by = NULL;
     } else {
         kernel->widen(bx, space);
         t.x = space, t.stride = t.p;
@@ -420,6 +431,7 @@ static PyObject *py_finite(PyObject *self, PyObject *args)
         m = a->shape[1], p = a->shape[0], down = a->strides[1];
         if (a->strides[0] != a->itemsize) type = NONE;
     }
+    if (down == p * a->itemsize) p *= m, m = 1; /* one row after the other: a long one */
     if (a->ndim < 1 || a->ndim > 2 || (uintptr_t)a->buf % a->itemsize || down % a->itemsize) type = NONE;
     if (type != DOUBLE && type != FLOAT) {
         answer = Py_NewRef(Py_None);

@@ -1,8 +1,9 @@
 /* The moments of one block of rows, for one instruction set; included by _gram.c once for each.
  *
  * Defined outside: NAME(x), which adds the set's name; TARGET, the function attribute that turns it on; LANES, doubles
- * in a vector; WIDE, vectors in a panel; ROWS, a divisor of a panel's columns; LEAST(a, b) and MOST(a, b), b for a NaN. A tile of the product is ROWS rows by
- * WIDE vectors and lives in registers: 24 of AVX-512's 32, 16 of NEON's 32, 12 of AVX2's 16.
+ * in a vector; WIDE, vectors in a panel; ROWS, a divisor of a panel's columns; LEAST(a, b) and MOST(a, b), b for a NaN;
+ * FLOATS(p), a vector of float32 as float64, which GCC 12 makes of two halves unless told how. A tile of the product is ROWS
+ * rows by WIDE vectors and lives in registers: 24 of AVX-512's 32, 16 of NEON's 32, 12 of AVX2's 16.
  *
  * A BLAS packs both operands of every product, for matrices of any size. Here a run of DEEP rows is packed once, while it
  * is shifted and weighted anyway, in panels that stay in the first-level cache; the tiles of the lower triangle then
@@ -12,14 +13,13 @@
  */
 
 typedef double NAME(vec) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
-typedef float NAME(half) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int64_t NAME(bits) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 #define VEC NAME(vec)
 #define LOAD(p) (*(const VEC *)(p))
 #define STORE(p, v) (*(VEC *)(p) = (v))
 /* Numbers of x from place i on, and one of them; `single`, where x holds float32, is known to the compiler. */
 #define FETCH(x, i) \
-    (single ? __builtin_convertvector(*(const NAME(half) *)((const float *)(x) + (i)), VEC) : LOAD((const double *)(x) + (i)))
+    (single ? (VEC)FLOATS((const float *)(x) + (i)) : LOAD((const double *)(x) + (i)))
 #define FETCH_ONE(x, i) (single ? (double)((const float *)(x))[i] : ((const double *)(x))[i])
 #define SPLAT(s) ((s) - (VEC){0}) /* minus zero, and not plus zero, is the identity for every s */
 
@@ -293,3 +293,4 @@ TARGET static int NAME(finite)(const char *base, ptrdiff_t m, ptrdiff_t p, ptrdi
 #undef PACK
 #undef LEAST
 #undef MOST
+#undef FLOATS

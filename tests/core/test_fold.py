@@ -112,6 +112,21 @@ def test_bad_values_are_located(bad, row, column):
         sr.Linear().fit((both[:, :37], both[:, 37]))
 
 
+def test_only_columns_in_use_are_looked_at():
+    x, y = X[:, :4].copy(), Y.copy()
+    x[7, 3] = np.nan
+    used = sr.Linear(features=("x0", "x1"))  # beside a target in the matrix, or apart: as many as in the matrix
+    expected = sr.Linear().fit((x[:, :2], x[:, 2])).coef
+    assert np.array_equal(used.fit(sr.open(x, target="x2")).coef, expected)
+    assert np.array_equal(used.fit(sr.open(x[:, :3], target="x2")).coef, expected)
+    y[8] = np.nan
+    with pytest.raises(NonFiniteError, match=r"row 8 .*'y'"):
+        used.fit((x[:, :3], y))
+    x[9, 2] = np.inf
+    with pytest.raises(NonFiniteError, match=r"row 9 .*'x2'"):
+        used.fit(sr.open(x[:, :3], target="x2"))
+
+
 def test_missing_rows_are_left_out_and_counted():
     x, y = X.copy(), Y.copy()
     x[[3, 1500]] = np.nan
