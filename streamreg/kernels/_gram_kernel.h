@@ -1,9 +1,9 @@
-/* The moments of one block of rows, for one instruction set; included by _gram.c once for each.
+/* The moments of one block of rows, for one instruction set; included by _sets.h once for each.
  *
- * Defined outside: NAME(x), which adds the set's name; TARGET, the function attribute that turns it on; LANES, doubles
- * in a vector; WIDE, vectors in a panel; ROWS, a divisor of a panel's columns; LEAST(a, b) and MOST(a, b), b for a NaN;
- * FLOATS(p), a vector of float32 as float64, which GCC 12 makes of two halves unless told how. A tile of the product is ROWS
- * rows by WIDE vectors and lives in registers: 24 of AVX-512's 32, 16 of NEON's 32, 12 of AVX2's 16.
+ * Defined outside, and undefined at the end: NAME(x), which adds the set's name; TARGET, the function attribute that turns it
+ * on; LANES, doubles in a vector; WIDE, vectors in a panel; ROWS, a divisor of a panel's columns; LEAST(a, b) and MOST(a, b),
+ * b for a NaN; FLOATS(p), a vector of float32 as float64, which GCC 12 makes of two halves unless told how. A tile of the
+ * product is ROWS rows by WIDE vectors and lives in registers: 24 of AVX-512's 32, 16 of NEON's 32, 12 of AVX2's 16.
  *
  * A BLAS packs both operands of every product, for matrices of any size. Here a run of DEEP rows is packed once, while it
  * is shifted and weighted anyway, in panels that stay in the first-level cache; the tiles of the lower triangle then
@@ -234,54 +234,7 @@ TARGET static int NAME(moments)(const struct block *t, double *work)
     return finish(t, &c, q);
 }
 
-/* Any numbers that float64 holds, as rows of float64. */
-TARGET static int NAME(widen)(const Py_buffer *from, double *restrict out)
-{
-    ptrdiff_t m = from->shape[0], p = from->ndim > 1 ? from->shape[1] : 1;
-    ptrdiff_t down = from->strides[0], across = from->ndim > 1 ? from->strides[1] : from->itemsize;
-#define FROM(T, index) *(const T *)((const char *)from->buf + (index))
-#define WIDEN(T) \
-    if (across == sizeof(T)) \
-        for (ptrdiff_t k = 0; k < m; k++) \
-            for (ptrdiff_t j = 0; j < p; j++) out[k * p + j] = (double)(&FROM(T, k * down))[j]; \
-    else /* columns stored one after the other, as a rule: a few rows of each at a time */ \
-        for (ptrdiff_t k0 = 0; k0 < m; k0 += 32) \
-            for (ptrdiff_t j = 0; j < p; j++) \
-                for (ptrdiff_t k = k0; k < m && k < k0 + 32; k++) out[k * p + j] = (double)FROM(T, k * down + j * across); \
-    return 1;
-    switch (type_of(from)) {
-    case DOUBLE: WIDEN(double)
-    case FLOAT: WIDEN(float)
-    case INT8: WIDEN(int8_t)
-    case INT16: WIDEN(int16_t)
-    case INT32: WIDEN(int32_t)
-    case INT64: WIDEN(int64_t)
-    case UINT8: WIDEN(uint8_t)
-    case UINT16: WIDEN(uint16_t)
-    case UINT32: WIDEN(uint32_t)
-    case UINT64: WIDEN(uint64_t)
-    default: return 0;
-    }
-#undef WIDEN
-#undef FROM
-}
-
-/* Whether there is neither NaN nor infinity: an exponent of ones. */
-TARGET static int NAME(finite)(const char *base, ptrdiff_t m, ptrdiff_t p, ptrdiff_t stride, int single)
-{
-    uint64_t bad = 0;
-    uint32_t bad32 = 0;
-    for (ptrdiff_t k = 0; k < m && !bad && !bad32; k++) {
-        const uint64_t *a = (const uint64_t *)(base + k * stride), ones = 0x7ff0000000000000u;
-        const uint32_t *b = (const uint32_t *)(base + k * stride), ones32 = 0x7f800000u;
-        if (single)
-            for (ptrdiff_t j = 0; j < p; j++) bad32 |= (b[j] & ones32) == ones32;
-        else
-            for (ptrdiff_t j = 0; j < p; j++) bad |= (a[j] & ones) == ones;
-    }
-    return !bad && !bad32;
-}
-
+#include "_values_kernel.h"
 #include "_integer_kernel.h"
 
 #undef VEC
@@ -294,3 +247,8 @@ TARGET static int NAME(finite)(const char *base, ptrdiff_t m, ptrdiff_t p, ptrdi
 #undef LEAST
 #undef MOST
 #undef FLOATS
+#undef NAME
+#undef TARGET
+#undef LANES
+#undef WIDE
+#undef ROWS

@@ -114,6 +114,13 @@ static int asked(struct buffers *b, PyObject *args, struct request *a, ptrdiff_t
     return 1;
 }
 
+static int bits_fit(const struct request *a)
+{
+    if (a->number >= 2 && a->number <= 23) return 1;
+    PyErr_SetString(PyExc_ValueError, "slices of 2 to 23 bits expected");
+    return 0;
+}
+
 static int readable(const struct request *a) { return type_of(a->x) != NONE && (!a->y || type_of(a->y) != NONE); }
 
 PyDoc_STRVAR(integers_doc, "integers(kernel, x, y, unit, bits, work, (one, two, three, sparse))\n\n"
@@ -126,11 +133,7 @@ static PyObject *py_integers(PyObject *self, PyObject *args)
     struct buffers b = {.count = 0};
     struct request a;
     PyObject *answer = NULL;
-    if (!asked(&b, args, &a, padded, integer_room, COUNT, KINDS)) goto done;
-    if (a.number < 2 || a.number > 23) {
-        PyErr_SetString(PyExc_ValueError, "slices of 2 to 23 bits expected");
-        goto done;
-    }
+    if (!asked(&b, args, &a, padded, integer_room, COUNT, KINDS) || !bits_fit(&a)) goto done;
     ptrdiff_t added = 0;
     int need = GENERAL;
     if (readable(&a)) {

@@ -137,12 +137,9 @@ static PyObject *py_wide(PyObject *self, PyObject *args)
     struct request a;
     PyObject *first = PyTuple_GetItem(args, 0), *answer = NULL;
     const struct kernel *kernel = first ? chosen(PyLong_AsLong(first)) : NULL;
-    if (!kernel || !asked(&b, args, &a, kernel->tiles ? tiled : padded, kernel->tiles ? wide_room : slices_room, WIDE_COUNT, 2))
+    if (!kernel || !asked(&b, args, &a, kernel->tiles ? tiled : padded, kernel->tiles ? wide_room : slices_room, WIDE_COUNT, 2) ||
+        !bits_fit(&a))
         goto done;
-    if (a.number < 2 || a.number > 23) {
-        PyErr_SetString(PyExc_ValueError, "slices of 2 to 23 bits expected");
-        goto done;
-    }
     ptrdiff_t added = 0;
     int need = GENERAL;
     if (readable(&a)) {
