@@ -262,9 +262,7 @@ class Candidates:
         CorruptError
             The file is damaged, or holds something else.
         """
-        values, arrays = stored.load(path, cls.KIND)
-        values["names"] = tuple(values["names"])
-        return cls(**(values | arrays))
+        return stored.restore(path, cls.KIND, cls)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""

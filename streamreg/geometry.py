@@ -44,6 +44,17 @@ class Geometry:
         """Return the norm of each column in the units of the data, shape (p,)."""
         return np.asarray(np.ldexp(self.scale, self.exponent))
 
+    def unscaled(self, cov: Float) -> Float:
+        """Return the covariance of the slopes, shape (p, p), from that of the independent ones times their norms.
+
+        It is NaN for the other columns.
+        """
+        norms = self.norms()[self.kept]
+        out = np.full((len(self.scale), len(self.scale)), np.nan)
+        with np.errstate(over="ignore"):  # of columns in units of 1e-200: their variances are beyond float64
+            out[np.ix_(self.kept, self.kept)] = cov / norms[:, None] / norms
+        return out
+
     def basic(self, coef: Float) -> Float:
         """Return the slopes of the independent columns, times their norms, that fit what `coef` fits; shape (r,)."""
         coef, rest = np.nan_to_num(coef), np.delete(np.arange(len(self.scale)), self.kept)

@@ -1,4 +1,4 @@
-"""Fitted values of rows on disk, read and written as a stream."""
+"""Fitted values: of rows in memory, and of rows on disk, read and written as a stream."""
 
 import os
 from collections.abc import Iterator
@@ -13,9 +13,13 @@ from streamreg import sinks
 from streamreg.design import Design, Missing
 from streamreg.engines.threads import ordered_map
 from streamreg.errors import DataError, UsageError
+from streamreg.families import family
+from streamreg.kernels.gram import subtract
 from streamreg.progress import Progress
 from streamreg.result import FitResult, Scale
 from streamreg.sources.base import Partition, Source
+from streamreg.stats.base import Statistic
+from streamreg.terms import Terms
 
 Float = NDArray[np.float64]
 
@@ -31,6 +35,43 @@ class Network(Protocol):
 
     def predict(self, x: NDArray[Any]) -> Float:
         """Return the predictions of rows, shape (m,)."""
+
+
+def predict(fit: FitResult, data: Any, kind: Scale = "mean") -> Float:
+    """Return the fitted values of an array, or of all rows of a source; see `FitResult.predict`."""
+    if kind not in ("mean", "link"):
+        raise UsageError(f"predict: no kind {kind!r}; it can be 'mean' or 'link'")
+    if isinstance(data, Source):
+        return np.concatenate([values for _, values in predictions(fit, data, kind)])
+    eta = _linear(fit, _rows(data, fit.columns))
+    return eta if kind == "link" else family(fit.family).mean(eta)
+
+
+def _rows(data: Any, columns: tuple[str, ...]) -> NDArray[Any]:
+    """Return what is an array of these columns."""
+    if isinstance(data, Statistic):
+        raise UsageError("moments hold no rows, and predictions are made of rows; pass the source that was scanned")
+    if isinstance(data, str | os.PathLike):
+        raise UsageError(f"predict takes rows: open the file first, fit.predict(sr.open({str(data)!r}))")
+    rows = np.asarray(data)
+    if rows.dtype.kind not in "fiub":
+        raise UsageError(f"predict needs numbers, and this array has type {rows.dtype}; convert it first")
+    if rows.ndim != 2 or rows.shape[1] != len(columns):
+        raise UsageError(
+            f"predict needs an array of shape (rows, {len(columns)}), columns in the order of the fit; got {rows.shape}"
+        )
+    return rows
+
+
+def _linear(fit: FitResult, rows: NDArray[Any]) -> Float:
+    low = None
+    if fit.powers:
+        rows, low = Terms.of(fit.columns, fit.powers).expand(rows)
+    centred = np.empty(rows.shape)
+    subtract(rows, fit.centre, centred)
+    if low is not None:
+        centred += low
+    return np.asarray(fit.at_centre + centred @ np.nan_to_num(fit.coef))
 
 
 def predictions(
@@ -69,14 +110,14 @@ def predictions(
     for name in columns:
         source.schema.require(name, source.label)
     design = Design(source.label, columns, missing=missing)
-    work = partial(_predict, fit=fit, design=design, kind=kind)
+    work = partial(_of_partition, fit=fit, design=design, kind=kind)
     with Progress(f"predict {source.label}", source.schema.n_rows, shown=progress) as bar:
         for start, values in ordered_map(work, source.partitions(), threads):
             yield start, values
             bar(len(values))
 
 
-def _predict(partition: Partition, *, fit: FitResult | Network, design: Design, kind: Scale) -> tuple[int, Float]:
+def _of_partition(partition: Partition, *, fit: FitResult | Network, design: Design, kind: Scale) -> tuple[int, Float]:
     pieces = []
     for chunk in partition.chunks(4096):
         x, complete = design.rows(chunk)

@@ -11,13 +11,8 @@ from numpy.typing import NDArray
 
 from streamreg import inference, stored
 from streamreg.errors import UsageError
-from streamreg.families import family
 from streamreg.geometry import Geometry, Sandwich
-from streamreg.kernels.gram import subtract
 from streamreg.solve.conditioning import Conditioning, analyse
-from streamreg.sources.base import Source
-from streamreg.stats.base import Statistic
-from streamreg.terms import Terms
 
 Float = NDArray[np.float64]
 
@@ -250,11 +245,8 @@ class FitResult:
         """
         if self.geometry is None:
             raise UsageError("this result has no covariance: it was trained, not solved; fit sr.Linear for errors")
-        kept, norms = self.geometry.kept, self.geometry.norms()
-        out = np.full((len(self.names), len(self.names)), np.nan)
         scaled = self.geometry.inverse * self.sigma**2 if self.sandwich is None else self.sandwich.cov[1:, 1:]
-        with np.errstate(over="ignore"):  # of columns in units of 1e-200: their variances are beyond float64
-            out[np.ix_(kept, kept)] = scaled / norms[kept][:, None] / norms[kept]
+        out = self.geometry.unscaled(scaled)
         out[~self.identifiable] = np.nan
         out[:, ~self.identifiable] = np.nan
         return out
@@ -293,33 +285,9 @@ class FitResult:
         NotFound
             The source lacks a column.
         """
-        if kind not in ("mean", "link"):
-            raise UsageError(f"predict: no kind {kind!r}; it can be 'mean' or 'link'")
-        if isinstance(data, Source):
-            from streamreg.prediction import predictions
+        from streamreg.prediction import predict
 
-            return np.concatenate([values for _, values in predictions(self, data, kind)])
-        if isinstance(data, Statistic):
-            raise UsageError("moments hold no rows, and predictions are made of rows; pass the source that was scanned")
-        if isinstance(data, str | os.PathLike):
-            raise UsageError(f"predict takes rows: open the file first, fit.predict(sr.open({str(data)!r}))")
-        rows = np.asarray(data)
-        if rows.dtype.kind not in "fiub":
-            raise UsageError(f"predict needs numbers, and this array has type {rows.dtype}; convert it first")
-        if rows.ndim != 2 or rows.shape[1] != len(self.columns):
-            raise UsageError(
-                f"predict needs an array of shape (rows, {len(self.columns)}), columns in the order of the fit; "
-                f"got {rows.shape}"
-            )
-        low = None
-        if self.powers:
-            rows, low = Terms.of(self.columns, self.powers).expand(rows)
-        centred = np.empty(rows.shape)
-        subtract(rows, self.centre, centred)
-        if low is not None:
-            centred += low
-        eta = np.asarray(self.at_centre + centred @ np.nan_to_num(self.coef))
-        return eta if kind == "link" else family(self.family).mean(eta)
+        return predict(self, data, kind)
 
     def __str__(self) -> str:
         return self.summary()
@@ -350,16 +318,7 @@ class FitResult:
         CorruptError
             The file is damaged, or is not a saved fit.
         """
-        values, arrays = stored.load(path, "fit")
-        for name in ("names", "dependencies", "columns"):
-            values[name] = tuple(values[name])
-        kinds: list[tuple[str, Any]] = [("geometry", Geometry), ("sandwich", Sandwich)]
-        for name, kind in kinds:
-            parts = {n.removeprefix(f"{name}."): v for n, v in arrays.items() if n.startswith(f"{name}.")}
-            if parts:
-                values[name] = kind(**{n: v if v.ndim else v.item() for n, v in parts.items()})
-        values |= {n: v for n, v in arrays.items() if "." not in n}
-        return cls(**values)
+        return stored.restore(path, "fit", cls, geometry=Geometry, sandwich=Sandwich)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""

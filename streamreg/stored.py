@@ -6,7 +6,7 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,39 @@ from streamreg.files import whole
 PROTOCOL = 2
 
 Arrays = dict[str, NDArray[Any]]
+T = TypeVar("T")
 
 
 def save(path: str | os.PathLike[str], kind: str, value: Any) -> None:
     """Write a dataclass to one file; fields that are dataclasses themselves are written as ``field.name`` arrays."""
     write(path, kind, *_parts(value))
+
+
+def restore(path: str | os.PathLike[str], kind: str, cls: type[T], **inner: type) -> T:
+    """Return the dataclass that `save` wrote, which is a `cls`.
+
+    Parameters
+    ----------
+    path
+    kind : str
+    cls : type
+        Its sequences are tuples, which JSON does not tell from lists.
+    **inner : type
+        Fields that are dataclasses themselves, and of which type; one that was not written takes its default.
+
+    Raises
+    ------
+    NotFound, CorruptError
+        As for `load`.
+    """
+    values, arrays = load(path, kind)
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    fields |= {name: array for name, array in arrays.items() if "." not in name}
+    for name, part in inner.items():
+        parts = {n.removeprefix(f"{name}."): a for n, a in arrays.items() if n.startswith(f"{name}.")}
+        if parts:
+            fields[name] = part(**{n: a if a.ndim else a.item() for n, a in parts.items()})
+    return cls(**fields)
 
 
 def write(path: str | os.PathLike[str], kind: str, values: dict[str, Any], arrays: Arrays) -> None:
