@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from streamreg import sources
-from streamreg.errors import UsageError
+from streamreg.errors import CorruptError, DataError, NotFound, UsageError
 from streamreg.sources.files import require
 
 _SHOWN = 12  # columns, in text
@@ -71,8 +71,8 @@ class Inspection:
         notes = [self.note] if self.note else []
         if not self.note:
             notes += [
-                f"{self.rows:,} rows x {len(names):,} columns: {shown}",
-                f"One pass delivers {size(self.nbytes or 0)} in {self.partitions:,} partitions.",
+                f"{_many(self.rows, 'row')} x {_many(len(names), 'column')}: {shown}",
+                f"One pass delivers {size(self.nbytes or 0)} in {_many(self.partitions, 'partition')}.",
             ]
         return tables.render(f"{self.path}, {size(self.stored)}", [], header, rows, notes)
 
@@ -89,14 +89,16 @@ def inspect(
     Raises
     ------
     DataError
-        No such file or dataset, or it is damaged or holds no table.
+        No such file or dataset, or it is damaged. Where a sound one of several datasets holds no
+        table, `note` says why.
     """
     require(path)
     note = ""
     try:
         source = sources.open(path, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
-    except UsageError as error:
-        if path.suffix.lower() not in sources._SUFFIXES or x is not None:
+    except (UsageError, DataError) as error:
+        several = sources._SUFFIXES.get(path.suffix.lower()) in ("hdf5", "zarr")
+        if not several or x is not None or isinstance(error, CorruptError | NotFound):
             raise
         source, note = None, str(error)
     datasets = tuple(_datasets(path, sources._SUFFIXES[path.suffix.lower()]))
@@ -116,6 +118,10 @@ def size(count: float) -> str:
         return f"{count:,.0f} bytes"
     power = min(4, int(math.log10(count)) // 3)
     return f"{count / 1000**power:,.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
+
+
+def _many(count: int | None, noun: str) -> str:
+    return f"? {noun}s" if count is None else f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _datasets(path: Path, kind: str) -> Iterator[Dataset]:

@@ -12,6 +12,16 @@ def number(value: float, digits: int = 6) -> str:
     return "-" if np.isnan(value) else f"{value:.{digits}g}"
 
 
+def believed(value: float, trusted: float, digits: int) -> str:
+    """Return a number for a table with no more than the digits that can be trusted."""
+    return number(value, digits if np.isnan(trusted) else min(digits, max(1, int(trusted))))
+
+
+def probability(value: float) -> str:
+    """Return a p-value for a table: one below what a float64 can hold is not zero."""
+    return "< 1e-300" if value < 1e-300 else number(value, 3)
+
+
 def summary(fit: FitResult, rows: int | None = None) -> str:
     """Return the estimates of `fit` as text; `rows` limits how many coefficients are shown."""
     facts = [
@@ -33,6 +43,7 @@ def summary(fit: FitResult, rows: int | None = None) -> str:
         low, high = fit.intercept_conf_int()
         lines.append(
             _line(
+                fit.digits_se,
                 "(intercept)",
                 fit.intercept,
                 fit.intercept_std_error,
@@ -46,7 +57,7 @@ def summary(fit: FitResult, rows: int | None = None) -> str:
     columns = zip(
         fit.names, fit.coef, fit.std_errors, fit.tstats, fit.pvalues, *fit.conf_int().T, fit.digits, strict=True
     )
-    lines += [_line(*values) for values in columns][:rows]
+    lines += [_line(fit.digits_se, *values) for values in columns][:rows]
     notes = list(_notes(fit))
     if rows is not None and rows < len(fit.names):
         notes.insert(0, f"... and {len(fit.names) - rows} more coefficients")
@@ -60,7 +71,7 @@ def _explained(fit: FitResult) -> list[tuple[str, str]]:
         return [
             ("R2", number(fit.rsquared)),
             ("adjusted R2", number(fit.rsquared_adj)),
-            ("F", f"{number(fit.fvalue)} (p {number(fit.f_pvalue, 3)})"),
+            ("F", f"{number(fit.fvalue)} (p {probability(fit.f_pvalue)})"),
             ("residual std error", number(fit.sigma)),
         ]
     return [
@@ -72,13 +83,21 @@ def _explained(fit: FitResult) -> list[tuple[str, str]]:
 
 
 def _line(
-    name: str, estimate: float, error: float, t: float, p: float, low: float, high: float, digits: float
+    digits_se: float,
+    name: str,
+    estimate: float,
+    error: float,
+    t: float,
+    p: float,
+    low: float,
+    high: float,
+    digits: float,
 ) -> list[str]:
     shown = "-" if np.isnan(digits) else f"{digits:.0f}"
     return [
         name,
-        number(estimate, 8),
-        number(error, 4),
+        believed(estimate, digits, 8),
+        believed(error, digits_se, 4),
         number(t, 4),
         "-" if np.isnan(p) else f"{p:.3f}",
         number(low, 5),
@@ -90,9 +109,11 @@ def _line(
 def _notes(fit: FitResult) -> list[str]:
     notes = []
     if fit.n_missing:
-        notes.append(f"{fit.n_missing:,} rows with missing values were left out.")
-    if fit.n_read - fit.n_missing - fit.n:
-        notes.append(f"{fit.n_read - fit.n_missing - fit.n:,} rows with zero weight were left out.")
+        notes.append(f"{_rows(fit.n_missing)} with missing values left out.")
+    if unweighted := fit.n_read - fit.n_missing - fit.n:
+        notes.append(f"{_rows(unweighted)} with zero weight left out.")
+    if fit.df_resid == 0:
+        notes.append("As many coefficients as rows: the line goes through all of them, and errors take more rows.")
     if fit.dependencies:
         free = int((~fit.identifiable).sum())
         notes.append(f"Dependent columns, so {free} coefficients are not determined by the data (no error is given):")
@@ -105,3 +126,7 @@ def _notes(fit: FitResult) -> list[str]:
     if len(fit.digits) and np.nanmin(fit.digits, initial=16.0) < 6:
         notes.append("Some coefficients have few digits to trust: see the last column; precision='exact' gives more.")
     return notes
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"

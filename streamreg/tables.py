@@ -5,6 +5,9 @@ from io import StringIO
 
 Row = Sequence[str]
 
+_WIDEST = 160  # characters, unless the numbers need more
+_NAME = 24  # characters of a name that are always shown
+
 
 def render(
     title: str, facts: Sequence[tuple[str, str]], header: Row, rows: Sequence[Row], notes: Sequence[str] = ()
@@ -16,17 +19,25 @@ def render(
     title : str
     facts : sequence of (name, value)
     header, rows
-        The first column is aligned left, the others right.
+        The first column is aligned left, the others right. Long names in the first are cut, never the numbers.
     notes : sequence of str
         One line each; long ones are wrapped.
     """
     from rich import box
+    from rich.cells import cell_len, set_cell_size
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    columns = [max(map(len, column)) + 4 for column in zip(header, *rows, strict=True)]
-    width = max(72, min(160, sum(columns) + 2))
+    rows = [tuple(map(_printable, row)) for row in rows]
+    columns = [max(map(cell_len, column)) + 4 for column in zip(header, *rows, strict=True)]
+    if sum(columns) + 2 > _WIDEST:
+        room = max(_NAME, _WIDEST - 2 - 4 - sum(columns[1:]))
+        rows = [
+            (name if cell_len(name) <= room else set_cell_size(name, room - 1) + "…", *rest) for name, *rest in rows
+        ]
+        columns[0] = min(columns[0], room + 4)
+    width = max(72, sum(columns) + 2)
     out = StringIO()
     console = Console(file=out, width=width, color_system=None, highlight=False, markup=False, emoji=False)
     console.print(Text(title, justify="center"))
@@ -48,3 +59,8 @@ def render(
     for note in notes:
         console.print(Text(note))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _printable(text: str) -> str:
+    """Return `text` without what would break a line of the table: line ends, tabs, escapes, joiners."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

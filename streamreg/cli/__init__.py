@@ -9,6 +9,9 @@ from streamreg.cli import compare, data, fit, job, scan  # noqa: F401 - their co
 from streamreg.cli.base import Output, app
 from streamreg.errors import StreamregError
 
+_ORDER = ("generate", "inspect", "fit", "predict", "scan", "merge", "compare", "score", "run")  # as one meets them
+app.registered_commands.sort(key=lambda command: _ORDER.index(command.callback.__name__))  # type: ignore[union-attr]
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code.
@@ -23,9 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         output = app(arguments or ["--help"], prog_name="streamreg", standalone_mode=False)
         if not isinstance(output, Output):  # typer printed help, or turned an interrupt into its exit code
             return _fail("interrupted", 130) if output == 130 else int(output or 0)
-        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text file here
-        print(output.text, flush=True)
-        return output.code
+        return _print(output)
     except StreamregError as error:
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -41,6 +42,21 @@ def main(arguments: list[str] | None = None) -> int:
         raise
 
 
+def _print(output: Output) -> int:
+    if sys.stdout is None:  # closed by whoever started us
+        return output.code
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text file here
+    try:
+        print(output.text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left cannot be written either
+        return _fail(f"standard output: {error.strerror}", 3)
+    return output.code
+
+
 def _fail(message: str, code: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    if sys.stderr is not None:  # print would take None for standard output
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return code

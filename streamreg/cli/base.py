@@ -65,7 +65,8 @@ def as_list(text: str | None) -> tuple[str, ...] | None:
         raise UsageError(
             f"{text!r} is no list of names; write x1,x7, and a name that holds a comma in quotes: 'x1,\"a, b\"'"
         ) from error
-    return tuple(part.strip() for part in parts if part.strip())
+    names = (part if f'"{part}"' in text else part.strip() for part in parts)  # blanks in quotes belong to the name
+    return tuple(name for name in names if name)
 
 
 def as_pairs(options: list[str] | None) -> dict[str, str]:

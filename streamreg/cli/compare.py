@@ -30,10 +30,9 @@ def compare(
 
     For example:
 
+    \b
       streamreg compare results/million/exact.npz results/million/keras.npz
-
       streamreg compare million.fit.npz theirs.csv
-
       streamreg compare mine.json theirs.csv --data million.h5 --target y
     """
     from streamreg.comparison import compare
@@ -61,12 +60,12 @@ def score(
     threads: Threads = None,
     json: Json = False,
 ) -> Output:
-    """Score fits on the same rows, in one pass, and tell whether they are better than the first.
+    """Score fits on the same rows. One pass tells whether they are better than the first.
 
     For example:
 
+    \b
       streamreg score fresh.h5 line.npz network.keras
-
       streamreg score million.h5 line.npz network.keras --validation
     """
     from streamreg.comparison.imported import read

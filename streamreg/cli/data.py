@@ -23,10 +23,9 @@ def inspect(
 
     For example:
 
+    \b
       streamreg inspect million.h5
-
       streamreg inspect flights.zarr --x group/X --json
-
       streamreg inspect --system
     """
     if system:
@@ -61,14 +60,13 @@ def generate(
     force: Force = False,
     json: Json = False,
 ) -> Output:
-    """Write a file of made-up rows, and the true coefficients beside it in OUT.json.
+    """Write a file of made-up rows. The true coefficients go beside it, to OUT.json.
 
     For example:
 
+    \b
       streamreg generate million.h5 --rows 1000000 --columns 100
-
       streamreg generate big.zarr --rows 4000000 --columns 50 --correlation 0.9 --compression zstd
-
       streamreg generate clicks.npy --rows 100000 --columns 20 --kind logistic --dtype float32
     """
     from streamreg.generation import generate

@@ -56,20 +56,16 @@ def fit(
     device: OnDevice = None,
     json: Json = False,
 ) -> Output:
-    """Fit a line by least squares, in one pass over the rows (two if the digits need it).
+    """Fit a line by least squares. One pass over the rows, or two if the digits need it.
 
     For example:
 
+    \b
       streamreg fit million.h5 --target y
-
       streamreg fit flights.zarr --x group/X --target group/delay --features x1,x7
-
       streamreg fit million.npy --target y --json --save million.fit.npz
-
       streamreg fit loans.h5 --target rate --features x1,x7 --errors cluster:firm,year
-
       streamreg fit loans.h5 --target rate --features x1,x7 --by country
-
       streamreg fit million.moments --target y --features x1,x7
     """
     from streamreg import sources
@@ -135,16 +131,15 @@ def predict(
     threads: Threads = None,
     json: Json = False,
 ) -> Output:
-    """Write the fit's or network's value of every row to a file, in memory that does not grow with the rows.
+    """Write what a fit or a network predicts for every row. Memory does not grow with the rows.
 
     HDF5 and Zarr hold them in dataset prediction; an .npy file is one vector.
 
     For example:
 
+    \b
       streamreg predict million.fit.npz fresh.h5 predictions.h5
-
       streamreg predict million.fit.npz fresh.zarr --x group/X predictions.npy --force
-
       streamreg predict network.keras fresh.h5 predictions.h5
     """
     from streamreg import sources

@@ -18,12 +18,12 @@ def run(
     threads: Threads = None,
     json: Json = False,
 ) -> Output:
-    """Carry out a job: generate data, fit, compare, save, as a YAML file says.
+    """Carry out a job file. It generates data, fits, compares, scores and saves, as the YAML says.
 
     For example:
 
+    \b
       streamreg run configs/million.yaml
-
       streamreg run configs/million.yaml --dry-run
     """
     from streamreg import jobs

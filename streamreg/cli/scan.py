@@ -48,14 +48,13 @@ def scan(
     device: OnDevice = None,
     json: Json = False,
 ) -> Output:
-    """Read all rows once and keep their moments, from which any linear fit is answered later.
+    """Read all rows once and keep their moments. From these any linear fit is answered later.
 
     For example:
 
+    \b
       streamreg scan million.h5 -o million.moments --target y --folds 10
-
       streamreg scan million.h5 -o million.moments --append
-
       streamreg fit million.moments --target y --features x1,x7
     """
     from streamreg import merging, scans, sources
@@ -91,10 +90,11 @@ def merge(
     out: Out,
     json: Json = False,
 ) -> Output:
-    """Merge the moments of several scans: of other machines, days or files. No rows are read.
+    """Merge the moments of several scans. They may be of other machines, days or files; no rows are read.
 
     For example:
 
+    \b
       streamreg merge monday.moments tuesday.moments -o week.moments
     """
     from streamreg import merging

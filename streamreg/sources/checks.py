@@ -1,5 +1,6 @@
 """What a table of numbers must look like, and what to say of one that does not."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,7 +68,12 @@ def column_names(columns: Sequence[str] | None, width: int, label: str) -> tuple
         columns = (columns,)
     names = tuple(str(c) for c in columns)
     if len(names) != width:
-        raise DataError(f"{label}: {len(names)} column names for {width} columns; pass one name per column in columns")
+        raise DataError(f"{label}: {len(names)} column names for {width} columns; give one for each")
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise DataError(
+            f"{label}: two columns are called {name!r}, the first is column {names.index(name)}; rename one"
+        )
     return names
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from streamreg.errors import DataError, NotFound, UsageError, nearest
@@ -31,12 +32,13 @@ def choose_matrix(where: str, x: str | None, has: Callable[[str], bool], listing
     if len(matrices) == 1:
         return matrices[0]
     for name in ("X", "x"):
-        if name in matrices:
+        if name in matrices or (name not in shapes and has(name)):  # a link is listed under another name or not at all
             return name
-    held = ", ".join(f"{path} {shape}" for path, shape in list(shapes.items())[:12]) or "nothing"
+    held = ", ".join(f"{path} {shape}" for path, shape in list(shapes.items())[:12])
     if matrices:
         raise UsageError(f"{where}: holds several matrices ({held}); say which one is meant with x='{matrices[0]}'")
-    raise DataError(f"{where}: holds no two-dimensional dataset but {held}; store the features as a matrix (n, p)")
+    found = f"no two-dimensional dataset, but {held}" if held else "nothing"
+    raise DataError(f"{where}: holds {found}; store the features as a matrix (n, p)")
 
 
 def choose_vectors(
@@ -60,14 +62,24 @@ def choose_vectors(
 
 
 def named_columns(where: str, attribute: Any) -> list[str] | None:
-    """Return the names in an attribute ``columns``: a list of texts, or the same as JSON; None if there is none."""
+    """Return the names in an attribute ``columns``: a list of texts, or the same as JSON; None if there is none.
+
+    Raises
+    ------
+    DataError
+        It is something else.
+    """
     if attribute is None:
         return None
-    if isinstance(attribute, str | bytes):
-        try:
-            attribute = json.loads(attribute)
-        except ValueError as error:
-            raise DataError(
-                f"{where}: the attribute 'columns' is neither a list of names nor JSON; pass columns=[...]"
-            ) from error
-    return [n.decode() if isinstance(n, bytes) else str(n) for n in attribute]
+    names = attribute
+    if isinstance(names, str | bytes):
+        with suppress(ValueError):
+            names = json.loads(names)
+    if hasattr(names, "tolist"):
+        names = names.tolist()
+    if not isinstance(names, list | tuple) or not all(isinstance(n, str | bytes | int | float) for n in names):
+        raise DataError(
+            f"{where}: the attribute 'columns' is neither a list of names nor JSON of one ({attribute!r}); "
+            "correct it, or pass columns=[...]"
+        )
+    return [n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in names]

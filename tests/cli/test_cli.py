@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -94,6 +95,33 @@ def test_names_with_commas_stand_in_quotes(cli, tmp_path):
     (tmp_path / "a.npy.json").write_text(json.dumps({"columns": ["pay, net", "a", "b", "y"]}))
     out = json.loads(cli("fit", tmp_path / "a.npy", "--target", "y", "--features", 'b, "pay, net"', "--json"))
     assert out["names"] == ["b", "pay, net"]
+    (tmp_path / "a.npy.json").write_text(json.dumps({"columns": [" a ", "a", "b", "y"]}))
+    out = json.loads(cli("fit", tmp_path / "a.npy", "--target", "y", "--features", '" a ", b', "--json"))
+    assert out["names"] == [" a ", "b"]
+
+
+def named(path, names, rows=40):
+    x = np.random.default_rng(3).normal(size=(rows, len(names)))
+    np.save(path, x)
+    path.with_name(path.name + ".json").write_text(json.dumps({"columns": names}), encoding="utf-8")
+    return x
+
+
+@pytest.mark.parametrize("name", ["an endless question " * 12, "名前" * 30, "two\nlines", "a\ttab", "\x1b[31mred"])
+def test_names_of_any_kind_never_cut_the_numbers(cli, tmp_path, name):
+    named(tmp_path / "a.npy", [name, "b", "y"])
+    fit = sr.Linear().fit(sr.open(tmp_path / "a.npy", target="y"))
+    out = cli("fit", tmp_path / "a.npy", "--target", "y")
+    table = out.splitlines()
+    assert "std error" in out
+    assert len([line for line in table if "\x1b" in line or "\t" in line]) == 0
+    numbers = [f"{fit.coef[0]:.8g}", f"{fit.std_errors[0]:.4g}", f"{fit.conf_int()[0, 1]:.5g}"]
+    assert any(all(n in line for n in numbers) for line in table)
+
+
+def test_two_columns_of_one_name_are_told_with_their_file(cli, tmp_path):
+    named(tmp_path / "a.npy", ["a", "b", "a"])
+    assert "a.npy: two columns are called 'a', the first is column 0" in cli("inspect", tmp_path / "a.npy", code=3)
 
 
 def test_moments_without_the_target_say_how_to_have_it(cli, folder, tmp_path):
@@ -212,6 +240,26 @@ def test_inspect_tells_layouts(cli, tmp_path):
     assert "columns one after the other" in cli("inspect", tmp_path / "f.npy")
 
 
+def test_inspect_lists_what_there_is_when_nothing_is_a_table(cli, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["age"], file["pay"] = np.ones(3), np.ones(3)
+    found = json.loads(cli("inspect", tmp_path / "a.h5", "--json"))
+    assert [d["name"] for d in found["datasets"]] == ["age", "pay"]
+    assert "holds no two-dimensional dataset, but age (3,), pay (3,)" in found["note"]
+    assert "store the features as a matrix" in cli("inspect", tmp_path / "a.h5").replace("\n", " ")
+    assert "no two-dimensional dataset" in cli("fit", tmp_path / "a.h5", "--target", "pay", code=3)
+    with h5py.File(tmp_path / "none.h5", "w"):
+        pass
+    assert "holds nothing; store" in cli("fit", tmp_path / "none.h5", "--target", "y", code=3)
+
+
+def test_one_row_is_a_row(cli, tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((1, 3)))
+    out = cli("inspect", tmp_path / "a.npy")
+    assert "1 row x 3 columns" in out
+    assert "in 1 partition." in out
+
+
 def test_inspect_lists_what_there_is_when_several_matrices_could_be_meant(cli, tmp_path):
     import h5py
 
@@ -256,9 +304,67 @@ def test_version_and_help(cli):
         assert "For example" in cli(command, "--help")
 
 
-def test_fit_that_did_not_converge_ends_with_1(cli, folder, monkeypatch):
-    from dataclasses import replace
+def test_examples_of_the_help_can_be_copied(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = [line.strip() for line in cli("fit", "--help").splitlines()]
+    assert "streamreg fit flights.zarr --x group/X --target group/delay --features x1,x7" in lines
 
+
+def test_commands_come_in_the_order_of_use(cli):
+    listed = cli("--help").split("Commands:\n")[1].splitlines()
+    commands = ["generate", "inspect", "fit", "predict", "scan", "merge", "compare", "score", "run"]
+    assert [line.split()[0] for line in listed] == commands
+    assert not [line for line in listed if line.endswith("...")]
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "out", "err"),
+    [
+        (">&-", 0, "", ""),
+        ("--x Y 2>&-", 2, "", ""),
+        pytest.param(
+            ">/dev/full", 3, "", "error: standard output: No space left on device\n",
+            marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it"),
+        ),
+    ],
+)  # fmt: skip
+def test_streams_that_take_nothing(folder, redirection, code, out, err):
+    command = f"{sys.executable} -m streamreg inspect {folder / 'a.npy'} {redirection}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
+
+
+def test_a_summary_shows_no_more_digits_than_it_trusts(folder):
+    fit = sr.Linear().fit(sr.open(folder / "a.h5", target="y"))
+    x0 = next(line for line in fit.summary().splitlines() if line.strip().startswith("x0")).split()
+    assert x0[1:3] == [f"{fit.coef[0]:.8g}", f"{fit.std_errors[0]:.4g}"]
+    doubted = replace(fit, digits=np.full(4, 3.4), digits_se=2.6)
+    x0 = next(line for line in doubted.summary().splitlines() if line.strip().startswith("x0")).split()
+    assert x0[1:3] == [f"{fit.coef[0]:.3g}", f"{fit.std_errors[0]:.2g}"]
+    assert x0[-1] == "3"
+
+
+def test_a_summary_calls_no_p_value_zero(folder):
+    fit = sr.Linear().fit(sr.open(folder / "a.h5", target="y"))
+    assert fit.f_pvalue == 0.0
+    assert "(p < 1e-300)" in fit.summary()
+
+
+def test_a_summary_tells_why_there_are_no_errors(cli, tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(3, 3)))
+    out = cli("fit", tmp_path / "a.npy", "--target", "x2")
+    assert "As many coefficients as rows" in out
+
+
+def test_a_summary_counts_rows_left_out(cli, tmp_path):
+    rows = np.random.default_rng(0).normal(size=(30, 3))
+    rows[4, 0] = np.nan
+    np.save(tmp_path / "a.npy", rows)
+    out = cli("fit", tmp_path / "a.npy", "--target", "x2", "--missing", "drop")
+    assert "\n1 row with missing values left out." in out
+
+
+def test_fit_that_did_not_converge_ends_with_1(cli, folder, monkeypatch):
     honest = sr.Linear.fit
     stuck = lambda *a, **k: replace(honest(*a, **k), status="not converged: raise epochs")  # noqa: E731
     monkeypatch.setattr(sr.Linear, "fit", stuck)
