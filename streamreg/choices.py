@@ -19,6 +19,8 @@ class PenaltyPath(Candidates):
 
     Attributes
     ----------
+    coef, intercept, rss, df, ...
+        One for each of the m candidates: see `streamreg.candidates.Candidates`.
     alphas : ndarray of shape (m,)
         Falling; in scikit-learn's convention, see `Penalised`.
     lambda_max : float
@@ -56,7 +58,10 @@ class Selection(Candidates):
 
     Attributes
     ----------
+    coef, intercept, rss, df, ...
+        One for each of the m candidates: see `streamreg.candidates.Candidates`.
     included : bool ndarray of shape (m, p)
+        Which features each has.
     """
 
     KIND: ClassVar[str] = "subsets"

@@ -106,7 +106,31 @@ def generate(
     """Write a file of made-up rows and return the truth about them, which is also written to ``<out>.json``.
 
     HDF5 and Zarr hold the features in dataset ``X`` and the target in ``y``; a .npy file has the target as its last
-    column. The same seed gives the same numbers in every format. See `Generate` for the options.
+    column. The same seed gives the same numbers in every format.
+
+    Parameters
+    ----------
+    out : path
+        The suffix tells the format: ``.h5``, ``.zarr`` or ``.npy``.
+    rows, columns : int
+        The columns x0, x1, ... are standard normal.
+    kind : {"linear", "logistic"}
+        A target of ``intercept + x'coef`` plus normal noise, or 1 with the probability whose logit that is.
+    seed : int
+    noise : float, optional
+        Standard deviation of the noise of a linear target; default: 1. A logistic target has none.
+    correlation : float
+        Of each column with the next one.
+    dtype : {"float64", "float32", "float16"}
+    chunk_rows : int, optional
+        Rows of a storage chunk. Default: an HDF5 file is contiguous, unless it is compressed; the chunks of a Zarr
+        store are of about 8 MB.
+    compression : {"none", "gzip", "lzf", "zstd"}
+        gzip or lzf for HDF5, zstd or gzip for Zarr.
+    force : bool
+        Replace a file that is there.
+    progress : bool, optional
+        Show a progress bar; default: on a terminal.
 
     Raises
     ------

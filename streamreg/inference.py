@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamreg.distributions import f_tail, t_quantile, t_tails
+from streamreg.errors import UsageError
 
 Float = NDArray[np.float64]
 NAN = float("nan")
@@ -24,7 +25,15 @@ def t_pvalues(t: ArrayLike, df: float) -> Float:
 
 
 def t_interval(estimates: ArrayLike, std_errors: ArrayLike, df: float, level: float = 0.95) -> Float:
-    """Return confidence intervals, shape (..., 2)."""
+    """Return confidence intervals, shape (..., 2).
+
+    Raises
+    ------
+    UsageError
+        `level` is not between 0 and 1.
+    """
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"level is {level:g}; it is a share, as in 0.95")
     estimates, std_errors = np.asarray(estimates, dtype=np.float64), np.asarray(std_errors, dtype=np.float64)
     width = std_errors * t_quantile(1.0 - level, df)
     return np.stack([estimates - width, estimates + width], axis=-1)

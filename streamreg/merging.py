@@ -56,6 +56,10 @@ def append(state: Given, source: Any, *, threads: int | None = None, progress: b
         It is not changed.
     source : Source, or anything that `streamreg.open` takes
         The grown data set, with the name that it had. It is read as it was: same columns, weights, folds.
+    threads : int, optional
+        Workers; the result has the same bits for any number.
+    progress : bool, optional
+        Show a progress bar; default: on a terminal.
 
     Raises
     ------

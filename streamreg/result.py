@@ -59,7 +59,8 @@ class FitResult:
     passes : int
         Times that the rows were read.
     level : str
-        How far the accuracy ladder was climbed: "float64", "residuals" or "exact"; "mini-batch" for Keras.
+        How far the accuracy ladder was climbed: "float64", "residuals" or "exact"; "newton" for generalised linear
+        models, "mini-batch" for Keras, "imported" for coefficients from elsewhere.
     condition : float
         Condition number of the scaled design.
     digits : ndarray of shape (p,)
@@ -161,7 +162,7 @@ class FitResult:
         return inference.t_pvalues(self.tstats, self.df_test)
 
     def conf_int(self, level: float = 0.95) -> Float:
-        """Return confidence intervals of the slopes, shape (p, 2)."""
+        """Return confidence intervals of the slopes, shape (p, 2); `level` is a share between 0 and 1."""
         return inference.t_interval(self.coef, self.std_errors, self.df_test, level)
 
     @property

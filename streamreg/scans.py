@@ -184,6 +184,10 @@ def read(
 def folds(state: Given) -> dict[int, Any]:
     """Return the moments of each fold or group of a scan, by its number, ready for cross-validation.
 
+    Parameters
+    ----------
+    state : Grouped, or path of its file
+
     Raises
     ------
     UsageError

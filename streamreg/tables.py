@@ -29,7 +29,7 @@ def render(
     from rich.table import Table
     from rich.text import Text
 
-    rows = [tuple(map(_printable, row)) for row in rows]
+    header, *rows = [tuple(map(_printable, row)) for row in (header, *rows)]
     columns = [max(map(cell_len, column)) + 4 for column in zip(header, *rows, strict=True)]
     if sum(columns) + 2 > _WIDEST:
         room = max(_NAME, _WIDEST - 2 - 4 - sum(columns[1:]))

@@ -196,7 +196,10 @@ class Glm(Spec):
 
 
 class Logistic(Glm):
-    """Logistic regression: `Glm` of the binomial family, and otherwise as there."""
+    """Logistic regression: `Glm` of the binomial family, whose options it has.
+
+    The target holds labels 0 and 1, or shares between; ``predict`` returns probabilities.
+    """
 
     family: Literal["binomial"] = "binomial"
 

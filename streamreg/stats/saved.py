@@ -39,6 +39,11 @@ def save(state: Statistic, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str]) -> Any:
     """Read what `save` wrote: Moments, IntegerMoments, or Grouped of one of them.
 
+    Parameters
+    ----------
+    path : path
+        A ``.moments`` file. Fits are read by `FitResult.load`, networks by `NetworkResult.load`.
+
     Raises
     ------
     NotFound

@@ -209,6 +209,15 @@ def test_predict_refuses_other_shapes():
         fit.predict(X[:, :3])
 
 
+@pytest.mark.parametrize("level", [0.0, 1.0, 95.0, float("nan")])
+def test_intervals_take_a_share(level):
+    fit = sr.Linear().fit((np.random.default_rng(0).normal(size=(9, 2)), np.arange(9.0)))
+    with pytest.raises(sr.UsageError, match="it is a share, as in"):
+        fit.conf_int(level)
+    with pytest.raises(sr.UsageError, match="it is a share, as in"):
+        fit.intercept_conf_int(level)
+
+
 def test_unknown_options_are_refused():
     with pytest.raises(UsageError, match="interceptt"):
         sr.Linear(interceptt=True)
