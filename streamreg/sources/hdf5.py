@@ -5,11 +5,9 @@ that none is decoded twice, and the library's chunk cache is switched off, so th
 are unusual, the chunks are read past the library too.
 """
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import ChangedError, CorruptError, DataError, MissingExtra
+from streamreg.errors import ChangedError, CorruptError, DataError
 from streamreg.sources.checks import check_numeric, native, span
 from streamreg.sources.files import file_fingerprint, require_file, require_unchanged
+from streamreg.sources.hdf5_access import get, listing, opened
 from streamreg.sources.hdf5_chunks import ChunksStored, chunk_table
+from streamreg.sources.hdf5_complete import files_of
 from streamreg.sources.hdf5_filters import known_filters
 from streamreg.sources.hierarchy import choose_matrix, choose_vectors, named_columns
 from streamreg.sources.raw import RawStored
@@ -31,7 +31,7 @@ _LARGE = 2**22
 
 @dataclass(slots=True)
 class Hdf5Stored(Stored):
-    """A dataset that the HDF5 library reads; `owner` is the file that holds it, if a link leads to another."""
+    """A dataset that the HDF5 library reads; `seen` are the fingerprints of all files that it lies in."""
 
     path: str
     dataset: str
@@ -39,17 +39,16 @@ class Hdf5Stored(Stored):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     chunk_rows: int
-    owner: str
-    seen: str
+    seen: dict[str, str]
     piece_bytes: int = 2**20
 
     @contextmanager
     def reader(self) -> Iterator[Read]:
         """Return what reads rows into one buffer, in the machine's byte order."""
         buffer = np.empty((0, *self.shape[1:]), self.dtype)
-        require_unchanged(self.owner, self.seen)
-        with _opened(Path(self.path)) as file:
-            dataset = _get(file, self.dataset)
+        self._require_unchanged()
+        with opened(Path(self.path)) as file:
+            dataset = get(file, self.dataset)
             if dataset is None or dataset.shape != self.shape:
                 raise ChangedError(f"{self.label}: is not what it was when it was opened; open it anew")
 
@@ -67,11 +66,15 @@ class Hdf5Stored(Stored):
                 return buffer[: b - a]
 
             yield read
-        require_unchanged(self.owner, self.seen)
+        self._require_unchanged()
 
     def fingerprint(self) -> str:
-        """Return size, time of last change and identity of the file, and of the one that a link leads to."""
-        return " ".join(file_fingerprint(p) for p in dict.fromkeys((self.path, self.owner))) + f" {self.dataset}"
+        """Return size, time of last change and identity of the file, and of those that it leads to."""
+        return " ".join(map(file_fingerprint, self.seen)) + f" {self.dataset}"
+
+    def _require_unchanged(self) -> None:
+        for path, seen in self.seen.items():
+            require_unchanged(path, seen)
 
 
 def open_hdf5(
@@ -109,68 +112,27 @@ def open_hdf5(
         Not a matrix of numbers, or lengths differ.
     """
     where = str(path)
-    with _opened(require_file(path)) as file:
+    with opened(require_file(path)) as file:
 
         def has(name: str) -> bool:
-            return _get(file, name) is not None
+            return get(file, name) is not None
 
         def stored(name: str) -> Stored:
             return _stored(where, file, name, missing_chunks == "fill")
 
-        chosen = choose_matrix(where, x, has, lambda: _listing(file))
+        chosen = choose_matrix(where, x, has, lambda: listing(file))
         matrix = stored(chosen)
         attribute = file[chosen].attrs.get("columns", file.attrs.get("columns"))
         names = columns if columns is not None else named_columns(matrix.label, attribute)
         table = TableSource(where, matrix, columns=names)
-        paths = choose_vectors(where, (target, weights), table.schema.names, has, lambda: _listing(file))
+        paths = choose_vectors(where, (target, weights), table.schema.names, has, lambda: listing(file))
         return TableSource(where, matrix, {name: stored(p) for name, p in paths.items()}, names) if paths else table
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    try:
-        file = h5py.File(path, "r", rdcc_nbytes=0)
-    except (PermissionError, BlockingIOError) as error:
-        raise DataError(
-            f"{path}: cannot be opened for reading, or is being written ({error}); close the writer"
-        ) from error
-    except OSError as error:
-        raise CorruptError(
-            f"{path}: not a readable HDF5 file ({error}); it is cut short or something else, copy or write it again"
-        ) from error
-    with file:
-        yield file
-
-
-def _get(file: h5py.File, name: str) -> h5py.Dataset | None:
-    """Return a dataset, or None if there is none of that name."""
-    if name not in file:
-        return None
-    try:
-        found = file[name]
-    except (KeyError, OSError, RuntimeError) as error:
-        raise CorruptError(
-            f"{file.filename}: dataset {name!r} cannot be opened ({error}); "
-            "it links to a file that is not there, or the file is damaged: copy or write it again"
-        ) from error
-    return found if isinstance(found, h5py.Dataset) else None
-
-
-def _listing(file: h5py.File) -> Mapping[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def note(name: str, thing: Any) -> None:
-        if isinstance(thing, h5py.Dataset) and thing.shape is not None:
-            shapes[name] = thing.shape
-
-    file.visititems(note)
-    return shapes
 
 
 def _stored(where: str, file: h5py.File, name: str, fill: bool) -> Stored:
     """Return a dataset as an array to be read, if all of it is there."""
     label = f"{where}: dataset {name!r}"
-    dataset = _get(file, name)
+    dataset = get(file, name)
     if dataset is None or dataset.shape is None:
         raise DataError(f"{label}: is empty or not a dataset; check how it was written")
     try:
@@ -179,14 +141,11 @@ def _stored(where: str, file: h5py.File, name: str, fill: bool) -> Stored:
         raise DataError(f"{label}: its type cannot be read ({error}); store plain numbers") from error
     check_numeric(label, dtype)
     properties = dataset.id.get_create_plist()
-    if not fill:
-        _require_complete(label, dataset, properties)
     shape, plain, same_file = dataset.shape, native(dtype), dataset.file == file
     offset = dataset.id.get_offset() if properties.get_layout() == h5py.h5d.CONTIGUOUS else None
     plainly = same_file and h5py.h5t.py_create(dtype) == dataset.id.get_type()
-    seen = file_fingerprint(where)
     if offset is not None and plainly:
-        raw = RawStored(where, label, shape, np.dtype(dtype.str), offset, seen)
+        raw = RawStored(where, label, shape, np.dtype(dtype.str), offset, file_fingerprint(where))
         raw.check_size()
         return raw
     rows = dataset.chunks[0] if dataset.chunks else 1
@@ -197,87 +156,8 @@ def _stored(where: str, file: h5py.File, name: str, fill: bool) -> Stored:
         filters = known_filters(properties, plain.itemsize)
         table = None if filters is None else chunk_table(dataset, filters)
         if filters is not None and table is not None:
+            seen = file_fingerprint(where)
             return ChunksStored(where, label, shape, np.dtype(dtype.str), dataset.chunks, filters, table, seen)
-    _require_filters(label, properties)
-    rows = 1 if large else rows
-    owner = where if same_file else dataset.file.filename
-    return Hdf5Stored(where, name, label, shape, plain, rows, owner, file_fingerprint(owner))
-
-
-def _require_filters(label: str, properties: Any) -> None:
-    """Raise `MissingExtra` for a filter that the library lacks; the package that brings most of them is tried first."""
-    for i in range(properties.get_nfilters()):
-        code, _, _, name = properties.get_filter(i)
-        if not h5py.h5z.filter_avail(code):
-            remedy = "install the HDF5 plug-in that brings it, hdf5plugin does not"
-            try:
-                import_module("hdf5plugin")
-            except ImportError:
-                remedy = "pip install hdf5plugin"
-            if not h5py.h5z.filter_avail(code):
-                raise MissingExtra(
-                    f"{label}: was stored with filter {code} ({name.decode(errors='replace') or 'unnamed'}), "
-                    f"which is not installed; {remedy}"
-                )
-
-
-def _require_complete(label: str, dataset: h5py.Dataset, properties: Any) -> None:
-    """Raise `CorruptError` if rows were never written, which the library would read as the fill value."""
-    layout = properties.get_layout()
-    if layout == h5py.h5d.CHUNKED:
-        missing = _missing_chunk(dataset)
-        if missing is not None:
-            (count, expected), corner = missing
-            limits = zip(("row", "column"), corner, dataset.chunks, dataset.shape, strict=False)
-            place = ", ".join(span(what, at, min(at + step, end)) for what, at, step, end in limits)
-            raise _incomplete(label, f"{expected - count:,} of {expected:,} chunks, the first of them {place},")
-    elif layout == h5py.h5d.CONTIGUOUS and not properties.get_external_count():
-        if dataset.size and dataset.id.get_offset() is None:
-            raise _incomplete(label, f"{span('row', 0, dataset.shape[0])}")
-    elif layout == h5py.h5d.VIRTUAL:
-        mapped = 0
-        for source in dataset.virtual_sources():
-            mapped += source.vspace.get_select_npoints()
-            _require_source(label, dataset, source)
-        if mapped < dataset.size:
-            raise _incomplete(label, f"{dataset.size - mapped:,} numbers, mapped to no other file,")
-
-
-def _require_source(label: str, dataset: h5py.Dataset, source: Any) -> None:
-    """Check the dataset that part of a virtual one refers to."""
-    if source.file_name == ".":
-        part = _get(dataset.file, source.dset_name)
-        if part is not None:
-            return _require_part(label, part)
-    for path in (Path(dataset.file.filename).parent / source.file_name, Path(source.file_name)):
-        if path.is_file():
-            with _opened(path) as file:
-                part = _get(file, source.dset_name)
-                if part is not None:
-                    return _require_part(label, part)
-    raise _incomplete(label, f"the part mapped to dataset {source.dset_name!r} of {source.file_name}")
-
-
-def _require_part(label: str, part: h5py.Dataset) -> None:
-    properties = part.id.get_create_plist()
-    _require_filters(label, properties)
-    _require_complete(label, part, properties)
-
-
-def _incomplete(label: str, what: str) -> CorruptError:
-    return CorruptError(
-        f"{label}: {what} not there: never written, or lost; "
-        "write the file again, or say missing_chunks='fill' if the fill value is meant"
-    )
-
-
-def _missing_chunk(dataset: h5py.Dataset) -> tuple[tuple[int, int], tuple[int, ...]] | None:
-    """Return the numbers of chunks there and expected and the corner of the first missing one, if one is missing."""
-    corners = [range(0, n, step) for n, step in zip(dataset.shape, dataset.chunks, strict=True)]
-    expected = int(np.prod([len(c) for c in corners], dtype=np.int64))
-    count = dataset.id.get_num_chunks()
-    if count >= expected:
-        return None
-    there: set[tuple[int, ...]] = set()
-    dataset.id.chunk_iter(lambda chunk: there.add(chunk.chunk_offset))
-    return (count, expected), next(c for c in itertools.product(*corners) if c not in there)
+    files = dict.fromkeys((where, *files_of(label, dataset, fill)))
+    seen_all = {path: file_fingerprint(path) for path in files}
+    return Hdf5Stored(where, name, label, shape, plain, 1 if large else rows, seen_all)

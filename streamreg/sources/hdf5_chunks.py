@@ -4,6 +4,7 @@ The library does one thing at a time in the whole process, so that threads would
 Where the chunks lie in the file is noted when it is opened; they are read and decoded in the thread that wants them.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -107,20 +108,40 @@ class _Reader(ChunkReader):
 def chunk_table(dataset: Any, filters: tuple[str, ...]) -> NDArray[np.int64] | None:
     """Return where the chunks of a dataset of one or two dimensions lie.
 
-    None if one was never written, or if those that the edge cuts off may have been stored unfiltered, an option of the
-    format that can be told by their length alone.
+    None if one was never written, if the library does not say where, or if those that the edge cuts off may have been
+    stored unfiltered, an option of the format that can be told by their length alone.
     """
     grid = [-(-n // step) for n, step in zip(dataset.shape, dataset.chunks, strict=True)]
-    table = np.full((*grid, *[1] * (2 - len(grid)), 3), -1, np.int64)
-
-    def note(chunk: Any) -> None:
-        at = [start // step for start, step in zip(chunk.chunk_offset, dataset.chunks, strict=True)]
-        table[at[0], at[1] if len(at) > 1 else 0] = chunk.byte_offset, chunk.size, chunk.filter_mask
-
-    dataset.id.chunk_iter(note)
+    if dataset.id.get_num_chunks() < math.prod(grid) or not dataset.size or not truly_listed(dataset):
+        return None
+    table = chunk_places(dataset).reshape(grid[0], -1, 3)
     cut = np.zeros(table.shape[:2], bool)
     cut[-1] = dataset.shape[0] % dataset.chunks[0]
     cut[:, -1] |= bool(len(grid) > 1 and dataset.shape[1] % dataset.chunks[1])
     whole = (table[..., 1] == np.prod(dataset.chunks) * dataset.dtype.itemsize) & (table[..., 2] == 0)
     unclear = bool(filters) and cut.any() and whole[cut].all()
     return None if unclear or (table[..., 0] < 0).any() else table
+
+
+def chunk_places(dataset: Any) -> NDArray[np.int64]:
+    """Return offset, size and skipped filters of each chunk by its coordinates; -1 if it was never written."""
+    grid = tuple(-(-n // step) for n, step in zip(dataset.shape, dataset.chunks, strict=True))
+    places = np.full((*grid, 3), -1, np.int64)
+
+    def note(chunk: Any) -> None:
+        at = tuple(start // step for start, step in zip(chunk.chunk_offset, dataset.chunks, strict=True))
+        if all(map(int.__lt__, at, grid)):  # in a damaged file, it may be anywhere
+            places[at] = chunk.byte_offset, chunk.size, chunk.filter_mask
+
+    dataset.id.chunk_iter(note)
+    return places
+
+
+def truly_listed(dataset: Any) -> bool:
+    """Return whether the library says of each chunk where it belongs.
+
+    If the one axis that may grow without limit is not the first one, the index of the chunks may have that axis first,
+    and then the library lists them with wrong corners.
+    """
+    growing = [axis for axis, limit in enumerate(dataset.maxshape) if limit is None]
+    return len(growing) != 1 or growing == [0]

@@ -10,6 +10,7 @@ import numpy as np
 from streamreg.errors import CorruptError, DataError
 from streamreg.sources.checks import check_numeric
 from streamreg.sources.files import file_fingerprint, require_file
+from streamreg.sources.hierarchy import named_columns
 from streamreg.sources.raw import RawStored
 from streamreg.sources.table import TableSource
 
@@ -84,5 +85,4 @@ def _side_file(path: Path) -> list[str] | None:
         content = json.loads(side.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{side}: not readable as JSON ({error}); correct it, or pass columns") from error
-    names = content.get("columns") if isinstance(content, dict) else None
-    return None if names is None else [str(n) for n in names]
+    return named_columns(str(side), content.get("columns") if isinstance(content, dict) else None)
