@@ -106,14 +106,11 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Array
     CorruptError
         The file is damaged, of another kind, or written by a newer streamreg.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise UsageError(f"load takes the path of a saved {kind}, not a {type(path).__name__}")
-    if not Path(path).is_file():
-        raise NotFound(f"{path}: no such file")
+    path = existing(path, kind)
     if not zipfile.is_zipfile(path):
         raise CorruptError(f"{path}: not a saved {kind}, or damaged (it is no archive of arrays); make it again")
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         if "meta" not in arrays:
             raise CorruptError(f"{path}: not a saved {kind}; it is an archive of something else")
@@ -132,6 +129,23 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Array
     if checksum is not None and checksum != meta.get("sha256"):
         raise CorruptError(f"{path}: damaged (its checksum is not that of its contents); make it again")
     return values, arrays
+
+
+def existing(path: str | os.PathLike[str], kind: str) -> Path:
+    """Return the path of a file that should hold a saved `kind`.
+
+    Raises
+    ------
+    UsageError
+        `path` is no path.
+    NotFound
+        No such file.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"load takes the path of a saved {kind}, not a {type(path).__name__}")
+    if not Path(path).is_file():
+        raise NotFound(f"{path}: no such file")
+    return Path(path)
 
 
 def plain(value: Any) -> Any:

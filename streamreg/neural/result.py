@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamreg import backend
-from streamreg.errors import CorruptError, NotFound, UsageError
+from streamreg.errors import CorruptError, UsageError
 from streamreg.files import whole
-from streamreg.stored import plain
+from streamreg.stored import existing, plain
 
 _MEMBER = "streamreg.json"
 
@@ -154,10 +154,7 @@ class NetworkResult:
         CorruptError
             The file is damaged, or was not saved by `save`.
         """
-        if not isinstance(path, str | os.PathLike):
-            raise UsageError(f"load takes the path of a saved network, not a {type(path).__name__}")
-        if not Path(path).is_file():
-            raise NotFound(f"{path}: no such file")
+        path = existing(path, "network")
         keras = backend.load()
         try:
             with zipfile.ZipFile(path) as archive:
