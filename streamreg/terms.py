@@ -42,8 +42,10 @@ class Terms:
         for name in powers:
             if name not in columns:
                 raise UsageError(f"powers of {name!r}, which is not a feature{nearest(name, columns)}")
-            if powers[name] < 1:
-                raise UsageError(f"powers of {name!r} up to {powers[name]}; the degree is a whole number from 1 on")
+            if not 1 <= powers[name] <= 1000:
+                raise UsageError(
+                    f"powers of {name!r} up to {powers[name]}; the degree is a whole number from 1 on, up to 1000"
+                )
         return cls(columns, tuple(powers.get(name, 1) for name in columns))
 
     @property

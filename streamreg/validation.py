@@ -1,7 +1,7 @@
 """What pydantic finds wrong, said as the rest of streamreg says it: what, where, the nearest name."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -34,7 +34,13 @@ def validated(model: type[Model], values: Mapping[str, Any], where: Locate | Non
         Something is wrong.
     """
     try:
-        return model.model_validate(dict(values))
+        found = model.model_validate(dict(values))
+        problems = [
+            (at + path, f"{'.'.join(map(str, at + path))} is {str(value).lower()}; it should be a number")
+            for path, value in _bools_as_numbers(found, values, ())
+        ]
+        if not problems:
+            return found
     except ValidationError as error:
         problems = [(at + _path(e["loc"], values), _complaint(model, e, values, at)) for e in _sorted(error)]
     if where is None:
@@ -47,6 +53,16 @@ def validated(model: type[Model], values: Mapping[str, Any], where: Locate | Non
 def usage_error(model: type[BaseModel], error: ValidationError, values: Mapping[str, Any]) -> UsageError:
     """Return what to raise where `values` were passed as arguments, and are no `model`."""
     return UsageError(_complaint(model, _sorted(error)[0], values, ()))
+
+
+def _bools_as_numbers(found: BaseModel, values: Mapping[str, Any], at: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield what was given as true or false and taken for 1 or 0, and where."""
+    for name, value in values.items():
+        taken = getattr(found, name, None)
+        if isinstance(value, Mapping) and isinstance(taken, BaseModel):
+            yield from _bools_as_numbers(taken, value, (*at, name))
+        elif isinstance(value, bool) and type(taken) in (int, float):
+            yield (*at, name), value
 
 
 def _sorted(error: ValidationError) -> list[Any]:

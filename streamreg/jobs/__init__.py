@@ -2,6 +2,7 @@
 
 from streamreg.jobs.job import Job, load
 from streamreg.jobs.plan import Plan, plan
-from streamreg.jobs.run import JobResult, run, run_job
+from streamreg.jobs.result import JobResult
+from streamreg.jobs.run import run, run_job
 
 __all__ = ["Job", "JobResult", "Plan", "load", "plan", "run", "run_job"]

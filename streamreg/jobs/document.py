@@ -17,6 +17,13 @@ from streamreg.errors import ConfigError, nearest
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as the library has it
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, AttributeError) as error:  # the library's own, for !!int abc or 5000 digits
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.MarkedYAMLError(None, None, f"this is no {kind} that can be read", node.start_mark) from error
+
 
 _WORDS = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -56,7 +63,11 @@ def read(path: Path) -> Document:
         others = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
         raise ConfigError(f"{path}: no such file{nearest(path.name, others)}")
     try:
-        loader = _Loader(path.read_bytes())
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); change its permissions") from error
+    try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(f"{path}, line 1: a job is a mapping that begins with 'data:' and 'fits:'")
@@ -68,6 +79,11 @@ def read(path: Path) -> Document:
         place = f", line {mark.line + 1}" if mark else ""
         raise ConfigError(
             f"{path}{place}: not readable as YAML ({error.problem}); check indentation and quotes"
+        ) from None
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count(b"\n") + 1
+        raise ConfigError(
+            f"{path}, line {line}: not readable as YAML ({error.reason}); save it as UTF-8 text"
         ) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not readable as YAML ({error})") from None

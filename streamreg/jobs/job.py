@@ -1,16 +1,17 @@
 """What a job says, checked."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from streamreg import sources
-from streamreg.errors import ConfigError, nearest
+from streamreg.errors import ConfigError, StreamregError, nearest
 from streamreg.generation import Generate
 from streamreg.jobs.document import Document, read
 from streamreg.models.base import Spec
@@ -27,7 +28,24 @@ KINDS = {
     "keras": ("neural", "Keras"),
 }
 
-FitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+FitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+
+
+_LONGEST = 255  # bytes of a file's name, on the systems there are
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError(f"{value!r} is no path; write one as text, in quotes if need be")
+    if any(len(os.fsencode(part)) > _LONGEST for part in Path(value).parts):
+        raise ValueError(f"{str(value)[:20]}...: names in a path are at most {_LONGEST} bytes long; shorten it")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{str(value)!r}: there is no such user's folder; write the path out") from None
+
+
+FilePath = Annotated[Path, BeforeValidator(_path)]
 
 
 class _Section(BaseModel):
@@ -51,7 +69,7 @@ class Data(_Section):
         How to make the file if it is not there.
     """
 
-    path: Path
+    path: FilePath
     target: str
     x: str | None = None
     weights: str | None = None
@@ -107,7 +125,10 @@ class Scoring(_Section):
 
 
 class Output(_Section):
-    """Where results go: ``<name>.npz`` for each fit (a network: ``<name>.keras``), and ``report.json``.
+    """Where results go: ``<name>.npz`` for each fit, and ``report.json``.
+
+    A network is ``<name>.keras``. Lines by level are ``<name>.csv``, a table of all levels, and ``<name>.moments``, as
+    `streamreg.scan` makes them, from which any line of any level is fitted again.
 
     Parameters
     ----------
@@ -115,7 +136,7 @@ class Output(_Section):
         Relative to the folder of the job file.
     """
 
-    folder: Path
+    folder: FilePath
 
 
 class _Written(_Section):
@@ -124,7 +145,7 @@ class _Written(_Section):
     compare: tuple[Pair, ...] = ()
     score: tuple[Scoring, ...] = ()
     output: Output | None = None
-    threads: int | None = Field(default=None, gt=0)
+    threads: int | None = Field(default=None, gt=0, le=4096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +163,8 @@ class Job:
     output : Output or None
     threads : int or None
         Workers; default: all processors.
+    document : Document
+        Where the file says what.
     """
 
     path: Path
@@ -151,6 +174,16 @@ class Job:
     score: tuple[Scoring, ...]
     output: Output | None
     threads: int | None
+    document: Document
+
+    @contextmanager
+    def at(self, *place: str | int) -> Iterator[None]:
+        """Say in errors which part of the job they are about, and its line."""
+        try:
+            yield
+        except StreamregError as error:
+            named = ".".join(map(str, place))
+            raise type(error)(f"{self.document.where(place)}: {named}: {error}") from error
 
 
 def load(path: str | os.PathLike[str]) -> Job:
@@ -173,6 +206,10 @@ def load(path: str | os.PathLike[str]) -> Job:
         for name in names:
             if name not in fits:
                 raise ConfigError(f"{where}: no fit {name!r}{nearest(name, fits)}")
+            if is_by_level(fits[name]):
+                raise ConfigError(
+                    f"{where}: {name!r} is a line for each level, and to {section} takes one for all rows; name another"
+                )
             if section == "compare" and is_network(fits[name]):
                 raise ConfigError(f"{where}: {name!r} is a network and has no coefficients to compare; score it")
     folder = Path(path).parent
@@ -183,11 +220,11 @@ def load(path: str | os.PathLike[str]) -> Job:
         except ValueError as error:
             raise ConfigError(f"{document.where(('data', 'generate'))}: {error}") from None
     output = written.output and Output(folder=_inside(folder, written.output.folder))
-    return Job(Path(path), data, fits, written.compare, written.score, output, written.threads)
+    return Job(Path(path), data, fits, written.compare, written.score, output, written.threads, document)
 
 
 def _inside(folder: Path, path: Path) -> Path:
-    return Path(os.path.normpath(folder / path.expanduser()))
+    return Path(os.path.normpath(folder / path))
 
 
 def _fit(document: Document, name: str) -> Spec:
@@ -198,18 +235,38 @@ def _fit(document: Document, name: str) -> Spec:
         *most, last = KINDS
         raise ConfigError(f"{document.where(at)}: fits.{name}.kind is missing; it can be {', '.join(most)} or {last}")
     model = _model(kind, document.where((*at, "kind")))
-    if kind not in ("penalised", "subsets"):
+    around = _around(kind, options, document.where((*at, "by")))
+    if around is None:
         return validated(model, options, document.where, at)
-    from streamreg.jobs.chosen import Chosen
+    rule = {n: options.pop(n) for n in around.model_fields if n in options and n != "model"}
+    known = [*around.model_fields, *model.model_fields]
+    for n in options:
+        if n not in known or n == "model":
+            raise ConfigError(f"{document.where((*at, n))}: fits.{name}: no option {n!r}{nearest(str(n), known[1:])}")
+    whole: Spec = validated(
+        around, {"model": validated(model, options, document.where, at), **rule}, document.where, at
+    )
+    return whole
 
-    rule = {name: options.pop(name) for name in Chosen.model_fields if name in options and name != "model"}
-    many = validated(model, options, document.where, at)
-    return validated(Chosen, {"model": many, **rule}, document.where, at)
+
+def _around(kind: str, options: Mapping[str, Any], where: str) -> Any:
+    """Return what a model is part of: a choice of one line out of many, or lines by level; None if it stands alone."""
+    if kind in ("penalised", "subsets"):
+        from streamreg.jobs.chosen import Chosen
+
+        return Chosen
+    if "by" not in options:
+        return None
+    if kind != "linear":
+        raise ConfigError(f"{where}: lines by level are of kind linear, and this fit is {kind}; leave out by")
+    from streamreg.jobs.levels import ByLevel
+
+    return ByLevel
 
 
 def _model(kind: Any, where: str) -> type[Spec]:
     """Return the class of a model; each is imported only if a job asks for it."""
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ConfigError(f"{where}: no kind of fit {kind!r}{nearest(str(kind), KINDS)}")
     module, name = KINDS[kind]
     model: type[Spec] = getattr(import_module(f"streamreg.models.{module}"), name)
@@ -219,3 +276,8 @@ def _model(kind: Any, where: str) -> type[Spec]:
 def is_network(model: Spec) -> bool:
     """Return whether a model is a network, which has no coefficients."""
     return not getattr(model, "is_line", True)
+
+
+def is_by_level(model: Spec) -> bool:
+    """Return whether a model is a line for each level of a column."""
+    return hasattr(model, "by")

@@ -2,19 +2,20 @@
 
 import json
 import math
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from streamreg import tables
+from streamreg import sources, tables
 from streamreg.design import Design
 from streamreg.engines.threads import available_threads
-from streamreg.errors import ConfigError
+from streamreg.errors import ConfigError, UsageError
 from streamreg.generation import truth_path
 from streamreg.inspection import size
-from streamreg.jobs.job import Data, Job, is_network
+from streamreg.jobs.job import Data, Job, is_by_level, is_network
 from streamreg.jobs.shared import Shared
 from streamreg.models.base import Spec
 from streamreg.sources.base import Source
@@ -32,6 +33,16 @@ class Step:
     kind: str
     passes: int
     at_most: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """How many levels of a column a fit has room for, about, and the memory that they may take up, in bytes."""
+
+    name: str
+    by: str
+    room: int
+    memory: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +69,9 @@ class Plan:
     scorings : tuple of tuple of str
         The baseline first.
     peak_memory : int
-        Expected, in bytes.
+        Expected, in bytes; lines by level apart.
+    levels : tuple of Levels
+        What lines by level may take up, for how many levels nobody knows beforehand.
     outputs : tuple of str
         Files that would be written.
     """
@@ -75,6 +88,7 @@ class Plan:
     comparisons: tuple[tuple[str, str], ...]
     scorings: tuple[tuple[str, ...], ...]
     peak_memory: int
+    levels: tuple[Levels, ...]
     outputs: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,6 +107,10 @@ class Plan:
         title = f"Plan of {self.job}\n{self.data} {'is there' if self.exists else 'will be generated'}"
         lines = [(s.name, s.kind, f"at most {s.passes}" if s.at_most else str(s.passes)) for s in self.fits]
         notes = [f"The first pass is the same for {', '.join(self.shared)}."] if self.shared else []
+        notes += [
+            f"{at.name}: up to about {at.room:,} levels of {at.by}, which may take {size(at.memory)} more."
+            for at in self.levels
+        ]
         notes += [f"Compare {a} with {b}." for a, b in self.comparisons]
         notes += [f"Score {', '.join(names)}." for names in self.scorings]
         notes += [f"Write {name}." for name in self.outputs]
@@ -118,6 +136,7 @@ def plan(job: Job) -> Plan:
         rows, columns, nbytes, piece = source.schema.n_rows, len(source.schema.names), source.nbytes(), _piece(source)
         exists = True
     else:
+        check_recipe(job)
         rows, columns, nbytes, exists = recipe.rows, recipe.columns + 1, recipe.layout().nbytes(), False
         piece = max(2**20, (recipe.layout().chunks(data.path) or 0) * recipe.columns * np.dtype(recipe.dtype).itemsize)
     steps, shared = tuple(_step(name, model) for name, model in job.fits.items()), Shared(job.fits)
@@ -134,18 +153,51 @@ def plan(job: Job) -> Plan:
         scorings=tuple(entry.fits for entry in job.score),
         comparisons=tuple(pair.fits for pair in job.compare),
         peak_memory=_peak(job, rows or 10**9, columns, piece, threads),
-        outputs=() if job.output is None else tuple(str(p) for p in outputs(job, job.output.folder)),
+        levels=tuple(_levels(name, model, columns) for name, model in job.fits.items() if is_by_level(model)),
+        outputs=() if job.output is None else tuple(map(str, outputs(job, job.output.folder))),
     )
 
 
 def checked(job: Job) -> Source:
     """Open the data of `job` and check that every fit finds its columns."""
     require_recipe(job.data)
-    source = job.data.open()
-    for model in job.fits.values():
-        part = source.with_roles(target=getattr(model, "target", None))
-        Design.of(part, getattr(model, "features", None), powers=getattr(model, "powers", None))
+    with job.at("data"):
+        source = job.data.open()
+    check(job, source)
     return source
+
+
+def check(job: Job, source: Source) -> None:
+    """Check that every fit finds its columns, that what is scored is of one target, and that results have a place."""
+    targets = {}
+    for name, model in job.fits.items():
+        with job.at("fits", name):
+            options: Any = model
+            part = source.with_roles(target=options.target)
+            keys = (options.by,) if is_by_level(model) else ()
+            powers = getattr(model, "powers", None)
+            targets[name] = Design.of(part, options.features, powers=powers, keys=keys).with_target().target
+    together = [("compare", i, pair.fits) for i, pair in enumerate(job.compare)]
+    for section, i, names in [*together, *(("score", i, entry.fits) for i, entry in enumerate(job.score))]:
+        other = next((name for name in names if targets[name] != targets[names[0]]), None)
+        if other is not None:
+            both = " and ".join(f"{name!r} explains {targets[name]!r}" for name in (names[0], other))
+            raise ConfigError(f"{job.document.where((section, i))}: {both}; {section} fits of one target")
+    if job.output is not None:
+        with job.at("output", "folder"):
+            require_folder(job.output.folder)
+
+
+def check_recipe(job: Job) -> None:
+    """Check the same before the data are generated, on a row with the columns that they will have."""
+    data, recipe = job.data, job.data.generate
+    if recipe is None or data.columns is not None or data.weights is not None:
+        return
+    with job.at("data"):
+        rows = sources.open(np.zeros((1, recipe.columns + 1)), columns=recipe.truth()["columns"])
+        rows.label = str(data.path)
+        rows = rows.with_roles(data.target, features=data.features)
+    check(job, rows)
 
 
 def require_recipe(data: Data) -> None:
@@ -170,12 +222,35 @@ def require_recipe(data: Data) -> None:
 
 def outputs(job: Job, folder: Path) -> list[Path]:
     """Return the files that `job` writes."""
-    fits = [f"{name}.{'keras' if is_network(model) else 'npz'}" for name, model in job.fits.items()]
-    return [*(folder / name for name in fits), folder / "report.json"]
+    return [*(folder / name for names in archives(job).values() for name in names), folder / "report.json"]
+
+
+def archives(job: Job) -> dict[str, tuple[str, ...]]:
+    """Return the names of the files of each fit."""
+    return {name: tuple(f"{name}.{suffix}" for suffix in _suffixes(model)) for name, model in job.fits.items()}
+
+
+def _suffixes(model: Spec) -> tuple[str, ...]:
+    if is_by_level(model):
+        return ("csv", "moments")
+    return ("keras",) if is_network(model) else ("npz",)
+
+
+def require_folder(folder: Path) -> None:
+    """Raise `UsageError` if nothing can be written to `folder`, or it cannot be made. Makes nothing."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise UsageError(f"{folder}: {str(there)!r} is a file; choose another output folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"{folder}: nothing can be written to {str(there)!r}; choose another output folder")
 
 
 def _step(name: str, model: Spec) -> Step:
     kind = str(model.to_dict()["kind"])
+    if is_by_level(model):
+        return Step(name, f"{kind} by {model.by}", 1, False)  # type: ignore[attr-defined]  # then it has it
     epochs = getattr(model, "epochs", 0)
     if epochs:  # training scans once, and then reads the rows in each epoch
         return Step(name, kind, 1 + epochs, True)
@@ -183,6 +258,14 @@ def _step(name: str, model: Spec) -> Step:
         return Step(name, kind, model.max_iterations, True)
     climbs = getattr(model, "precision", "") == "auto" and not getattr(model, "ridge", 0.0)
     return Step(name, kind, 2 if climbs else 1, climbs)
+
+
+def _levels(name: str, model: Any, columns: int) -> Levels:
+    from streamreg.models.groups import levels_in
+
+    terms = (columns - 2 if model.features is None else len(model.features)) + sum(model.powers.values())
+    terms -= len(model.powers)
+    return Levels(name, model.by, levels_in(model.memory, terms), 2 * model.memory)
 
 
 def _piece(source: Source) -> int:

@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from streamreg.design import Design
 from streamreg.jobs.chosen import Chosen
+from streamreg.jobs.levels import ByLevel
 from streamreg.models.base import Spec
 from streamreg.models.constrained import Constrained
 from streamreg.models.linear import Linear
@@ -17,7 +19,8 @@ class Shared:
     """The fits of a job that share a scan of the columns that any of them needs.
 
     Fits that leave rows out, of missing values or to validate on, have moments of their own; so do those of another
-    target, of powers, or of exact sums.
+    target, of powers, or of exact sums. A scan keeps rows apart in one way, by folds or by the levels of a column: the
+    one that most fits can share. Levels may be many, so only fits of columns that theirs have anyway join them.
 
     Parameters
     ----------
@@ -27,14 +30,17 @@ class Shared:
     ----------
     names : tuple of str
         Two fits or more, or none.
+    first : str or None
+        The fit that says how the scan keeps rows apart, if it does.
     """
 
     def __init__(self, fits: Mapping[str, Spec]) -> None:
         able = {name: model for name, model in fits.items() if _from_moments(model)}
-        self._folds = next((_folds(model) for model in able.values() if _folds(model)), None)
-        names = tuple(name for name, model in able.items() if _folds(model) in (None, self._folds))
-        self.names = names if len(names) > 1 else ()
-        self._models = [fits[name] for name in self.names]
+        leads: list[str | None] = [*(name for name, model in able.items() if _apart(model)), None]
+        groups = {lead: [name for name, model in able.items() if _joins(model, lead and able[lead])] for lead in leads}
+        self.first = max(leads, key=lambda lead: len(groups[lead]))
+        self.names = tuple(groups[self.first]) if len(groups[self.first]) > 1 else ()
+        self._models = {name: fits[name] for name in self.names}
 
     @property
     def saved(self) -> int:
@@ -45,20 +51,24 @@ class Shared:
         """Read the rows once, and return their moments; None if no fits share them."""
         if not self.names:
             return None
-        asked = [getattr(model, "features", None) for model in self._models]
-        union = None if None in asked else tuple(dict.fromkeys(name for features in asked for name in features or ()))
-        kept: dict[str, Any] = {} if self._folds is None else {"folds": self._folds[0], "seed": self._folds[1]}
-        return scan(source, union, **workers, **kept)
+        asked = [_columns(model, source) for model in self._models.values()]
+        union = tuple(dict.fromkeys(name for features in asked for name in features))
+        return scan(source, union, **workers, **(_apart(self._models[self.first]) if self.first else {}))
 
     def fit(self, name: str, model: Spec, source: Source, moments: Any, **workers: Any) -> Any:
         """Fit one of the models of the job, from the moments if it is among those that share them."""
         if name not in self.names:
             return model.fit(source, **workers)
+        if isinstance(model, ByLevel):
+            return model.fit_from(moments, source.label, _columns(model, source))
         whole = moments.merged() if isinstance(moments, Grouped) else moments
-        if isinstance(model, Constrained):
-            found = dataclasses.replace(model.fit(whole), source=source.label)
-        elif isinstance(model, Chosen):
-            found = model.choose_from(moments if _folds(model) else whole, source.label)
+        if isinstance(model, Constrained | Chosen):
+            own = _of(model, _columns(model, source))
+            if isinstance(own, Chosen):
+                found = own.choose_from(moments if _apart(own) else whole, source.label)
+            else:
+                found = own.fit(whole)
+            found = dataclasses.replace(found, source=source.label, model=model.to_dict())
         else:
             found = model.fit(source, moments=whole, **workers)  # type: ignore[call-arg]  # Linear and Keras
         return dataclasses.replace(found, passes=found.passes + 1)
@@ -69,10 +79,37 @@ def _from_moments(model: Spec) -> bool:
     options: Any = model
     if options.missing != "error" or options.target is not None:
         return False
-    if isinstance(model, Linear):
-        return not (model.powers or model.device) and model.precision != "exact" and model.errors == "classical"
+    line = model.model if isinstance(model, ByLevel) else model
+    if isinstance(line, Linear):
+        return not (line.powers or line.device) and line.precision != "exact" and line.errors == "classical"
     return isinstance(model, Constrained | Chosen) or (hasattr(model, "epochs") and not options.validation)
 
 
-def _folds(model: Spec) -> tuple[int, int] | None:
-    return (model.folds, model.seed) if isinstance(model, Chosen) and model.by_folds else None
+def _apart(model: Spec) -> dict[str, Any]:
+    """Return how the scan of a model keeps rows apart, as options of `scan`."""
+    if isinstance(model, ByLevel):
+        return {"by": model.by, "memory": model.memory}
+    return {"folds": model.folds, "seed": model.seed} if isinstance(model, Chosen) and model.by_folds else {}
+
+
+def _joins(model: Any, lead: Any) -> bool:
+    """Whether a model can be fitted from a scan that keeps rows apart as `lead` has it, or, without it, does not."""
+    if not isinstance(lead, ByLevel):
+        return not _apart(model) or (lead is not None and _apart(model) == _apart(lead))
+    able = model.by == lead.by if isinstance(model, ByLevel) else not _apart(model)
+    columns = None if lead.features is None else {*lead.features, lead.by}
+    return able and (columns is None or (model.features is not None and columns.issuperset(model.features)))
+
+
+def _of(model: Any, features: tuple[str, ...]) -> Any:
+    """Return the same model of these features."""
+    if isinstance(model, Chosen):
+        return model.model_copy(update={"model": _of(model.model, features)})
+    return model.model_copy(update={"features": features})
+
+
+def _columns(model: Any, source: Source) -> tuple[str, ...]:
+    """Return the features of a model of these rows, which for lines by level leave the level out."""
+    keys = (model.by,) if isinstance(model, ByLevel) else ()
+    chosen = Design.of(source, model.features, keys=keys).features
+    return tuple(name for name in chosen if name not in keys)

@@ -1,0 +1,139 @@
+"""What a job found, as text and as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from streamreg import __version__, tables
+from streamreg.comparison import Comparison
+from streamreg.inspection import size
+from streamreg.models.groupfits import GroupFits
+from streamreg.result import FitResult
+from streamreg.scoring.scorecard import Scorecard
+
+_LEVELS = 20
+"""How many levels a report has; a table beside it has all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What a job found.
+
+    Attributes
+    ----------
+    job, data : str
+        The job file and the data file.
+    generated : bool
+        Whether the data file was made first.
+    rows, columns : int
+        Of the data; the target and weights are among the columns.
+    seconds : float
+        Wall time of the fits and comparisons; reading included, generating not.
+    passes : int
+        Times that the rows were read, all fits, comparisons and scores together.
+    peak_memory : int
+        Of this process so far, in bytes.
+    fits : mapping of str to FitResult, NetworkResult or GroupFits
+    comparisons : tuple of Comparison
+    scores : tuple of Scorecard
+    truth : dict or None
+        The true coefficients, if the data were generated.
+    outputs : tuple of str
+        Files that were written.
+    """
+
+    job: str
+    data: str
+    generated: bool
+    rows: int
+    columns: int
+    seconds: float
+    passes: int
+    peak_memory: int
+    fits: Mapping[str, Any]
+    comparisons: tuple[Comparison, ...]
+    scores: tuple[Scorecard, ...]
+    truth: dict[str, Any] | None
+    outputs: tuple[str, ...]
+
+    @property
+    def statuses(self) -> list[str]:
+        """Status of each fit, and verdict of each comparison."""
+        return [*(fit.status for fit in self.fits.values()), *(c.verdict for c in self.comparisons)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        out = {name: getattr(self, name) for name in self.__slots__ if name not in ("fits", "comparisons", "scores")}
+        out["fits"] = {
+            name: fit.to_dict(_LEVELS) if isinstance(fit, GroupFits) else fit.to_dict()
+            for name, fit in self.fits.items()
+        }
+        out["comparisons"] = [c.to_dict() for c in self.comparisons]
+        out["scores"] = [card.to_dict() for card in self.scores]
+        return {"streamreg": __version__, **out, "outputs": list(self.outputs)}
+
+    def table(self, rows: int = 10) -> str:
+        """Return the results as text, with the first `rows` coefficients, beside the true ones where they are known."""
+        facts = [
+            ("rows", f"{self.rows:,}"),
+            ("columns", f"{self.columns:,}"),
+            ("passes", str(self.passes)),
+            ("seconds", f"{self.seconds:.2f}"),
+            ("peak memory", size(self.peak_memory)),
+        ]
+        header = ("fit", "status", "passes", "seconds", "R2", "residual sd")
+        lines = [
+            (name, fit.status, str(of_all(fit).passes), f"{of_all(fit).seconds:.2f}", *_goodness(fit))
+            for name, fit in self.fits.items()
+        ]
+        title = f"{self.job}\n{self.data}{' (generated)' if self.generated else ''}"
+        parts = [tables.render(title, facts, header, lines)]
+        parts += [self._coefficients(rows)] if self._lines else []
+        by_level = {name: fit for name, fit in self.fits.items() if isinstance(fit, GroupFits)}
+        parts += [fit.summary(rows, 5, f"{name}: a line for each {fit.by}") for name, fit in by_level.items()]
+        parts += [str(c.table(min(rows, 5))) for c in self.comparisons]
+        parts += [str(card) for card in self.scores]
+        parts += [f"Wrote {', '.join(self.outputs)}."] if self.outputs else []
+        return "\n\n".join(parts)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    @property
+    def _lines(self) -> dict[str, FitResult]:
+        return {name: fit for name, fit in self.fits.items() if isinstance(fit, FitResult)}
+
+    def _coefficients(self, rows: int) -> str:
+        truth = self.truth or {"columns": [], "coef": [], "intercept": None}
+        known = dict(zip(truth["columns"], truth["coef"], strict=False)) | {"(intercept)": truth["intercept"]}
+        columns = [("true", known)] if self.truth else []
+        for name, fit in self._lines.items():
+            columns.append((name, dict(zip(fit.names, fit.coef, strict=True)) | {"(intercept)": fit.intercept}))
+            if np.isfinite(fit.std_errors).any():
+                errors = dict(zip(fit.names, fit.std_errors, strict=True)) | {"(intercept)": fit.intercept_std_error}
+                columns.append(("std error", errors))
+        names = list(dict.fromkeys(n for fit in self._lines.values() for n in ("(intercept)", *fit.names)))
+        lines = [
+            [name, *(_figure(values.get(name), 4 if title == "std error" else 8) for title, values in columns)]
+            for name in names[: rows + 1]
+        ]
+        more = len(names) - len(lines)
+        notes = [f"... and {more:,} more coefficients"] if more > 0 else []
+        return tables.render("Coefficients", [], ("", *(title for title, _ in columns)), lines, notes)
+
+
+def of_all(fit: Any) -> Any:
+    """Return the fit of all rows, of lines by level; others are that themselves."""
+    return fit.pooled if isinstance(fit, GroupFits) else fit
+
+
+def _goodness(fit: Any) -> tuple[str, str]:
+    if not isinstance(fit, FitResult | GroupFits):
+        return "-", "-"
+    return f"{fit.rsquared:.6f}", f"{fit.sigma:.6g}" if of_all(fit).family == "gaussian" else "-"
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None or np.isnan(value) else f"{value:.{digits}g}"
