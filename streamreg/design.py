@@ -217,7 +217,8 @@ class Design:
             i, j = (int(k[0]) for k in np.nonzero(bad))
             row = start + (i if rows is None else int(rows[i]))
             value = "NaN (a missing value)" if np.isnan(table[i, j]) else "infinity"
-            remedy = "add missing: drop to leave such rows out, or fill them" if np.isnan(table[i, j]) else "mend it"
+            drop = "leave such rows out with missing='drop' (--missing drop), or fill them"
+            remedy = drop if np.isnan(table[i, j]) else "mend it"
             name = (*self.features, *([] if y is None else [self.target]), *self.keys)[j]
             raise NonFiniteError(f"{self.label}, row {row:,} (from 0), column {name!r}: {value}; {remedy}")
         return np.flatnonzero(~np.isnan(table).any(axis=1))

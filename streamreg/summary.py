@@ -14,7 +14,7 @@ def number(value: float, digits: int = 6) -> str:
 
 def believed(value: float, trusted: float, digits: int) -> str:
     """Return a number for a table with no more than the digits that can be trusted."""
-    return number(value, digits if np.isnan(trusted) else min(digits, max(1, int(trusted))))
+    return number(value, digits if np.isnan(trusted) else int(max(1.0, min(float(digits), trusted))))
 
 
 def probability(value: float) -> str:

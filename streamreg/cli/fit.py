@@ -49,7 +49,7 @@ def fit(
     errors: Annotated[
         str, typer.Option(help="classical, HC0 to HC3, cluster:COLUMN, cluster:COLUMN,COLUMN or newey_west:LAGS.")
     ] = "classical",
-    by: Annotated[str | None, typer.Option(help="Column: a fit for each of its levels, and a Chow test.")] = None,
+    by: Annotated[str | None, typer.Option(help="Column of whole numbers: a fit for each, and a Chow test.")] = None,
     save: Annotated[Path | None, typer.Option(help="Save the fit to this .npz file.")] = None,
     rows: Shown = 20,
     threads: Threads = None,

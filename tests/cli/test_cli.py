@@ -206,7 +206,9 @@ def test_bad_data(cli, tmp_path):
     rows = np.ones((20, 3))
     rows[7, 1] = np.nan
     np.save(tmp_path / "a.npy", rows)
-    assert "row 7 (from 0), column 'x1': NaN" in cli("fit", tmp_path / "a.npy", "--target", "x2", code=3)
+    error = cli("fit", tmp_path / "a.npy", "--target", "x2", code=3)
+    assert "row 7 (from 0), column 'x1': NaN (a missing value); leave such rows out with" in error
+    assert "(--missing drop), or fill them" in error
     (tmp_path / "b.h5").write_bytes((tmp_path / "a.npy").read_bytes())
     assert "not a readable HDF5 file" in cli("fit", tmp_path / "b.h5", "--target", "y", code=3)
 
