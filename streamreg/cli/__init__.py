@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 3)
     except Exception as error:
         if hasattr(error, "format_message"):  # what typer raises for a wrong option
-            return _fail(f"{error.format_message()} (streamreg --help tells more)", 2)
+            command = getattr(getattr(error, "ctx", None), "command_path", "streamreg")
+            return _fail(f"{error.format_message()} ({command} --help tells more)", 2)
         raise
 
 

@@ -79,10 +79,14 @@ def as_pairs(options: list[str] | None) -> dict[str, str]:
 
 def as_errors(text: str) -> Any:
     """Read which standard errors are wanted: HC1, cluster:firm, newey_west:5."""
-    kind, colon, rest = text.partition(":")
-    if not colon:
+    kind, _, rest = text.partition(":")
+    if text in ("classical", "HC0", "HC1", "HC2", "HC3"):
         return text
-    return {kind: int(rest) if kind == "newey_west" and rest.isdecimal() else as_list(rest)}
+    if kind == "newey_west" and rest.isdecimal():
+        return {kind: int(rest)}
+    if kind == "cluster" and rest:
+        return {kind: as_list(rest)}
+    raise UsageError(f"--errors {text!r}: write classical, HC0, HC1, HC2, HC3, cluster:firm or newey_west:5")
 
 
 @app.callback(invoke_without_command=True)

@@ -195,6 +195,10 @@ def test_weights(cli, tmp_path):
         (["compare", "{a}", "{a}"], 2, "a fit comes from a .npz file"),
         (["run", "{folder}/b.yaml"], 2, "b.yaml: no such file"),
         (["frobnicate"], 2, "frobnicate"),
+        (["fit", "{a}", "--target", "y", "--rigde", "1"], 2, "(streamreg fit --help tells more)"),
+        (["fit", "{a}", "--target", "y", "--errors", "HC7"], 2, "--errors 'HC7': write classical, HC0, HC1, HC2"),
+        (["fit", "{a}", "--target", "y", "--errors", "newey_west:x"], 2, "or newey_west:5"),
+        (["fit", "{a}", "--target", "y", "--errors", "cluster:"], 2, "cluster:firm"),
     ],
 )
 def test_a_mistake_is_one_line(cli, folder, arguments, code, message):
