@@ -24,16 +24,15 @@ def t_pvalues(t: ArrayLike, df: float) -> Float:
     return t_tails(t, df)
 
 
-def t_interval(estimates: ArrayLike, std_errors: ArrayLike, df: float, level: float = 0.95) -> Float:
-    """Return confidence intervals, shape (..., 2).
-
-    Raises
-    ------
-    UsageError
-        `level` is not between 0 and 1.
-    """
+def require_level(level: float) -> None:
+    """Raise `UsageError` if `level` is not between 0 and 1."""
     if not 0.0 < level < 1.0:
         raise UsageError(f"level is {level:g}; it is a share, as in 0.95")
+
+
+def t_interval(estimates: ArrayLike, std_errors: ArrayLike, df: float, level: float = 0.95) -> Float:
+    """Return confidence intervals, shape (..., 2)."""
+    require_level(level)
     estimates, std_errors = np.asarray(estimates, dtype=np.float64), np.asarray(std_errors, dtype=np.float64)
     width = std_errors * t_quantile(1.0 - level, df)
     return np.stack([estimates - width, estimates + width], axis=-1)

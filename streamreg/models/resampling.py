@@ -70,6 +70,7 @@ class Resampled:
         """Return intervals, shape (k, 2): percentiles of a bootstrap; Student's t with G - 1 df for a jackknife."""
         if self.kind == "jackknife":
             return inference.t_interval(self.estimates, self.std_errors, self.groups - 1, level)
+        inference.require_level(level)
         return np.asarray(np.quantile(self.replicates, [0.5 - level / 2, 0.5 + level / 2], axis=0).T)
 
     def summary(self, rows: int | None = 20) -> str:

@@ -47,6 +47,9 @@ class Statistic(ABC):
     target: str | None = None
     record: Record | None = None
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.n:,} rows>"
+
     @abstractmethod
     def fresh(self) -> Self:
         """Return an empty statistic of the same kind."""

@@ -216,6 +216,9 @@ def test_intervals_take_a_share(level):
         fit.conf_int(level)
     with pytest.raises(sr.UsageError, match="it is a share, as in"):
         fit.intercept_conf_int(level)
+    drawn = sr.bootstrap(sr.Linear(), sr.scan((X, Y), stretches=20), replicates=5)
+    with pytest.raises(sr.UsageError, match="it is a share, as in"):
+        drawn.conf_int(level)
 
 
 def test_unknown_options_are_refused():
@@ -281,6 +284,7 @@ def test_a_result_prints_as_its_table_and_its_repr_is_a_line():
     path = sr.Penalised().fit(sr.scan(sr.open((X, Y))))
     assert str(path) == path.summary()
     assert "100 candidates on 12 columns" in repr(path)
+    assert repr(sr.scan((X, Y))) == "<Moments of 2,000 rows>"
 
 
 @pytest.mark.parametrize("rows", [np.array([["a"] * P]), np.ones((2, P), dtype=complex), [[None] * P], "rows.h5"])
