@@ -85,7 +85,10 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
         truth=_truth(path, of_all(next(iter(fits.values()))).target),
         outputs=(),
     )
-    return result if job.output is None else saved(result, job, job.output.folder)
+    if job.output is None:
+        return result
+    with job.at("output", "folder"):
+        return saved(result, job, job.output.folder)
 
 
 def _scored(job: Job, entry: Scoring, fits: Mapping[str, Any], rest: Source, workers: dict[str, Any]) -> Scorecard:

@@ -53,6 +53,8 @@ def saved(result: JobResult, job: Job, folder: Path) -> JobResult:
             (hidden / path.name).replace(path)
     except OSError as error:
         raise DataError(f"{folder}: results cannot be written ({error.strerror or error})") from error
+    except DataError as error:
+        raise DataError(str(error).replace(str(hidden), str(folder))) from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     return result

@@ -131,6 +131,31 @@ def test_hostile_files(tmp_path):
         jobs.load(write(tmp_path, "data: &d\n  x: *d\n"))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("    kind: linear\n    ridge", "    kind: [linear]\n    ridge", 13, "no kind of fit ['linear']"),
+        ("ridge: 1e-4", f"digits: {'9' * 5000}", 14, "not readable as YAML (this is no int that can be read)"),
+        ("ridge: 1e-4", "ridge: !!float x", 14, "not readable as YAML (this is no float that can be read)"),
+        ("ridge: 1e-4", "intercept: !!bool maybe", 14, "not readable as YAML (this is no bool that can be read)"),
+        ("ridge: 1e-4", "ridge: !!timestamp x", 14, "not readable as YAML (this is no timestamp that can be read)"),
+        ("ridge: 1e-4", "ridge: true", 14, "fits.ridge.ridge is true; it should be a number"),
+        ("rows: 2000", "rows: true", 5, "data.generate.rows is true; it should be a number"),
+        ("  folder: out", f"  folder: out\nthreads: {'9' * 400}", 22, "it should be less than or equal to 4096"),
+        ("folder: out", 'folder: "a\\0b"', 21, "output.folder: 'a\\x00b' is no path"),
+        ("folder: out", "folder: ''", 21, "output.folder: '' is no path"),
+        ("folder: out", f"folder: {'a' * 300}", 21, "names in a path are at most 255 bytes long"),
+        ("path: rows.npy", "path: 3", 2, "data.path: 3 is no path; write one as text"),
+        ("path: rows.npy", "path: ~nobody-has-this-name/a.npy", 2, "there is no such user's folder"),
+        ("  few: {", f"  {'a' * 101}: {{", 15, "should have at most 100 characters"),
+        ("  few: {", "  größe: {", 15, "should match pattern"),
+        ("  target: y", "  target: \x01", 3, "not readable as YAML (special characters are not allowed)"),
+    ],
+)
+def test_odd_values_name_the_line(tmp_path, old, new, line, message):
+    test_mistakes_name_the_line(tmp_path, old, new, line, message)
+
+
 def test_no_such_file(tmp_path):
     write(tmp_path, SMALL)
     with pytest.raises(ConfigError, match=r"jbo\.yaml: no such file; did you mean 'job\.yaml'\?"):
@@ -277,6 +302,81 @@ def test_output_folder_that_cannot_be_made(small):
     (small.parent / "out").touch()
     with pytest.raises(UsageError, match="choose another output folder"):
         sr.run_job(small)
+
+
+def test_a_folder_that_nothing_can_be_written_to_is_found_before_rows_are_read(small, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    for task in (jobs.plan, jobs.run):
+        with pytest.raises(UsageError, match=r"line 21: output\.folder: .*nothing can be written to"):
+            task(jobs.load(small))
+    assert not (small.parent / "rows.npy").exists()
+
+
+def test_columns_are_looked_for_before_the_data_are_generated(small):
+    path = write(small.parent, SMALL.replace("x3]", "x9]"))
+    for task in (jobs.plan, jobs.run):
+        with pytest.raises(DataError, match=r"line 15: fits\.few: .*no column 'x9'"):
+            task(jobs.load(path))
+    assert not (small.parent / "rows.npy").exists()
+
+
+@pytest.mark.parametrize("section", ["compare", "score"])
+def test_fits_of_different_targets_are_told_apart_before_rows_are_read(small, section):
+    text = SMALL.replace("features: [x0, x3]", "features: [x0, x3], target: x1")
+    path = write(small.parent, f"{text[: text.index('compare')]}{section}:\n  - [exact, few]\n")
+    with pytest.raises(ConfigError, match=rf"line 17: 'exact' explains 'y' and 'few' explains 'x1'; {section} fits of"):
+        jobs.plan(jobs.load(path))
+
+
+def test_rows_that_are_wrong_are_told_with_the_fit_that_met_them(tmp_path):
+    rows = np.ones((50, 3))
+    rows[7, 1] = np.nan
+    np.save(tmp_path / "a.npy", rows)
+    fits = "fits:\n  one: {kind: linear, features: [x2]}\n  two: {kind: linear, target: x1}\n"
+    text = f"data: {{path: a.npy, target: x0}}\n{fits}"
+    with pytest.raises(DataError, match=r"job\.yaml, line 4: fits\.two: .*row 7 \(from 0\), column 'x1': NaN"):
+        sr.run_job(write(tmp_path, text))
+
+
+def outputs_of(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_what_is_stopped_while_it_writes_leaves_the_earlier_files(small, monkeypatch, error):
+    sr.run_job(small)
+    before = outputs_of(small.parent / "out")
+    small.write_text(SMALL.replace("1e-4", "1e-3"))
+    honest = sr.FitResult.save
+
+    def save(fit, path):
+        if path.name == "few.npz":
+            raise error
+        honest(fit, path)
+
+    monkeypatch.setattr(sr.FitResult, "save", save)
+    with pytest.raises((DataError, KeyboardInterrupt)) as caught:
+        sr.run_job(small)
+    assert ".job-" not in str(caught.value)
+    assert outputs_of(small.parent / "out") == before
+
+
+def test_a_report_is_there_only_if_all_files_are_of_its_run(small, monkeypatch):
+    sr.run_job(small)
+    honest = Path.replace
+
+    def replaced(path, target):
+        if path.name == Path(target).name == "ridge.npz":
+            raise OSError(5, "Input/output error")
+        return honest(path, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    with pytest.raises(DataError, match="results cannot be written"):
+        sr.run_job(small)
+    monkeypatch.undo()
+    assert sorted(outputs_of(small.parent / "out")) == ["exact.npz", "few.npz", "ridge.npz"]
+    sr.run_job(small)
+    assert "report.json" in outputs_of(small.parent / "out")
 
 
 def test_longley_as_shipped():
