@@ -118,6 +118,6 @@ def _list(items: list[str] | tuple[str, ...], separator: str = ", ") -> str:
     return separator.join(items[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def figure(value: float) -> str:
+def figure(value: float, digits: int = 3) -> str:
     """Return a number for a sentence or a table; a dash for NaN."""
-    return "-" if np.isnan(value) else f"{value:.3g}"
+    return "-" if np.isnan(value) else f"{value:.{digits}g}"

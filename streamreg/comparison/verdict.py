@@ -92,7 +92,7 @@ class Comparison:
         """Return the comparison as text, with the `rows` most distant coefficients (None: all)."""
         order = np.argsort(-np.nan_to_num(self.distance, nan=-1.0), kind="stable")[:rows]
         lines = [
-            [self.names[i], *(f"{c[i]:.8g}" for c in self.coef), f"{self.coef[1][i] - self.coef[0][i]:.3g}",
+            [self.names[i], *(figure(c[i], 8) for c in self.coef), figure(self.coef[1][i] - self.coef[0][i]),
              figure(self.distance[i])]
             for i in order
         ]  # fmt: skip

@@ -302,6 +302,18 @@ def test_compare(cli, folder, tmp_path):
     assert "agree" in cli("compare", tmp_path / "a.npz", tmp_path / "b.npz", "--tolerance", 1e9)
 
 
+def test_compare_shows_a_dropped_coefficient_as_a_dash(cli, tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    x[:, 1] = x[:, 0] + 1
+    np.save(tmp_path / "a.npy", x)
+    for name, singular in (("short", "minimum-norm"), ("dropped", "drop")):
+        options = ("--singular", singular, "--save", tmp_path / f"{name}.npz")
+        cli("fit", tmp_path / "a.npy", "--target", "x2", *options)
+    out = cli("compare", tmp_path / "short.npz", tmp_path / "dropped.npz")
+    assert "nan" not in out
+    assert [line.split()[2:] for line in out.splitlines() if line.split()[:1] == ["x1"]] == [["-", "-", "-"]]
+
+
 def test_version_and_help(cli):
     assert cli("--version") == f"streamreg {sr.__version__}\n"
     assert "Exit codes" in cli("--help")
