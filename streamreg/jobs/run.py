@@ -11,10 +11,11 @@ from typing import Any
 
 from streamreg.comparison import compare
 from streamreg.generation import truth_path
-from streamreg.jobs.job import Job, Scoring, load
-from streamreg.jobs.plan import check_recipe, checked
+from streamreg.jobs.checks import check_recipe, checked
+from streamreg.jobs.job import Job, load
 from streamreg.jobs.result import JobResult, of_all
 from streamreg.jobs.saving import made, saved
+from streamreg.jobs.sections import Scoring
 from streamreg.jobs.shared import Shared
 from streamreg.scoring import score
 from streamreg.scoring.holdout import split
@@ -51,7 +52,8 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
     workers: dict[str, Any] = {"threads": threads or job.threads, "progress": progress}
     train, rest = split(source, job.data.held_out) if job.data.held_out else (source, source)
     if job.output is not None:
-        made(job.output.folder)
+        with job.at("output", "folder"):
+            made(job.output.folder)
     shared = Shared(job.fits)
     with job.at("fits", *([shared.first] if shared.first else [])):
         moments = shared.scan(train, **workers)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from streamreg.errors import DataError, UsageError
 from streamreg.files import beside
+from streamreg.jobs.checks import archives, outputs
 from streamreg.jobs.job import Job
-from streamreg.jobs.plan import archives, outputs
 from streamreg.jobs.result import JobResult
 from streamreg.models.groupfits import GroupFits
 
@@ -25,7 +25,7 @@ def made(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be made ({error.strerror}); choose another output folder") from error
+        raise UsageError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
     return folder
 
 

@@ -1,0 +1,123 @@
+"""The sections of a job file, apart from its fits."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from streamreg import sources
+from streamreg.generation import Generate
+from streamreg.sources.base import Source
+
+FitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+
+
+_LONGEST = 255  # bytes of a file's name, on the systems there are
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError(f"{value!r} is no path; write one as text, in quotes if need be")
+    if any(len(os.fsencode(part)) > _LONGEST for part in Path(value).parts):
+        raise ValueError(f"{str(value)[:20]}...: names in a path are at most {_LONGEST} bytes long; shorten it")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{str(value)!r}: there is no such user's folder; write the path out") from None
+
+
+FilePath = Annotated[Path, BeforeValidator(_path)]
+
+
+class Section(BaseModel):
+    """A mapping with known keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(Section):
+    """Where the rows are; the options are those of `streamreg.open`.
+
+    Parameters
+    ----------
+    path : path
+        Relative to the folder of the job file.
+    target : str
+    x, weights : str, optional
+    features, columns : tuple of str, optional
+    missing_chunks : {"error", "fill"}
+    held_out : float
+        Share of the rows that no fit sees, to score on; chosen by a hash of the row number.
+    generate : Generate, optional
+        How to make the file if it is not there.
+    """
+
+    path: FilePath
+    target: str
+    x: str | None = None
+    weights: str | None = None
+    features: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
+    missing_chunks: Literal["error", "fill"] = "error"
+    held_out: float = Field(default=0.0, ge=0, lt=1)
+    generate: Generate | None = None
+
+    def open(self) -> Source:
+        """Open the file."""
+        own = ("path", "generate", "held_out")
+        return sources.open(self.path, **{n: getattr(self, n) for n in type(self).model_fields if n not in own})
+
+
+class Pair(Section):
+    """Two fits to compare; in short ``[exact, keras]``.
+
+    Parameters
+    ----------
+    fits : two str
+    tolerance : float
+        Standard errors within which they agree.
+    """
+
+    fits: tuple[str, str]
+    tolerance: float = Field(default=0.01, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"fits": value} if isinstance(value, list | tuple) else value
+
+
+class Scoring(Section):
+    """Fits to score on the same rows; in short ``[line, network]``.
+
+    Parameters
+    ----------
+    fits : tuple of str
+        The first is the baseline.
+    worth : float
+        Points (percent of what there is to explain) from which on a better model is worth it.
+    """
+
+    fits: tuple[str, ...] = Field(min_length=1)
+    worth: float = Field(default=0.1, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"fits": value} if isinstance(value, list | tuple) else value
+
+
+class Output(Section):
+    """Where results go: ``<name>.npz`` for each fit, and ``report.json``.
+
+    A network is ``<name>.keras``. Lines by level are ``<name>.csv``, a table of all levels, and ``<name>.moments``, as
+    `streamreg.scan` makes them, from which any line of any level is fitted again.
+
+    Parameters
+    ----------
+    folder : path
+        Relative to the folder of the job file.
+    """
+
+    folder: FilePath
