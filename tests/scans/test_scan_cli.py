@@ -94,8 +94,8 @@ def test_errors(cli, data, text, errors):
         (["scan", "t.h5", "-o", "t.moments", "--power", "x0=b"], 2, "the degree is a whole number"),
         (["scan", "t.h5", "-o", "t.moments", "--by", "x9"], 3, "no column 'x9'"),
         (["fit", "none.moments"], 3, "no such file"),
-        (["fit", "t.h5", "--target", "y", "--errors", "HC9"], 2, "errors: 'HC9' is not a kind of errors"),
-        (["fit", "t.h5", "--target", "y", "--errors", "newey_west:two"], 2, "errors: {'newey_west'"),
+        (["fit", "t.h5", "--target", "y", "--errors", "HC9"], 2, "--errors 'HC9': write classical, HC0"),
+        (["fit", "t.h5", "--target", "y", "--errors", "newey_west:two"], 2, "--errors 'newey_west:two': write classical"),
         (["scan", "t.h5", "-o", "none.moments", "--append"], 3, "no such file"),
     ],
 )
