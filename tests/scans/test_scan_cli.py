@@ -95,7 +95,7 @@ def test_errors(cli, data, text, errors):
         (["scan", "t.h5", "-o", "t.moments", "--by", "x9"], 3, "no column 'x9'"),
         (["fit", "none.moments"], 3, "no such file"),
         (["fit", "t.h5", "--target", "y", "--errors", "HC9"], 2, "--errors 'HC9': write classical, HC0"),
-        (["fit", "t.h5", "--target", "y", "--errors", "newey_west:two"], 2, "--errors 'newey_west:two': write classical"),
+        (["fit", "t.h5", "--target", "y", "--errors", "newey_west:two"], 2, "'newey_west:two': write classical"),
         (["scan", "t.h5", "-o", "none.moments", "--append"], 3, "no such file"),
     ],
 )
