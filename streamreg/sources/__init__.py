@@ -60,15 +60,35 @@ def open(
     """
     if missing_chunks not in ("error", "fill"):
         raise UsageError(f"missing_chunks is {missing_chunks!r}; it can be 'error' or 'fill'")
+    columns, features = _names("columns", columns), _names("features", features)
     if isinstance(data, str) and "://" in data:
         raise UsageError(f"{data}: only local files can be read; fetch it first")
     if isinstance(data, str | os.PathLike):
+        x, target, weights = (_name(n, v) for n, v in (("x", x), ("target", target), ("weights", weights)))
         source = _open_path(Path(data), x, target, weights, columns, missing_chunks)
     elif x is not None:
         raise UsageError(f"x={x!r} names a dataset inside a file, and data is a {type(data).__name__}; leave x out")
     else:
         source = _open_object(data, columns)
-    return source.with_roles(target, weights, (features,) if isinstance(features, str) else features)
+    return source.with_roles(target, weights, features)
+
+
+def _name(option: str, value: Any) -> str | None:
+    """Return a name that was given, a path as text; refuse what is not one."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if value is not None and not isinstance(value, str):
+        raise UsageError(f"{option}={value!r} is a {type(value).__name__}; columns and datasets go by name")
+    return value
+
+
+def _names(option: str, value: Any) -> tuple[Any, ...] | None:
+    """Return the names that were given, one of which may stand alone."""
+    if value is None or isinstance(value, str):
+        return None if value is None else (value,)
+    if not isinstance(value, Iterable):
+        raise UsageError(f"{option}={value!r} is a {type(value).__name__}; pass a list of names")
+    return tuple(value)
 
 
 def _open_path(

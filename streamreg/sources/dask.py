@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from streamreg.errors import DataError, UsageError
 from streamreg.sources.arrays import TARGET, WEIGHT, as_array, given_roles
 from streamreg.sources.base import Chunk, Partition, Schema, Source
-from streamreg.sources.checks import check_matrix, check_vector, column_names, native, span
+from streamreg.sources.checks import check_matrix, check_numeric, check_vector, column_names, native, span
 
 _dask: Any = dask  # without types of its own
 da = _dask.array
@@ -37,17 +37,24 @@ class DaskPartition(Partition):
         Raises
         ------
         DataError
-            A block has another shape than its array said.
+            A block cannot be computed, or has another shape than its array said, or is not of numbers.
         """
         borders = accumulate(self.arrays[0].chunks[0], initial=self.start)
         for i, (a, b) in enumerate(pairwise(borders)):
             if a == b:
                 continue
-            blocks = _dask.compute(*(array.blocks[i] for array in self.arrays), scheduler="synchronous")
+            try:
+                blocks = _dask.compute(*(array.blocks[i] for array in self.arrays), scheduler="synchronous")
+            except Exception as error:  # of whatever work gives the block
+                raise DataError(
+                    f"dask array: {span('row', a, b)} cannot be computed ({type(error).__name__}: {error}); "
+                    "see the error above"
+                ) from error
             labelled = zip(blocks, _NAMES, strict=False)
             x, *vectors = (_plain(v, f"dask array {name}, {span('row', a, b)}") for v, name in labelled)
-            for block, name in zip((x, *vectors), _NAMES, strict=False):
-                if len(block) != b - a or (block is x and x.shape[1:] != (len(self.names),)):
+            shapes = [(b - a, len(self.names)), *[(b - a,)] * len(vectors)]
+            for block, name, shape in zip((x, *vectors), _NAMES, shapes, strict=False):
+                if block.shape != shape and (block is x or block.shape != (*shape, 1)):
                     raise DataError(
                         f"dask array {name}, {span('row', a, b)}: the block computed has shape {block.shape}; "
                         "give the true chunks to map_blocks or from_delayed"
@@ -147,4 +154,5 @@ def open_dask(arrays: Sequence[Any], columns: Sequence[str] | None = None) -> Da
 
 def _plain(values: Any, label: str) -> NDArray[Any]:
     array = as_array(values, label)
+    check_numeric(label, array.dtype)
     return array.astype(native(array.dtype), copy=False)

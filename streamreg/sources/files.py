@@ -1,5 +1,6 @@
 """Looking at files: is it there, has it changed."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
@@ -16,23 +17,33 @@ def require_file(path: Path) -> Path:
     NotFound
         There is no such file; names the nearest one in its folder.
     DataError
-        It is a folder.
+        It is a folder, a socket or the like, or may not be read.
     """
     require(path)
     if not path.is_file():
-        raise DataError(f"{path}: is a folder, and a {path.suffix} path must be one file; pass a file in it")
+        what = "a folder" if path.is_dir() else "neither a file nor a folder"
+        raise DataError(f"{path}: is {what}, and a {path.suffix} path must be one file; pass a file")
+    if not os.access(path, os.R_OK):
+        raise DataError(f"{path}: may not be read by this user; change its permissions")
     return path
 
 
 def require(path: Path) -> Path:
     """Return `path` if it exists, else raise `NotFound` with the nearest name in its folder."""
-    if not path.exists():
+    try:
+        if path.exists():
+            return path
+        if path.is_symlink():
+            raise NotFound(f"{path}: is a link that leads nowhere; make it anew")
         folder = path.parent
         if not folder.is_dir():
             raise NotFound(f"{path}: no such file, and no folder {folder}; check the path")
         same_kind = sorted(f.name for f in folder.iterdir() if f.suffix == path.suffix)
-        raise NotFound(f"{path}: no such file{nearest(path.name, same_kind) or '; check the path'}")
-    return path
+    except OSError as error:
+        raise NotFound(
+            f"{path}: cannot be looked for ({error.strerror}); check the path and its permissions"
+        ) from error
+    raise NotFound(f"{path}: no such file{nearest(path.name, same_kind) or '; check the path'}")
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Which arrays of a file are meant: rules shared by the storages that hold several."""
 
 import json
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -79,7 +80,7 @@ def named_columns(where: str, attribute: Any) -> list[str] | None:
         names = names.tolist()
     if not isinstance(names, list | tuple) or not all(isinstance(n, str | bytes | int | float) for n in names):
         raise DataError(
-            f"{where}: the attribute 'columns' is neither a list of names nor JSON of one ({attribute!r}); "
+            f"{where}: the attribute 'columns' is neither a list of names nor JSON of one ({reprlib.repr(names)}); "
             "correct it, or pass columns=[...]"
         )
     return [n.decode(errors="replace") if isinstance(n, bytes) else str(n) for n in names]

@@ -1,6 +1,7 @@
 """Batches from an iterator, a list or a function: rows that somebody else makes."""
 
 import itertools
+import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -164,6 +165,11 @@ def open_batches(data: Any, columns: Sequence[str] | None = None) -> BatchSource
 
 def _checked(number: int, batch: Any) -> tuple[NDArray[Any], ...]:
     """Return the arrays of a batch, in the machine's byte order."""
+    if isinstance(batch, str | os.PathLike):
+        raise DataError(
+            f"iterable: batch {number} is a {type(batch).__name__}, and a list must hold batches (X, y); "
+            "to read several files, scan each and merge the moments: sr.merge(*map(sr.scan, files))"
+        )
     if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
         kind = f"{len(batch)} things" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
         raise DataError(f"iterable: batch {number} is {kind}; it must be a tuple (X, y) or (X, y, weight)")

@@ -139,14 +139,15 @@ def open_zarr(
     def listing() -> Mapping[str, tuple[int, ...]]:
         if isinstance(root, zarr.Array):
             return {}
-        return {name: node.shape for name, node in root.members(max_depth=None) if isinstance(node, zarr.Array)}
+        arrays = {name: node.shape for name, node in root.members(max_depth=None) if isinstance(node, zarr.Array)}
+        return {name: shape for name, shape in arrays.items() if has(name)}  # consolidated metadata may be outdated
 
     def stored(name: str) -> Stored:
         return _stored(where, name, missing_chunks == "fill")
 
     chosen = "" if isinstance(root, zarr.Array) and x is None else choose_matrix(where, x, has, listing)
     matrix = stored(chosen)
-    attribute = _node(where, chosen).attrs.get("columns", root.attrs.get("columns"))
+    attribute = _attribute(_node(where, chosen), _attribute(root))
     names = columns if columns is not None else named_columns(matrix.label, attribute)
     table = TableSource(where, matrix, columns=names)
     paths = choose_vectors(where, (target, weights), table.schema.names, has, listing)
@@ -158,7 +159,7 @@ def _node(root: str, name: str) -> Any:
     if ".." in Path(name).parts:
         return None
     try:
-        return zarr.open(root, mode="r", path=name.strip("/") or None)
+        return zarr.open(Path(root), mode="r", path=name.strip("/") or None)  # a text could be taken for an address
     except FileNotFoundError:
         return None
     except Exception as error:
@@ -169,11 +170,19 @@ def _node(root: str, name: str) -> Any:
         ) from error
 
 
+def _attribute(node: Any, default: Any = None) -> Any:
+    """Return the attribute ``columns`` of an array or group, if it has attributes at all."""
+    attributes = node.metadata.attributes
+    return attributes.get("columns", default) if isinstance(attributes, Mapping) else default
+
+
 def _stored(where: str, name: str, fill: bool) -> Stored:
     """Return an array of a store as an array to be read, if all of its chunks are there."""
     label = f"{where}: array {name!r}" if name else where
     array = _node(where, name)
     check_numeric(label, array.dtype)
+    if 0 in array.chunks:
+        raise CorruptError(f"{label}: has chunks of shape {array.chunks}; copy or write the store again")
     grid = grid_of(array, label, Path(where, name))
     if not fill and array.shape:
         grid.require(0, array.shape[0])

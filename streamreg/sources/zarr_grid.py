@@ -78,8 +78,8 @@ class Grid:
 
     def within(self, a: int, b: int, step: Sequence[int]) -> Iterator[tuple[int, ...]]:
         """Return the coordinates of those chunks or files, of shape `step`, that rows `a` to `b` are in."""
-        rows = range(a // step[0], -(-b // step[0]))
-        return itertools.product(rows, *(range(-(-n // s)) for n, s in zip(self.shape[1:], step[1:], strict=True)))
+        others = [range(-(-n // s)) for n, s in zip(self.shape[1:], step[1:], strict=True)]
+        return ((row, *at) for row in range(a // step[0], -(-b // step[0])) for at in itertools.product(*others))
 
     def path(self, coordinates: tuple[int, ...]) -> str:
         """Return the path of a file."""
