@@ -67,8 +67,7 @@ class JobResult:
         """Return plain values, for JSON."""
         out = {name: getattr(self, name) for name in self.__slots__ if name not in ("fits", "comparisons", "scores")}
         out["fits"] = {
-            name: fit.to_dict(_LEVELS) if isinstance(fit, GroupFits) else fit.to_dict()
-            for name, fit in self.fits.items()
+            name: fit.brief(_LEVELS) if isinstance(fit, GroupFits) else fit.to_dict() for name, fit in self.fits.items()
         }
         out["comparisons"] = [c.to_dict() for c in self.comparisons]
         out["scores"] = [card.to_dict() for card in self.scores]

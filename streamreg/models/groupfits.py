@@ -200,16 +200,15 @@ class GroupFits(Mapping[int, FitResult]):
                 if fit.has_intercept:
                     pairs.insert(0, (fit.intercept, fit.intercept_std_error))
                 numbers = [fit.rsquared, *(value for pair in pairs for value in pair)]
-                put.writerow([key, fit.n, fit.status, *(repr(v) if np.isfinite(v) else "" for v in numbers)])
+                put.writerow([key, fit.n, fit.status, *(repr(float(v)) if np.isfinite(v) else "" for v in numbers)])
 
-    def to_dict(self, levels: int | None = None) -> dict[str, Any]:
-        """Return the numbers as plain Python values, for JSON; with `levels`, of so many groups in short."""
-        if levels is not None:
-            return self._in_short(levels)
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain Python values, for JSON."""
         fits = {str(key): fit.to_dict() for key, fit in self.fits.items()}
         return {"by": self.by, "fits": fits, "pooled": self.pooled.to_dict()}
 
-    def _in_short(self, levels: int) -> dict[str, Any]:
+    def brief(self, levels: int = 20) -> dict[str, Any]:
+        """Return what `to_dict` does, in short, and of so many groups: the first ones."""
         first = {
             str(key): {name: stored.plain(getattr(fit, name)) for name in _SHORT}
             for key, fit in list(self.fits.items())[:levels]
