@@ -1,6 +1,5 @@
 """Looking at files: is it there, has it changed."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
@@ -23,8 +22,10 @@ def require_file(path: Path) -> Path:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "neither a file nor a folder"
         raise DataError(f"{path}: is {what}, and a {path.suffix} path must be one file; pass a file")
-    if not os.access(path, os.R_OK):
-        raise DataError(f"{path}: may not be read by this user; change its permissions")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     return path
 
 

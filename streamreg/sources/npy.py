@@ -66,6 +66,8 @@ def stored_npy(path: Path) -> RawStored:
             raise CorruptError(f"{path}: not a readable .npy file ({error}); write it again with numpy.save") from error
         offset = file.tell()
     check_numeric(str(path), dtype)
+    if any(n < 0 for n in shape):
+        raise CorruptError(f"{path}: the header says that its shape is {shape}; write it again with numpy.save")
     stored = RawStored(str(path), str(path), shape, dtype, offset, file_fingerprint(path), fortran and len(shape) > 1)
     stored.check_size()
     surplus = path.stat().st_size - offset - math.prod(shape) * dtype.itemsize

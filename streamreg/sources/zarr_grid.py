@@ -19,7 +19,7 @@ import numcodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import CorruptError
+from streamreg.errors import ChangedError, CorruptError
 from streamreg.sources.buffers import read_exactly
 from streamreg.sources.checks import span
 
@@ -94,7 +94,11 @@ class Grid:
         """Raise `CorruptError` if a chunk of rows `a` to `b` is not on disk."""
         for coordinates in self.within(a, b, self.files):
             path = self.path(coordinates)
-            if not Path(path).is_file():
+            try:
+                there = Path(path).is_file()
+            except OSError as error:
+                raise self.damaged(coordinates, self.files, path, error) from error
+            if not there:
                 raise self.missing(coordinates, self.files, path)
             if self.index is None:
                 continue
@@ -129,7 +133,10 @@ class Grid:
         for folder, folders, files in os.walk(self.folder):
             folders.sort()
             for name in sorted(files):
-                s = Path(folder, name).stat()
+                try:
+                    s = Path(folder, name).stat()
+                except OSError as error:
+                    raise ChangedError(f"{self.label}: {name} is gone while it is read; open it anew") from error
                 digest.update(f"{os.path.relpath(folder, self.folder)}/{name} {s.st_size} {s.st_mtime_ns}\n".encode())
         return f"zarr {digest.hexdigest()[:32]}"
 

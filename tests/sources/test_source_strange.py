@@ -19,7 +19,7 @@ from test_source_hdf5 import rows
 from test_source_open import refused
 
 import streamreg.sources as sources
-from streamreg.errors import CorruptError, DataError, NotFound, UsageError
+from streamreg.errors import ChangedError, CorruptError, DataError, NotFound, UsageError
 
 X, Y = table("f8", rows=100, width=4)
 
@@ -74,12 +74,39 @@ def test_pipes_and_sockets(suffix: str, tmp_path: Path, monkeypatch: pytest.Monk
         refused(DataError, "neither a file nor a folder", data=f"socket.{suffix}")
 
 
+def denied(*anything: Any) -> Any:
+    raise PermissionError(13, "Permission denied")
+
+
 @pytest.mark.parametrize("suffix", ["npy", "h5"])
 def test_files_that_may_not_be_read(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / f"a.{suffix}"
     path.touch()
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    refused(DataError, "may not be read", "permissions", data=path)
+    monkeypatch.setattr(Path, "open", denied)
+    refused(DataError, "cannot be read (Permission denied)", "permissions", data=path)
+    monkeypatch.setattr(Path, "exists", denied)
+    refused(NotFound, "cannot be looked for (Permission denied)", "permissions", data=path)
+
+
+def test_chunks_that_may_not_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = store(tmp_path / "a.zarr")
+    monkeypatch.setattr("streamreg.sources.zarr_grid.Path.is_file", denied)
+    refused(CorruptError, "array 'X'", "rows 0-9", "Permission denied", data=path)
+
+
+def test_chunks_that_go_while_the_store_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = sources.open(store(tmp_path / "a.zarr"), x="X")
+    monkeypatch.setattr(os, "walk", lambda folder: [(folder, [], ["gone"])])
+    with pytest.raises(ChangedError, match="gone"):
+        source.fingerprint()
+
+
+@pytest.mark.parametrize("shape", [(-100, 4), (-100, -4), (100, -4)])
+def test_a_header_that_says_nonsense(shape: tuple[int, int], tmp_path: Path) -> None:
+    with (tmp_path / "a.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+        file.write(X.tobytes())
+    refused(CorruptError, str(shape), data=tmp_path / "a.npy")
 
 
 # --- names of columns -------------------------------------------------------------------------------------------------
