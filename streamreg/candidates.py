@@ -17,7 +17,7 @@ Float = NDArray[np.float64]
 Criterion = Literal["cv", "aic", "bic", "cp"]
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Candidates:
     """Candidate lines, the simplest first.
 

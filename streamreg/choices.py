@@ -13,7 +13,7 @@ from streamreg.result import FitResult
 Float = NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class PenaltyPath(Candidates):
     """A path of penalties, the strongest first.
 
@@ -52,7 +52,7 @@ class PenaltyPath(Candidates):
         return f"alpha {self.alphas[k]:.6g}"
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Selection(Candidates):
     """Subsets of the features, the smallest first.
 

@@ -17,7 +17,7 @@ Float = NDArray[np.float64]
 _NULL = 1e-9  # a direction that moves a restriction by less than this, relative to its terms, leaves it alone
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class RestrictionTest:
     """Outcome of `wald_test`.
 
@@ -50,6 +50,9 @@ class RestrictionTest:
 
     def __str__(self) -> str:
         return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<RestrictionTest of {len(self.restrictions)} restrictions: p {self.pvalue:.3g}>"
 
     def summary(self) -> str:
         """Return the test as a table."""

@@ -21,7 +21,7 @@ NAN = float("nan")
 Scale = Literal["mean", "link"]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FitResult:
     """Estimates of a linear predictor, and what is known about them.
 
@@ -294,9 +294,9 @@ class FitResult:
         return self.summary()
 
     def __repr__(self) -> str:
-        return (
-            f"<FitResult of {self.target} on {len(self.names)} terms, {self.n:,} rows of {self.source}: {self.status}>"
-        )
+        of = f" of {self.target}" if self.target else ""
+        rows = f", {self.n:,} rows of {self.source}" if self.source else ""
+        return f"<FitResult{of} on {len(self.names)} terms{rows}: {self.status}>"
 
     def summary(self, rows: int | None = None) -> str:
         """Return a table of estimates, errors and diagnostics; `rows` shows only the first few coefficients."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg import tables
-from streamreg.agreement import Direction, measure
+from streamreg.agreement import Direction, finite, measure
 from streamreg.comparison.diagnosis import Verdict, figure, judge
 from streamreg.comparison.reference import aligned, reference_of
 from streamreg.errors import UsageError
@@ -24,7 +24,7 @@ from streamreg.stored import plain
 Float = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Comparison:
     """Outcome of `compare`. True if the fits agree.
 
@@ -88,6 +88,9 @@ class Comparison:
     def __str__(self) -> str:
         return self.table()
 
+    def __repr__(self) -> str:
+        return f"<Comparison on {len(self.names)} terms: {self.verdict}>"
+
     def table(self, rows: int | None = 10) -> str:
         """Return the comparison as text, with the `rows` most distant coefficients (None: all)."""
         order = np.argsort(-np.nan_to_num(self.distance, nan=-1.0), kind="stable")[:rows]
@@ -120,7 +123,7 @@ class Comparison:
         return out
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False, slots=True)
 class Comparisons:
     """Several fits, each compared with one of them. True if all agree.
 
@@ -139,6 +142,10 @@ class Comparisons:
 
     def __getitem__(self, name: str) -> Comparison:
         return self.pairs[name]
+
+    def __repr__(self) -> str:
+        verdicts = ", ".join(f"{name}: {pair.verdict}" for name, pair in self.pairs.items())
+        return f"<Comparisons with {self.reference}: {verdicts}>"
 
     def __str__(self) -> str:
         header = (f"against {self.reference}", "verdict", "max in SE", "Wald", "Newton", "excess loss")
@@ -232,7 +239,8 @@ def _compare(
     reference, other = aligned(measure_by, a.names), aligned(b, a.names)
     assert reference.geometry is not None
     distance = measure(reference, reference.geometry, a, other)
-    from_rows = data is not None and reference.family != "gaussian"
+    known = finite(a, reference.identifiable) and finite(other, reference.identifiable)
+    from_rows = data is not None and reference.family != "gaussian" and known
     if from_rows:
         from streamreg.comparison.certificate import certified
 

@@ -17,7 +17,7 @@ _LEVELS = 20
 """How many levels a report has; a table beside it has all of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class JobResult:
     """What a job found.
 
@@ -99,6 +99,9 @@ class JobResult:
 
     def __str__(self) -> str:
         return self.table()
+
+    def __repr__(self) -> str:
+        return f"<JobResult of {self.job}: {', '.join(self.fits)}>"
 
     @property
     def _lines(self) -> dict[str, FitResult]:

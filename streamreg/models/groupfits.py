@@ -50,7 +50,7 @@ class ChowTest:
         return {name: stored.plain(getattr(self, name)) for name in self.__slots__}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class GroupFits(Mapping[int, FitResult]):
     """A fit for each group, by its number.
 
@@ -166,6 +166,9 @@ class GroupFits(Mapping[int, FitResult]):
 
     def __str__(self) -> str:
         return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<GroupFits of {self.pooled.target}: {len(self):,} groups of {self.pooled.source} by {self.by}>"
 
     @staticmethod
     def _line(label: str, fit: FitResult, columns: int) -> list[str]:

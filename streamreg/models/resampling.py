@@ -24,7 +24,7 @@ Estimator = Spec | Callable[[Moments], Any]
 _AT_A_TIME = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Resampled:
     """Estimates, and those from resampled rows.
 
@@ -86,6 +86,9 @@ class Resampled:
 
     def __str__(self) -> str:
         return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} of {len(self.names)} estimates: {len(self.replicates):,} replicates>"
 
 
 def jackknife(model: Estimator, data: Any) -> Resampled:

@@ -19,7 +19,7 @@ from streamreg.stored import existing, plain
 _MEMBER = "streamreg.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class NetworkResult:
     """A trained network and how it came about.
 
@@ -110,6 +110,13 @@ class NetworkResult:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "model"}
         out: dict[str, Any] = plain(values)
         return out
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        size = f"{self.n_weights:,} weights, {self.n:,} rows of {self.source}"
+        return f"<NetworkResult of {self.target}: {size}: {self.status}>"
 
     def summary(self) -> str:
         """Return a short account of the training."""

@@ -83,7 +83,7 @@ class Gain:
         return f"{more} {sign} than {self.baseline}: too few rows to tell, so keep {self.baseline} for now"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False, slots=True)
 class Scorecard:
     """Outcome of `score`.
 
@@ -110,6 +110,9 @@ class Scorecard:
 
     def __getitem__(self, name: str) -> Score:
         return self.scores[name]
+
+    def __repr__(self) -> str:
+        return f"<Scorecard of {', '.join(self.scores)} on {self.n:,} rows of {self.source}>"
 
     def __str__(self) -> str:
         columns = {

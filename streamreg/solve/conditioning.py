@@ -41,7 +41,7 @@ class NearDependency:
         return f"condition index {self.index:.3g}: {text} is nearly constant (columns scaled to unit norm)"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Conditioning:
     """How nearly the columns of a design depend on each other.
 
@@ -62,6 +62,13 @@ class Conditioning:
     indices: Float
     proportions: Float
     near: tuple[NearDependency, ...]
+
+    def __str__(self) -> str:
+        index, vif = self.indices.max(initial=1.0), self.vif.max(initial=1.0)
+        return "\n".join([f"greatest condition index {index:.4g}, greatest VIF {vif:.4g}", *map(str, self.near)])
+
+    def __repr__(self) -> str:
+        return f"<Conditioning of {len(self.vif)} columns: {len(self.near)} near dependencies>"
 
 
 def analyse(

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -60,7 +60,10 @@ class _Shared:
     """The grid that all states of one scan agree on once the first of them has seen rows."""
 
     grid: Grid | None
-    lock: threading.Lock
+    lock: Any = field(default_factory=threading.Lock, init=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.grid,)  # another process has a lock of its own
 
 
 class IntegerMoments(Statistic):
@@ -89,7 +92,7 @@ class IntegerMoments(Statistic):
         self.names, self.target = tuple(names), target
         # Few columns: long blocks, for they cost calls; many: as long as three slices of 23 bits stay exact.
         self.block_rows = 4096 if len(self.names) <= 16 else 512
-        self._shared = _Shared(grid, threading.Lock())
+        self._shared = _Shared(grid)
         self._sums: IntegerSums | None = None
         self._settled = BigMatrix.zeros(len(self.names) + 1)
         self._extended = np.zeros(len(self.names), dtype=bool)
