@@ -84,6 +84,12 @@ class Distance:
     farther: int
     directions: tuple[Direction, ...]
 
+    @classmethod
+    def endless(cls, p: int) -> "Distance":
+        """Return the distance of p coefficients from what are no numbers."""
+        nan, none = float("nan"), np.full(p, np.nan)
+        return cls(nan, False, none, nan, float("inf"), nan, nan, nan, nan, nan, farther=1, directions=())
+
     @property
     def greatest(self) -> float:
         """Return the largest distance among coefficients, intercept, fitted mean and directions."""
@@ -94,8 +100,21 @@ class Distance:
 def measure(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResult) -> Distance:
     """Measure the way from `a` to `b`; all three have the same names in the same order.
 
-    Differences that the digits of `a` and `b` do not support count as none.
+    Differences that the digits of `a` and `b` do not support count as none. Where one of them is not a number, there is
+    no distance; where it is too large for its square, the distance is infinite.
     """
+    if not (finite(a, reference.identifiable) and finite(b, reference.identifiable)):
+        return Distance.endless(len(reference.names))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _measured(reference, geometry, a, b)
+
+
+def finite(fit: FitResult, which: NDArray[np.bool_]) -> bool:
+    """Return whether the coefficients that the data determine, and the fitted mean, are numbers."""
+    return bool(np.isfinite(fit.coef[which]).all() and np.isfinite(fit.at_centre))
+
+
+def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResult) -> Distance:
     norms, weight = geometry.norms(), geometry.weight
     sigma = _sigma(reference, geometry)
     df = max(reference.df_resid, 0.0)

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.agreement import Distance
+from streamreg.agreement import Distance, finite
 from streamreg.result import FitResult
 
 Float = NDArray[np.float64]
@@ -24,6 +24,12 @@ def judge(
 
     All three fits have the same names in the same order; `b` is the one that is asked about.
     """
+    stuck = next((t for fit, t in zip((a, b), titles, strict=True) if fit.status.startswith("not converged")), None)
+    broken = [(f, t) for f, t in zip((a, b), titles, strict=True) if not finite(f, reference.identifiable)]
+    if broken:
+        reason = f"{' and '.join(t for _, t in broken)}: some of the coefficients are no numbers."
+        fit, title = broken[0]
+        return "not converged" if stuck else "differ", reason, f"{title}: {fit.status if stuck else 'fit it anew'}."
     measured = distance.fitted if distance.perfect else distance.greatest
     limit = _PERFECT * tolerance if distance.perfect else tolerance
     amount = (
@@ -39,7 +45,6 @@ def judge(
         written = f" ({_list(reference.dependencies, '; ')})" if reference.dependencies else ""
         return "agree where identifiable", f"{reason}; the data do not determine {_list(free)}{written}.", ""
     where, advice = _why(a, b, reference, distance, tolerance)
-    stuck = next((t for fit, t in zip((a, b), titles, strict=True) if fit.status.startswith("not converged")), None)
     reason = f"{titles[1]} is away from {titles[0]}: {amount}{where}."
     if stuck is not None:
         return "not converged", reason, f"{stuck} had not converged: {advice or 'raise epochs, or whiten'}."
@@ -98,9 +103,10 @@ def _transformed(a: FitResult, b: FitResult, reference: FitResult, far: NDArray[
         if (np.abs(b.coef - a.coef * deviation)[far] <= near[far]).all():
             remedy = "they belong to standardised columns: divide each by its column's standard deviation"
             return f", in {len(far)} coefficients", remedy
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = b.coef / a.coef
-    if len(far) > 2 and np.ptp(ratio[far]) <= 0.01 * abs(ratio[far][0] - 1):
+        constant = np.ptp(ratio[far]) <= 0.01 * abs(ratio[far][0] - 1)
+    if len(far) > 2 and constant:
         return f", in {len(far)} coefficients", f"all stand as {ratio[far][0]:.6g} to 1: check the target's units"
     return None
 

@@ -190,6 +190,10 @@ class Keras(Spec):
             raise UsageError("Keras trains on rows, and moments hold none; pass the source, and moments=... beside it")
         source = as_source(data, self.target).with_roles(features=self.features)
         design = Design.of(source, None, self.missing).with_target()
+        if not design.features:
+            raise UsageError(
+                f"{source.label}: there is no feature to train on; sr.Linear needs none, and takes the mean"
+            )
         if self.validation:
             sample = Sample(self.validation, self.seed, held_out=False, within=design.sample)
             design = dataclasses.replace(design, sample=sample)

@@ -36,6 +36,8 @@ class Conditioning:
     centre : ndarray of shape (p,)
     transform, inverse : ndarray of shape (p, p), or (p,) where it is diagonal
     target_centre, target_scale : float
+    rank : int
+        Directions that the conditioned features span.
     curvature : float
         Largest eigenvalue of the mean of ``(z, 1)(z, 1)'``: what bounds a learning rate.
     single : ndarray of shape (p, p), optional
@@ -48,6 +50,7 @@ class Conditioning:
     inverse: Float
     target_centre: float
     target_scale: float
+    rank: int
     curvature: float
     single: NDArray[np.float32] | None = None
 
@@ -74,7 +77,7 @@ class Conditioning:
         centre = problem.mean[0][:p] if problem.intercept else np.zeros(p)
         if kind == "none":
             ones = np.ones(p)
-            return cls(kind, np.zeros(p), ones, ones, 0.0, 1.0, _raw_curvature(problem, gram, deviation))
+            return cls(kind, np.zeros(p), ones, ones, 0.0, 1.0, rank, _raw_curvature(problem, gram, deviation))
         target_centre, target_scale = 0.0, 1.0
         if scale_target:
             target_centre = float(problem.mean[0][p]) if problem.intercept else 0.0
@@ -89,6 +92,7 @@ class Conditioning:
                 np.where(live, deviation, 0.0),
                 target_centre,
                 target_scale,
+                rank,
                 max(float(values[-1]), 1.0),
             )
         keep = np.arange(p) >= p - rank
@@ -104,6 +108,7 @@ class Conditioning:
             (vectors * root) @ vectors.T * deviation,
             target_centre,
             target_scale,
+            int(np.sum(keep)),
             1.0,
             transform.astype(np.float32) if gentle else None,
         )

@@ -1,10 +1,12 @@
 """Train a line on a loss other than squared error: logistic, Poisson or robust regression."""
 
+import dataclasses
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg.neural.checkpoint import Arrays
 from streamreg.neural.line import Line
 from streamreg.neural.polish import Newton
 from streamreg.neural.task import Task
@@ -44,11 +46,18 @@ class Likelihood(Line):
         hessian[np.arange(p), np.arange(p)] += 2.0 * penalty
         loss = sums.loss / sums.weight + penalty * float(point[:p] @ point[:p])
         self.sums = sums
-        return self.newton.step(point, loss, gradient, hessian)
+        rounding = 0.5 * float(np.finfo(self.passes.rows.dtype).eps)
+        return self.newton.step(point, loss, gradient, hessian, rounding)
+
+    @property
+    def _blind(self) -> int:
+        """How many of the directions that the data determine have no curvature that the last step could see."""
+        return max(0, self.map.rank + self.spec.intercept - self.newton.rank) if len(self.newton.point) else 0
 
     def _assess(self, step: float) -> tuple[float, bool]:
         """Take the last Newton step for the distance: it is that of the point where it was taken."""
-        return step, bool(step <= self.spec.tolerance and not self.newton.halved) and not self._separated
+        seen = not (self._separated or self._blind or self.newton.halved)
+        return step, bool(step <= self.spec.tolerance) and seen
 
     @property
     def _separated(self) -> bool:
@@ -89,9 +98,8 @@ class Likelihood(Line):
             return np.inf
         return self.task.loss.null(self.task.mean) * self.task.loss_unit
 
-    def _refine(self) -> None:
-        if not self.newton.halved:
-            super()._refine()
+    def _stuck(self) -> bool:
+        return not self.newton.halved and (self._blind > 0 or super()._stuck())
 
     def _status(self) -> str:
         if self._separated:
@@ -99,10 +107,25 @@ class Likelihood(Line):
                 "not converged: the labels can be told apart without error, so slopes grow without end; "
                 "add l2, or leave out the feature that gives them away"
             )
+        if self._blind and np.isfinite(self.weights).all():
+            return (
+                f"not converged: along {self._blind} of the directions that the data determine the loss is flat, "
+                f"as far as {self.passes.rows.dtype} can tell; {self._remedy('add l2')}"
+            )
         return super()._status()
 
     def _unit(self) -> str:
         return "SE"
+
+    def _state(self) -> tuple[dict[str, Any], Arrays]:
+        meta, arrays = super()._state()
+        scalars = dataclasses.replace(self.sums, gradient=None, hessian=None)
+        return meta | {"sums": dataclasses.asdict(scalars)}, arrays
+
+    def _restore(self) -> None:
+        if self.task.checkpoint.meta:
+            self.sums = Sums(**self.task.checkpoint.meta["sums"])
+        super()._restore()
 
     def _goodness(self, fit: FitResult) -> dict[str, Any]:
         sums, p = self.sums, len(self.exact.names)

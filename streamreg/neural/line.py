@@ -49,7 +49,7 @@ class Line:
     def __init__(self, task: Task) -> None:
         p, spec = len(task.problem.names), task.spec
         self.task, self.spec, self.exact, self.map = task, spec, task.exact, task.map
-        self.size = spec.batch_size or network.batch_size(task.problem.n, p)
+        self.size = min(task.problem.n, spec.batch_size or network.batch_size(task.problem.n, p))
         curvature = task.loss.bound(task.mean) * self.map.curvature
         self.rate = spec.learning_rate or network.learning_rate(spec.optimizer or "sgd", curvature, p, self.size)
         self.secants = Secants(1.0 / (curvature + 2.0 * spec.l2), memory=0 if self._plain else 20)
@@ -156,16 +156,19 @@ class Line:
 
     def _refine(self) -> None:
         """Go on in float64 where rounding alone keeps full-batch steps from arriving."""
-        far, precision = self.curves["distance"], self.curves["precision"]
-        stuck = len(far) > 1 and self.curves["phase"][-2] == "full batch" and far[-1] > 0.5 * far[-2]
-        if not self.arrived and stuck and precision[-1] == "float32" and self._plain:
+        if self._plain and self._stuck() and not self.arrived and self.curves["precision"][-1] == "float32":
             self._to_float64()
+
+    def _stuck(self) -> bool:
+        """Return whether the last step has not halved the distance."""
+        far = self.curves["distance"]
+        return len(far) > 1 and self.curves["phase"][-2] == "full batch" and far[-1] > 0.5 * far[-2]
 
     def _to_float64(self) -> None:
         passes = self.passes
         passes.rows.release()
         passes.rows = dataclasses.replace(passes.rows, dtype=np.dtype(np.float64), _all=None, _table=None)
-        passes.trainer = self._trainer("float64")
+        passes.take(self._trainer("float64"))
 
     def _estimates(self) -> FitResult:
         """Return the present weights as estimates in the units of the data."""
@@ -212,11 +215,18 @@ class Line:
     def _status(self) -> str:
         epochs = len(self.curves["loss"])
         if not np.isfinite(self.weights).all():
-            return f"not converged: training diverged at learning rate {self.rate:.3g}; lower it, or leave it out"
+            remedy = self._remedy("set precision to float64")
+            return f"not converged: training diverged at learning rate {self.rate:.3g}; {remedy}"
         if self.arrived:
             return self.exact.status
         advice = "raise epochs" if self.spec.conditioning == "whiten" else "raise epochs, or whiten"
         return f"not converged: {self.far:.2g} {self._unit()} from the minimum after {epochs} epochs; {advice}"
+
+    def _remedy(self, last: str) -> str:
+        """Return what to do about numbers that grew too large; `last` if nothing in the options explains it."""
+        if self.spec.learning_rate is not None:
+            return "lower the learning rate, or leave it out"
+        return "whiten" if self.spec.conditioning != "whiten" else last
 
     def _unit(self) -> str:
         return "of the target" if self._distance().perfect else "SE"

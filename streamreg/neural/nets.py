@@ -27,7 +27,7 @@ class Net:
     def __init__(self, task: Task) -> None:
         spec, problem = task.spec, task.problem
         self.task = task
-        self.size = spec.batch_size or min(network.batch_size(problem.n, 0), 1024)
+        self.size = min(problem.n, spec.batch_size or min(network.batch_size(problem.n, 0), 1024))
         self.rate = spec.learning_rate or 1e-3
         bias = task.loss.start(task.mean) if spec.intercept else 0.0
         self.core = network.build(spec, len(problem.names), bias)
@@ -49,6 +49,8 @@ class Net:
                 start = time.perf_counter()
                 passes.begin()
                 loss = passes.mini_batch(bar, None) * task.loss_unit
+                if not all(np.isfinite(value).all() for value in self._values()):
+                    loss = float("nan")  # which the last step of the pass was too late for
                 held = validation.loss(passes.trainer)
                 for curve, figure in zip(self.curves.values(), (loss, held, time.perf_counter() - start), strict=True):
                     curve.append(figure)
@@ -114,6 +116,6 @@ class Net:
     def _restore(self) -> None:
         meta, arrays = self.task.checkpoint.meta, self.task.checkpoint.arrays
         if meta:
+            self.passes.restore()
             self.curves, self.best_epoch = meta["curves"], meta["best_epoch"]
             self.best = [arrays[f"best.{i}"] for i in range(len(self.best))]
-            self.passes.restore()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streamreg.backend import load
+from streamreg.backend import load, to_numpy
 from streamreg.errors import UsageError
 from streamreg.neural.conditioning import Conditioning
 from streamreg.neural.losses import Loss
@@ -64,20 +64,21 @@ def build(spec: "Keras", p: int, bias: float) -> Any:
     Raises
     ------
     UsageError
-        The user's own model does not take p features, or returns more than one number.
+        The user's own model cannot be had, does not take p features, or does not return one number in the precision.
     """
     keras = load()
     if spec.model is not None:
         with _seeded(spec.seed):
-            model = spec.model if isinstance(spec.model, keras.Model) else spec.model(p)
-        if not isinstance(model, keras.Model):
-            raise UsageError(f"model returned a {type(model).__name__}; it must return a keras.Model")
-        if not model.built:
-            model.build((None, p))
+            model = _own(spec.model, p)
         if model.input_shape != (None, p) or model.output_shape != (None, 1):
             raise UsageError(
                 f"model maps {model.input_shape} to {model.output_shape}; there are {p} features, "
                 f"so it must map (None, {p}) to (None, 1)"
+            )
+        if model.outputs[0].dtype != spec.precision:
+            raise UsageError(
+                f"model computes in {model.outputs[0].dtype} and precision is {spec.precision}; set that, "
+                "or the dtype of the last layer"
             )
         return model
     penalty = keras.regularizers.L1L2(spec.l1, spec.l2) if spec.l1 or spec.l2 else None
@@ -99,6 +100,41 @@ def build(spec: "Keras", p: int, bias: float) -> Any:
         dense(1, kernel_initializer=last, bias_initializer=start, kernel_regularizer=penalty, dtype=spec.precision)
     )
     return keras.Sequential(layers)
+
+
+def _own(given: Any, p: int) -> Any:
+    """Return the user's own model of p features."""
+    keras = load()
+    if isinstance(given, keras.Model):
+        model = _copied(given)
+    elif callable(given):
+        model = given(p)
+    else:
+        raise UsageError(f"model is a {type(given).__name__}; give a keras.Model, or a function that returns one")
+    if not isinstance(model, keras.Model):
+        raise UsageError(f"model returned a {type(model).__name__}; it must return a keras.Model")
+    if isinstance(model, keras.Sequential) and not model.built:
+        model.build((None, p))
+    if not hasattr(model, "input_shape"):
+        raise UsageError(
+            f"model is a {type(model).__name__}, whose layers Keras cannot see; "
+            "make it by keras.Sequential, or by keras.Model(inputs, outputs)"
+        )
+    return model
+
+
+def _copied(model: Any) -> Any:
+    """Return a model with the same weights, so that a fit leaves alone what it was given, and earlier fits of it."""
+    try:
+        copy = load().models.clone_model(model)
+        if model.built:
+            copy.build(model.input_shape)
+            for there, here in zip(copy.weights, model.weights, strict=True):
+                there.assign(to_numpy(here))
+        return copy
+    except Exception as error:  # whatever a layer of the user's own makes of it
+        reason = " ".join(str(error).split())
+        raise UsageError(f"model cannot be copied ({reason}); pass a function that builds it") from error
 
 
 def raw(core: Any, conditioning: Conditioning, loss: Loss) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from streamreg.backend import load
+from streamreg.errors import UsageError
 from streamreg.neural.batches import Part
 from streamreg.neural.checkpoint import Arrays, Checkpoint
 from streamreg.neural.feed import parts
@@ -55,8 +56,16 @@ class Passes:
         """Take up the state of the checkpoint, if there is one."""
         meta, arrays = self._checkpoint.meta, self._checkpoint.arrays
         if meta:
+            if not self.trainer.fits(arrays):
+                raise UsageError("the checkpoint was made with another model; use that, or name another folder")
             self.epoch, self._batch = meta["epoch"], meta["batch"]
             self.trainer.restore(meta["averaged"], arrays)
+
+    def take(self, trainer: Trainer) -> None:
+        """Go on with another trainer, whose model is what callbacks see from now on."""
+        trainer.model.stop_training = getattr(self.trainer.model, "stop_training", False)
+        self.trainer = trainer
+        self.callbacks.set_model(trainer.model)
 
     def begin(self) -> bool:
         """Begin or take up a pass; returns whether it is begun at its first batch."""

@@ -10,6 +10,7 @@ Float: TypeAlias = NDArray[np.float64]
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 _FLOOR = 1e-10
+_BLUR = 16.0  # eigenvalues below so many roundings, relative to the largest, are rounding
 _WORSE = 1e-7  # relative rise of the loss that rounding does not explain
 
 
@@ -58,6 +59,8 @@ class Secants:
 class Newton:
     """Newton steps, halved as long as they make the loss worse.
 
+    The curvature is looked at in units that give each weight a curvature of one, so that it is the same in any others.
+
     Attributes
     ----------
     loss : float
@@ -65,7 +68,9 @@ class Newton:
     point, move : ndarray of shape (k,)
         That place, and the step.
     inverse : ndarray of shape (k, k)
-        Pseudo-inverse of the mean Hessian there: directions without curvature are left alone.
+        Generalised inverse of the mean Hessian there: directions without curvature are left alone.
+    rank : int
+        Directions that have one.
     halved : bool
         Whether the last step was a retreat.
     """
@@ -74,25 +79,35 @@ class Newton:
     point: Float = field(default_factory=lambda: np.zeros(0))
     move: Float = field(default_factory=lambda: np.zeros(0))
     inverse: Float = field(default_factory=lambda: np.zeros((0, 0)))
+    rank: int = 0
     halved: bool = False
 
-    def step(self, point: Float, loss: float, gradient: Float, hessian: Float) -> Float:
-        """Return the next weights, given mean loss, gradient and Hessian at `point`."""
-        self.halved = not loss <= self.loss + _WORSE * abs(self.loss)
+    def step(self, point: Float, loss: float, gradient: Float, hessian: Float, rounding: float) -> Float:
+        """Return the next weights, given mean loss, gradient and Hessian at `point`, each sum of products rounded so.
+
+        They are NaN where there is none of these, nor a step to take back.
+        """
+        finite = bool(np.isfinite(gradient).all() and np.isfinite(hessian).all())
+        self.halved = not (finite and loss <= self.loss + _WORSE * abs(self.loss))
         if self.halved:
             self.move = 0.5 * self.move
-            return self.point + self.move
-        values, vectors = np.linalg.eigh(hessian)
-        keep = values > _FLOOR * max(values[-1], 0.0)
-        self.inverse = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
+            return self.point + self.move if len(self.point) else np.full_like(point, np.nan)
+        size = np.sqrt(np.maximum(np.diag(hessian), 0.0))
+        size[size == 0] = 1.0
+        values, vectors = np.linalg.eigh(hessian / size[:, None] / size)
+        keep = values > _BLUR * rounding * max(values[-1], 0.0)
+        self.rank, vectors = int(np.sum(keep)), vectors[:, keep] / size[:, None]
+        self.inverse = (vectors / values[keep]) @ vectors.T
         self.loss, self.point, self.move = loss, point, -self.inverse @ gradient
         return point + self.move
 
     def to_arrays(self) -> Arrays:
         """Return the state as plain arrays."""
-        return {"loss": np.array(self.loss), "point": self.point, "move": self.move, "inverse": self.inverse}
+        known = np.array([self.loss, self.rank, self.halved], np.float64)
+        return {"known": known, "point": self.point, "move": self.move, "inverse": self.inverse}
 
     def restore(self, arrays: Arrays) -> None:
         """Take up what `to_arrays` returned."""
-        self.loss, self.point = float(arrays["loss"]), arrays["point"]
-        self.move, self.inverse = arrays["move"], arrays["inverse"]
+        loss, rank, halved = arrays["known"].tolist()
+        self.loss, self.rank, self.halved = loss, int(rank), bool(halved)
+        self.point, self.move, self.inverse = (arrays[name] for name in ("point", "move", "inverse"))

@@ -45,6 +45,10 @@ class Steps(ABC):
     def gradients(self, objective: Callable[[], Any]) -> list[Any]:
         """Return the gradient of a number by the trainable weights; within a step."""
 
+    def apply(self, optimizer: Any, gradients: Sequence[Any]) -> None:
+        """Take an optimizer's step; within a step."""
+        optimizer.apply(gradients, self._model.trainable_variables)
+
     def settle(self) -> None:  # noqa: B027 - where steps assign variables themselves there is nothing to do
         """Let the variables hold what the steps have made of them: to be called before one is looked at, or set."""
 
@@ -121,6 +125,15 @@ class _TensorFlow(Steps):
         with backend.library().GradientTape() as tape:
             value = objective()
         return list(tape.gradient(value, self._model.trainable_variables))
+
+    def apply(self, optimizer: Any, gradients: Sequence[Any]) -> None:
+        # As if they were merged already. A Keras optimizer else sums gradients over replicas, of which there is one, by
+        # a function whose own gradient TensorFlow keeps for ever, and with it the graph that this is traced in.
+        replica = backend.library().distribute.get_replica_context()
+        if replica is None:
+            super().apply(optimizer, gradients)
+        else:
+            replica.merge_call(lambda _: super(_TensorFlow, self).apply(optimizer, gradients))
 
 
 class _Jax(Steps):

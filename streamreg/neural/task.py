@@ -23,6 +23,8 @@ from streamreg.sources.base import Source
 if TYPE_CHECKING:
     from streamreg.models.neural import Keras
 
+_WIDE, _NARROW = 1e18, 1e-18  # deltas of the Huber loss whose squares float32 holds
+
 
 @dataclass(frozen=True)
 class Task:
@@ -84,7 +86,7 @@ class Task:
     @cached_property
     def loss(self) -> Loss:
         """The loss, in the units of the conditioned target."""
-        return Loss(self.spec.loss, self.spec.delta / self.map.target_scale)
+        return Loss(self.spec.loss, min(self.spec.delta / self.map.target_scale, _WIDE))
 
     @property
     def loss_unit(self) -> float:
@@ -96,6 +98,10 @@ class Task:
         p, problem = len(self.problem.names), self.problem
         variance = float(np.ldexp(problem.cross[p, p], 2 * problem.exponent[p])) / problem.weight
         square = variance + self.mean**2 if problem.intercept else variance
+        if self.spec.loss == "huber" and self.loss.delta < _NARROW:
+            raise UsageError(
+                f"delta is {self.spec.delta:g}, of a target that spreads over {self.map.target_scale:.3g}; raise it"
+            )
         self.loss.check_target(self.source.label, problem.target, self.low, self.high, self.mean, square)
 
     def rows(self) -> Rows:

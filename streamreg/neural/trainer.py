@@ -160,6 +160,11 @@ class Trainer:
         """Return all that the next step depends on, as arrays."""
         return {f"trainer.{i}": self._array(v) for i, v in enumerate(self._variables)}
 
+    def fits(self, arrays: dict[str, NDArray[Any]]) -> bool:
+        """Return whether `state` of a trainer of a model like this one would return such arrays."""
+        shapes = {name: array.shape for name, array in arrays.items() if name.startswith("trainer.")}
+        return shapes == {f"trainer.{i}": tuple(v.shape) for i, v in enumerate(self._variables)}
+
     def restore(self, averaged: int, arrays: dict[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
         self.averaged = averaged
@@ -193,7 +198,7 @@ class Trainer:
             return summed / self.size + sum(self.model.losses)
 
         variables = self.model.trainable_variables
-        self.optimizer.apply(self._steps.gradients(objective), variables)
+        self._steps.apply(self.optimizer, self._steps.gradients(objective))
         for variable, total in zip(variables, self._average, strict=bool(self._average)):
             total.assign(total + average * variable)
 

@@ -368,3 +368,31 @@ def test_several_at_once():
         sr.compare_all({"a": FIT, "b": FIT}, reference="c")
     bare = {name: other(fit) for name, fit in fits.items()}
     assert sr.compare_all(bare, (X, Y)).reference == "theirs"
+
+
+@pytest.mark.parametrize("target", ["constant", "line"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_never_near(target, value):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(300, 3))
+    fit = sr.Linear().fit((x, np.zeros(300) if target == "constant" else x.sum(axis=1) + random.normal(size=300)))
+    diverged = "not converged: training diverged; lower the learning rate"
+    broken = dataclasses.replace(fit, coef=np.full(3, value), intercept=value, at_centre=value, status=diverged)
+    one = dataclasses.replace(fit, coef=np.where([True, False, False], value, fit.coef))
+    for a, b, verdict in [(fit, broken, "not converged"), (broken, fit, "not converged"), (fit, one, "differ")]:
+        found = sr.compare(a, b)
+        assert found.verdict == verdict
+        assert "are no numbers" in found.reason
+        assert found.max_distance == np.inf
+        assert np.isnan(found.newton)
+        assert "some of the coefficients" in str(found)
+    assert diverged in sr.compare(fit, broken).advice
+
+
+def test_what_is_too_large_for_its_square_is_far():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(300, 3))
+    fit = sr.Linear().fit((x, x.sum(axis=1) + random.normal(size=300)))
+    far = sr.compare(fit, dataclasses.replace(fit, coef=np.full(3, 1e300), at_centre=1e300))
+    assert far.verdict == "differ"
+    assert far.max_distance > 1e300

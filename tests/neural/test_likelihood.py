@@ -5,7 +5,7 @@ import pytest
 from keras_data import distance, labelled, table
 
 import streamreg as sr
-from streamreg.errors import DataError
+from streamreg.errors import DataError, UsageError
 
 pytestmark = pytest.mark.keras
 
@@ -117,3 +117,50 @@ def test_a_start_at_the_estimates_arrives_at_once(tmp_path):
     exact.save(tmp_path / "start.fit")
     assert sr.Keras(start=tmp_path / "start.fit", epochs=1, learning_rate=1e-9).fit((x, y)).status == "ok"
     assert sr.Keras(start="random", seed=3).fit((x, y)).status == "ok"
+
+
+@pytest.mark.parametrize("scale", [[1.0, 1e-6, 1e6, 1.0], [1e-3, 1.0, 1e3, 1.0]])
+def test_raw_columns_count_in_any_units(scale):
+    x, y, _ = labelled()
+    x = (x - x.mean(axis=0)) / x.std(axis=0) * scale
+    exact = sr.Glm(family="binomial").fit((x, y))
+    fit = sr.Keras(loss="binary_cross_entropy", conditioning="none", precision="float64").fit((x, y))
+    assert fit.status == "ok"
+    assert distance(fit, exact) < 1e-3
+
+
+def test_directions_that_rounding_hides_are_told():
+    x, y, _ = labelled()
+    x = (x - x.mean(axis=0)) / x.std(axis=0) + 1e4
+    fit = sr.Keras(loss="binary_cross_entropy", conditioning="none").fit((x, y))
+    assert "the loss is flat, as far as float32 can tell; whiten" in fit.status
+    assert not sr.compare(sr.Glm(family="binomial").fit((x, y)), fit)
+
+
+@pytest.mark.parametrize("conditioning", ["whiten", "standardise", "none"])
+@pytest.mark.parametrize("seed", range(3))
+def test_more_columns_than_rows_tell_all_labels_apart(conditioning, seed):
+    x = np.random.default_rng(seed).normal(size=(5, 20))
+    fit = sr.Keras(loss="binary_cross_entropy", conditioning=conditioning, epochs=15).fit(
+        (x, np.array([0.0, 1, 0, 1, 1]))
+    )
+    assert "told apart" in fit.status
+
+
+@pytest.mark.parametrize("conditioning", ["whiten", "standardise", "none"])
+@pytest.mark.parametrize("rate", [1e6, 1e30])
+def test_probabilities_of_0_and_1_are_no_optimum(conditioning, rate):
+    x, y, _ = labelled()
+    fit = sr.Keras(loss="binary_cross_entropy", conditioning=conditioning, learning_rate=rate).fit((x, y))
+    assert fit.status.startswith("not converged")
+    assert "lower the learning rate" in fit.status
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_wide_huber_loss_is_the_square_and_a_narrow_one_is_refused(precision):
+    x, _, counts = labelled()
+    fit = sr.Keras(loss="huber", delta=1e300, precision=precision).fit((x, counts))
+    assert fit.status == "ok"
+    assert distance(fit, sr.Linear().fit((x, counts))) < 1e-3
+    with pytest.raises(UsageError, match="spreads over"):
+        sr.Keras(loss="huber", delta=1e-300, precision=precision).fit((x, counts))

@@ -204,3 +204,19 @@ def test_the_specification_loads_no_tensorflow():
     code = "import sys, streamreg as sr; sr.Keras(); print('tensorflow' in sys.modules or 'keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_callbacks_see_and_stop_what_goes_on_in_float64():
+    from streamreg.backend import load
+
+    keras = load()
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(self.model.weights[0].dtype)
+            self.model.stop_training = seen[-1] == "float64"
+
+    fit = sr.Keras(tolerance=1e-300, epochs=12).fit(table(), callbacks=[Watch()])
+    assert fit.training["precision"].count("float64") == 1
+    assert seen[-1] == "float64"

@@ -1,5 +1,6 @@
 """Networks, what they save, and what they are fed with."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -183,3 +184,95 @@ def test_callbacks_of_keras_itself(tmp_path):
     sr.Keras(hidden=[4], epochs=2).fit(bent(), callbacks=callbacks)
     assert (tmp_path / "core.keras").exists()
     assert (tmp_path / "log.csv").read_text().startswith("epoch")
+
+
+def test_weights_broken_by_the_last_step_are_a_status():
+    x, y = bent(n=200)
+    spec = sr.Keras(hidden=[8], learning_rate=1e300, optimizer="sgd", epochs=1, batch_size=200, precision="float64")
+    fit = spec.fit((x, y))
+    assert fit.status.startswith("not converged")
+    assert np.isfinite(fit.predict(x)).all()
+
+
+def test_a_model_that_is_given_is_left_alone():
+    from streamreg.backend import load, to_numpy
+
+    keras = load()
+    x, y = bent(n=500)
+    layers = keras.layers.Dense(4, "tanh"), keras.layers.Dropout(0.1), keras.layers.Dense(1)
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    before = [to_numpy(each) for each in model.weights]
+    spec = sr.Keras(model=model, epochs=3, learning_rate=0.05)
+    stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(stop.model, "stop_training", True))
+    first = spec.fit((x, y), callbacks=[stop])
+    predicted = first.predict(x)
+    second = spec.fit((x, y))
+    assert len(first.history["loss"]) == 1
+    assert len(second.history["loss"]) == 3
+    assert second.history["loss"][0] == first.history["loss"][0]
+    np.testing.assert_array_equal(first.predict(x), predicted)
+    for now, then in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(to_numpy(now), then)
+
+
+def test_models_that_will_not_do_are_refused():
+    from streamreg.backend import load
+
+    keras = load()
+
+    class Unseen(keras.Model):
+        pass
+
+    class Closed(keras.layers.Layer):
+        def __init__(self, function):
+            super().__init__()
+            self.function = function
+
+        def call(self, x):
+            return self.function(x)
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    closed = keras.Sequential([keras.Input((3,)), Closed(abs), keras.layers.Dense(1)])
+    half = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, dtype="float64")])
+    for model, words in [
+        (3, "give a keras.Model"),
+        (lambda p: Unseen(), "keras.Sequential"),
+        (closed, "pass a function that builds it"),
+        (half, "computes in float64 and precision is float32"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            sr.Keras(model=model, epochs=1).fit(bent(n=50))
+
+
+def test_there_must_be_a_feature():
+    for conditioning in ("whiten", "none"):
+        with pytest.raises(UsageError, match="no feature"):
+            sr.Keras(features=(), conditioning=conditioning).fit(bent(n=50))
+
+
+def test_a_batch_holds_no_more_than_all_rows():
+    x, y = (np.tile(part, (500, 1)[: part.ndim]) for part in bent(n=200))
+    for options in ({}, {"hidden": [2], "epochs": 1}):
+        sr.Keras(batch_size=10**10, memory_mb=1, **options).fit((x, y))
+        sr.Keras(batch_size=10**10, **options).fit((x, y))
+
+
+def test_nothing_of_an_ended_fit_is_kept():
+    from streamreg import backend
+
+    if backend.name() != "tensorflow":
+        pytest.skip("graphs are TensorFlow's")
+    backend.load()
+    from tensorflow.python.framework.func_graph import FuncGraph
+
+    def graphs():
+        gc.collect()
+        return sum(isinstance(each, FuncGraph) for each in gc.get_objects())
+
+    before = graphs()
+    for optimizer in ("sgd", "adamw"):
+        sr.Keras(optimizer=optimizer, epochs=2).fit(bent(n=200))
+        sr.Keras(hidden=[2], optimizer=optimizer, epochs=1).fit(bent(n=200))
+    assert graphs() == before

@@ -1,5 +1,7 @@
 """A training that was killed goes on at the very batch, and ends with the bits of an unbroken one."""
 
+import errno
+import os
 import subprocess
 import sys
 import time
@@ -9,7 +11,8 @@ import pytest
 from keras_data import labelled, table
 
 import streamreg as sr
-from streamreg.errors import ChangedError, CorruptError, UsageError
+from streamreg.errors import ChangedError, CorruptError, DataError, UsageError
+from streamreg.neural.polish import Newton
 
 pytestmark = pytest.mark.keras
 
@@ -147,3 +150,62 @@ def test_a_damaged_checkpoint_is_said_to_be(tmp_path):
     (tmp_path / "state" / "state.npz").write_bytes(b"PK nothing")
     with pytest.raises(CorruptError, match="damaged"):
         sr.Keras(epochs=1).fit(data, checkpoint=tmp_path / "state", resume=True)
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "huber"])
+def test_a_finished_training_keeps_its_errors_and_deviance(tmp_path, loss):
+    data = stored(tmp_path, *labelled(n=3000)[:2])
+    spec = sr.Keras(loss=loss)
+    first = spec.fit(data, checkpoint=tmp_path / "state")
+    again = spec.fit(data, checkpoint=tmp_path / "state", resume=True)
+    np.testing.assert_array_equal(again.std_errors, first.std_errors)
+    assert np.isfinite(again.std_errors).all()
+    assert again.rss == first.rss
+    np.testing.assert_equal(again.deviance, first.deviance)
+
+
+def test_newton_steps_go_on_where_they_were_taken_back():
+    newton, again = Newton(), Newton()
+    newton.step(np.zeros(2), 1.0, np.ones(2), np.eye(2), 2.0**-53)
+    newton.step(np.ones(2), 3.0, np.ones(2), np.eye(2), 2.0**-53)
+    again.restore(newton.to_arrays())
+    assert newton.halved
+    for name in ("halved", "rank", "loss", "point", "move", "inverse"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(newton, name))
+
+
+def test_a_checkpoint_of_another_model_of_that_name_is_refused(tmp_path):
+    from streamreg.backend import load
+
+    keras = load()
+
+    def model(units):
+        def build(p):
+            return keras.Sequential([keras.Input((p,)), keras.layers.Dense(units), keras.layers.Dense(1)])
+
+        return sr.Keras(model=build, epochs=1)
+
+    data = stored(tmp_path, *table(n=300))
+    model(3).fit(data, checkpoint=tmp_path / "state")
+    with pytest.raises(UsageError, match="made with another model"):
+        model(4).fit(data, checkpoint=tmp_path / "state", resume=True)
+
+
+def test_a_full_disk_is_said_and_the_checkpoint_before_it_stays(tmp_path, monkeypatch):
+    data = stored(tmp_path, *table())
+    spec = sr.Keras(batch_size=64, tolerance=1e-12, epochs=4)
+    whole, real, left = spec.fit(data), np.savez, iter(range(30))
+
+    def full(file, **arrays):
+        if next(left, None) is None:
+            file.write(b"half of it")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(file, **arrays)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "savez", full)
+        with pytest.raises(DataError, match="No space left"):
+            spec.fit(data, checkpoint=tmp_path / "state", checkpoint_seconds=0, callbacks=[break_at(-1)])
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["moments.npz", "state.npz"]
+    again = spec.fit(data, checkpoint=tmp_path / "state", resume=True)
+    np.testing.assert_array_equal(again.coef, whole.coef)
