@@ -186,6 +186,7 @@ def test_callbacks_of_keras_itself(tmp_path):
     assert (tmp_path / "log.csv").read_text().startswith("epoch")
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")  # of the learning rate, by JAX
 def test_weights_broken_by_the_last_step_are_a_status():
     x, y = bent(n=200)
     spec = sr.Keras(hidden=[8], learning_rate=1e300, optimizer="sgd", epochs=1, batch_size=200, precision="float64")
