@@ -71,7 +71,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
         ``"; did you mean 'x7'?"``, or a short list of what there is, or an empty string.
     """
     options = list(candidates)
-    close = difflib.get_close_matches(name, options, n=1, cutoff=0.6)
+    close = [option for option in options if option.casefold() == name.casefold()]
+    close = close or difflib.get_close_matches(name, options, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]!r}?"
     if not options:

@@ -58,7 +58,7 @@ def scan(
       streamreg fit million.moments --target y --features x1,x7
     """
     from streamreg import merging, scans, sources
-    from streamreg.stats.saved import load
+    from streamreg.stats.saved import load, require_suffix
 
     if precision not in ("float64", "exact"):
         raise UsageError(f"--precision is {precision!r}; it can be 'float64' or 'exact'")
@@ -66,7 +66,7 @@ def scan(
         raise UsageError(f"--missing is {missing!r}; it can be 'error' or 'drop'")
     if folds is not None and folds.removeprefix("-").isdecimal() and int(folds) < 2:
         raise UsageError(f"--folds is {folds}; it takes two or more, or a column")
-    _require_suffix(out)
+    require_suffix(out)
     held: Any = load(out) if append else None
     if held is not None and held.record is not None:
         target, weights = held.record.target, held.record.weights
@@ -98,8 +98,9 @@ def merge(
       streamreg merge monday.moments tuesday.moments -o week.moments
     """
     from streamreg import merging
+    from streamreg.stats.saved import require_suffix
 
-    _require_suffix(out)
+    require_suffix(out)
     state = merging.merge(*files)
     state.save(out)
     return _told(out, state, json)
@@ -109,11 +110,6 @@ def _degree(name: str, text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise UsageError(f"--power {name}={text}: the degree is a whole number from 1 on")
     return int(text)
-
-
-def _require_suffix(out: Path) -> None:
-    if out.suffix != ".moments":
-        raise UsageError(f"--out is {str(out)!r}; it must end in .moments, by which fits know it")
 
 
 def _told(out: Path, state: Any, json: bool) -> Output:

@@ -59,6 +59,9 @@ def read(path: Path) -> Document:
     ConfigError
         No such file, not YAML, not a mapping, or a key that stands twice; says the line.
     """
+    if path.is_dir():
+        inside = ", ".join(sorted(p.name for p in path.glob("*.y*ml"))[:8])
+        raise ConfigError(f"{path}: is a folder; name one job file" + f" in it: {inside}" * bool(inside))
     if not path.is_file():
         others = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
         raise ConfigError(f"{path}: no such file{nearest(path.name, others)}")

@@ -1,7 +1,8 @@
 """Where rows live: `open` turns a path, arrays, a dask collection or batches into a `Source`."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +17,7 @@ MissingChunks: TypeAlias = Literal["error", "fill"]
 """What to do about chunks that were never written: refuse them, or read the fill value."""
 
 _SUFFIXES = {".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5", ".zarr": "zarr", ".npy": "npy"}
+_CONVERTED = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow", ".xlsx", ".mat", ".npz")
 
 
 def open(
@@ -117,7 +119,10 @@ def _open_path(
     if path.suffix.lower() == ".moments":
         raise UsageError(f"{path}: holds moments, not rows; every linear model takes its path, and sr.load reads it")
     known = ", ".join(_SUFFIXES)
-    raise UsageError(f"{path}: the suffix {path.suffix!r} is not known; one of {known} tells the format")
+    advice = ""
+    if path.suffix.lower() in _CONVERTED:
+        advice = "; write such a table as .npy or HDF5 once, or pass a function that yields its rows as batches (X, y)"
+    raise UsageError(f"{path}: the suffix {path.suffix!r} is not known; one of {known} tells the format{advice}")
 
 
 def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
@@ -144,6 +149,10 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
         raise UsageError("data is a data frame; pass frame.to_numpy() and columns=list(frame.columns)")
     if library == "scipy":
         raise UsageError("data is a sparse matrix; pass data.toarray(), or batches of rows: (x[a:b].toarray(), y[a:b])")
+    if isinstance(data, Mapping):
+        raise UsageError("data is a mapping; pass numpy.column_stack(list(data.values())) and columns=list(data)")
+    if isinstance(data, list) and data and _is_row(data[0]):
+        raise UsageError("data is a list of numbers; pass numpy.asarray(data), or a list of batches (X, y)")
     if isinstance(data, tuple) and data and not isinstance(first, tuple):
         raise UsageError(
             f"data is a tuple that begins with a {type(first).__name__}; make arrays of its parts, by "
@@ -157,6 +166,11 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
         f"data is a {type(data).__name__}; pass a path, an array, a tuple (X, y) or (X, y, weight), a dask array, "
         "an iterable of such tuples, or a function that returns one"
     )
+
+
+def _is_row(value: Any) -> bool:
+    """Return whether this is a number, or a list of some."""
+    return isinstance(value[0] if isinstance(value, list | tuple) and value else value, Real)
 
 
 def _is_dask(data: Any) -> bool:

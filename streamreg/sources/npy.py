@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from streamreg.errors import CorruptError, DataError
-from streamreg.sources.checks import check_numeric
+from streamreg.sources.checks import check_numeric, column_names
 from streamreg.sources.files import file_fingerprint, require_file
 from streamreg.sources.hierarchy import named_columns
 from streamreg.sources.raw import RawStored
@@ -46,7 +46,7 @@ def open_npy(
             vectors[name] = stored_npy(
                 require_file(beside if beside.is_file() and not Path(name).exists() else Path(name))
             )
-    return TableSource(str(path), matrix, vectors, columns if columns is not None else _side_file(path))
+    return TableSource(str(path), matrix, vectors, columns if columns is not None else _side_file(path, matrix.shape))
 
 
 def stored_npy(path: Path) -> RawStored:
@@ -79,7 +79,7 @@ def stored_npy(path: Path) -> RawStored:
     return stored
 
 
-def _side_file(path: Path) -> list[str] | None:
+def _side_file(path: Path, shape: tuple[int, ...]) -> Sequence[str] | None:
     side = path.with_name(path.name + ".json")
     if not side.is_file():
         return None
@@ -87,4 +87,5 @@ def _side_file(path: Path) -> list[str] | None:
         content = json.loads(side.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{side}: not readable as JSON ({error}); correct it, or pass columns") from error
-    return named_columns(str(side), content.get("columns") if isinstance(content, dict) else None)
+    names = named_columns(str(side), content.get("columns") if isinstance(content, dict) else None)
+    return names if names is None or len(shape) != 2 else column_names(names, shape[-1], str(side))

@@ -4,8 +4,8 @@ import os
 from typing import Any
 
 from streamreg import __version__, stored
-from streamreg.errors import CorruptError
-from streamreg.stats.base import Statistic
+from streamreg.errors import CorruptError, UsageError
+from streamreg.stats.base import SUFFIX, Statistic
 from streamreg.stats.grouped import Grouped
 from streamreg.stats.integer_moments import IntegerMoments
 from streamreg.stats.moments import Moments
@@ -29,11 +29,20 @@ def save(state: Statistic, path: str | os.PathLike[str]) -> None:
         The folder does not exist.
     DataError
         The file cannot be written.
+    UsageError
+        Its name does not end in ``.moments``.
     """
+    require_suffix(path)
     record = None if state.record is None else state.record.to_dict()
     values = {"statistic": type(state).__name__, "record": record, "version": __version__}
     arrays = {f"state.{name}": array for name, array in state.compact().to_arrays().items()}
     stored.write(path, "scan", values, arrays)
+
+
+def require_suffix(path: str | os.PathLike[str]) -> None:
+    """Refuse another name for a file of moments than one by which fits know it."""
+    if not str(path).endswith(SUFFIX):
+        raise UsageError(f"{path}: moments go to a file whose name ends in {SUFFIX}, by which fits know it")
 
 
 def load(path: str | os.PathLike[str]) -> Any:

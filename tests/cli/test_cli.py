@@ -121,7 +121,7 @@ def test_names_of_any_kind_never_cut_the_numbers(cli, tmp_path, name):
 
 def test_two_columns_of_one_name_are_told_with_their_file(cli, tmp_path):
     named(tmp_path / "a.npy", ["a", "b", "a"])
-    assert "a.npy: two columns are called 'a', the first is column 0" in cli("inspect", tmp_path / "a.npy", code=3)
+    assert "a.npy.json: two columns are called 'a', the first is column 0" in cli("inspect", tmp_path / "a.npy", code=3)
 
 
 def test_moments_without_the_target_say_how_to_have_it(cli, folder, tmp_path):

@@ -158,6 +158,8 @@ def test_odd_values_name_the_line(tmp_path, old, new, line, message):
 
 def test_no_such_file(tmp_path):
     write(tmp_path, SMALL)
+    with pytest.raises(ConfigError, match=r"is a folder; name one job file in it: job\.yaml"):
+        sr.run_job(tmp_path)
     with pytest.raises(ConfigError, match=r"jbo\.yaml: no such file; did you mean 'job\.yaml'\?"):
         jobs.load(tmp_path / "jbo.yaml")
 

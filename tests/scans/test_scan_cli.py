@@ -86,7 +86,7 @@ def test_errors(cli, data, text, errors):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["scan", "t.h5", "-o", "t.npz"], 2, "must end in .moments"),
+        (["scan", "t.h5", "-o", "t.npz"], 2, "ends in .moments"),
         (["scan", "t.h5", "-o", "t.moments", "--folds", "1"], 2, "two or more"),
         (["scan", "t.h5", "-o", "t.moments", "--folds", "-3"], 2, "--folds is -3; it takes two or more"),
         (["scan", "t.h5", "-o", "t.moments", "--precision", "much"], 2, "float64' or 'exact'"),

@@ -293,3 +293,9 @@ def test_kinds():
         sr.scan([(X, Y)], stretches=3)
     with pytest.raises(UsageError, match="kept no rows apart"):
         sr.folds(sr.scan((X, Y)))
+
+
+def test_moments_go_to_files_by_whose_name_fits_know_them(tmp_path):
+    with pytest.raises(UsageError, match=r"odd: moments go to a file whose name ends in \.moments"):
+        sr.scan((X, Y)).save(tmp_path / "odd")
+    assert not list(tmp_path.iterdir())

@@ -74,6 +74,7 @@ def test_folder_where_a_file_is_expected(tmp_path: Path) -> None:
 
 def test_unknown_suffix_lists_the_known(tmp_path: Path) -> None:
     refused(UsageError, "a.csv", "'.csv'", ".h5, .hdf5, .hdf, .zarr, .npy", data=tmp_path / "a.csv")
+    refused(UsageError, "as .npy or HDF5 once", "batches (X, y)", data=tmp_path / "a.parquet")
     refused(UsageError, "only local files", data="https://example.org/data.h5")
 
 
@@ -103,7 +104,21 @@ def test_tuples_of_anything_but_arrays_are_sent_back() -> None:
     refused(UsageError, "sparse matrix", "batches of rows", data=csr_matrix(X))
 
 
+def test_lists_and_mappings_of_numbers_are_sent_back() -> None:
+    for numbers in ([1.0, 2.0], [[1, 2], [3, 4]], X.tolist()):
+        refused(UsageError, "a list of numbers", "numpy.asarray(data)", data=numbers)
+    refused(UsageError, "a mapping", "columns=list(data)", data={"a": [1, 2], "b": [3, 4]})
+
+
+def test_names_beside_a_file_are_as_many_as_its_columns(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", X)
+    (tmp_path / "a.npy.json").write_text('{"columns": ["a", "b"]}')
+    refused(DataError, "a.npy.json: 2 column names for 4 columns", data=tmp_path / "a.npy")
+    assert sources.open(tmp_path / "a.npy", columns=list("abcd")).schema.names == tuple("abcd")
+
+
 def test_columns_go_by_name() -> None:
+    refused(NotFound, "did you mean 'Y'?", data=X, columns=["Y", "yy", "x", "z"], target="y")
     refused(UsageError, "column 1 is a int", "there is x0", data=X, target=1)
     refused(UsageError, "column 0 is a int", data=(X, Y), features=[0, 1])
 
