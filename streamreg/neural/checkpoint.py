@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from streamreg import stored
+from streamreg import __version__, stored
 from streamreg.errors import ChangedError, UsageError
 from streamreg.stats.moments import Moments
 
@@ -36,7 +36,7 @@ class Checkpoint:
     Raises
     ------
     UsageError
-        The folder holds a training of another model, or one that is not to be resumed.
+        The folder holds a training of another model or another version, or one that is not to be resumed.
     ChangedError
         It was made from other data.
     CorruptError
@@ -80,7 +80,7 @@ class Checkpoint:
     def keep_moments(self, moments: Moments) -> None:
         """Save the moments, with what the checkpoint belongs to."""
         if self._folder is not None:
-            identity = {"spec": self._identity[0], "fingerprint": self._identity[1]}
+            identity = {"spec": self._identity[0], "fingerprint": self._identity[1], "version": __version__}
             arrays = {f"state.{name}": array for name, array in moments.to_arrays().items()}
             stored.write(self._folder / "moments.npz", _MOMENTS, identity, arrays)
 
@@ -97,6 +97,12 @@ class Checkpoint:
 
     def _check(self, saved: dict[str, Any]) -> None:
         spec, fingerprint = self._identity
+        if saved.get("version") != __version__:
+            version = saved.get("version", "another version")
+            raise UsageError(
+                f"{self._folder} was made by streamreg {version} and this is {__version__}, which may go another way; "
+                "go on with that one, or train anew in another folder"
+            )
         if saved["spec"] != spec:
             old, new = json.loads(saved["spec"]), json.loads(spec)
             changed = ", ".join(f"{k} was {old.get(k)!r}" for k in new if old.get(k) != new[k])

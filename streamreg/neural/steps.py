@@ -93,7 +93,7 @@ class _TensorFlow(Steps):
         return concrete
 
     def looped(self, step: Step, shapes: Shapes, dtype: np.dtype[Any]) -> Looped:
-        tf, single = backend.library(), self.compiled(step, shapes, dtype)
+        tf = backend.library()
 
         def run(table: Tensors, order: Any, start: Any, stop: Any, size: Any, rest: Any) -> None:
             def batch(at: Any) -> list[Any]:
@@ -102,8 +102,7 @@ class _TensorFlow(Steps):
 
             def one(at: Any, *given: Any) -> list[Any]:
                 following = batch(tf.minimum(at + size, stop))  # gathered while the step is taken
-                # Not traced in here: Keras's optimizers have TensorFlow keep for ever the graph they are traced in.
-                single(*given, *rest)
+                step(*given, *rest)
                 return [at + size, *following]
 
             lengths = [tf.TensorShape(()), *map(tf.TensorShape, shapes[:3])]

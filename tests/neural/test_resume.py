@@ -144,6 +144,14 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
         sr.Keras(epochs=1).fit(other, checkpoint=tmp_path / "state", resume=True)
 
 
+def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
+    x, y = table(300, 2)
+    sr.Keras(epochs=1).fit((x, y), checkpoint=tmp_path)
+    monkeypatch.setattr("streamreg.neural.checkpoint.__version__", "99.0")
+    with pytest.raises(UsageError, match=r"was made by streamreg .* and this is 99\.0"):
+        sr.Keras(epochs=1).fit((x, y), checkpoint=tmp_path, resume=True)
+
+
 def test_a_damaged_checkpoint_is_said_to_be(tmp_path):
     data = stored(tmp_path, *table())
     sr.Keras(epochs=1).fit(data, checkpoint=tmp_path / "state")
