@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, SkipValidation
 
-from streamreg.models.base import Spec, as_source
+from streamreg.jobs.around import Around
+from streamreg.models.base import as_source
 from streamreg.models.choice import Choice
 from streamreg.result import FitResult
 from streamreg.scans import scan
@@ -14,7 +15,7 @@ from streamreg.scans import scan
 Rule = Literal["cv", "one_standard_error", "aic", "bic", "cp"]
 
 
-class Chosen(Spec):
+class Chosen(Around):
     """The candidate of a `Penalised` or `Subsets` model that a rule picks.
 
     Parameters
@@ -31,21 +32,6 @@ class Chosen(Spec):
     choose: Rule = "cv"
     folds: int = Field(default=10, ge=2)
     seed: int = 0
-
-    @property
-    def features(self) -> tuple[str, ...] | None:
-        """Columns to choose from."""
-        return self.model.features
-
-    @property
-    def target(self) -> str | None:
-        """Column to explain."""
-        return self.model.target
-
-    @property
-    def missing(self) -> str:
-        """What to do with rows that hold NaN."""
-        return self.model.missing
 
     @property
     def by_folds(self) -> bool:

@@ -4,13 +4,13 @@ from typing import Any, Self
 
 from pydantic import Field, SkipValidation, model_validator
 
-from streamreg.models.base import Spec
+from streamreg.jobs.around import Around
 from streamreg.models.groups import GroupFits, fit_by, lines, require_classical
 from streamreg.models.linear import Linear
 from streamreg.stats.grouped import Grouped
 
 
-class ByLevel(Spec):
+class ByLevel(Around):
     """The lines of a `Linear` model for the levels of a column, as `streamreg.fit_by` makes them.
 
     Parameters
@@ -34,21 +34,6 @@ class ByLevel(Spec):
         if self.by in (self.model.features or ()):
             raise ValueError(f"{self.by!r} is the same in all rows of a level; leave it out of features, or out of by")
         return self
-
-    @property
-    def features(self) -> tuple[str, ...] | None:
-        """Columns of every line."""
-        return self.model.features
-
-    @property
-    def target(self) -> str | None:
-        """Column to explain."""
-        return self.model.target
-
-    @property
-    def missing(self) -> str:
-        """What to do with rows that hold NaN."""
-        return self.model.missing
 
     @property
     def powers(self) -> dict[str, int]:

@@ -38,7 +38,8 @@ def saved(result: JobResult, job: Job, folder: Path) -> JobResult:
     Raises
     ------
     DataError
-        They cannot be written; those of an earlier run are as they were.
+        They cannot be written. Those of an earlier run are as they were, unless files could be written and not moved;
+        then there is no report.
     """
     paths = outputs(job, folder)
     result = replace(result, outputs=tuple(map(str, paths)))

@@ -69,7 +69,16 @@ class Data(Section):
         return sources.open(self.path, **{n: getattr(self, n) for n in type(self).model_fields if n not in own})
 
 
-class Pair(Section):
+class _Together(Section):
+    """Fits that stand alone where nothing else is said of them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"fits": value} if isinstance(value, list | tuple) else value
+
+
+class Pair(_Together):
     """Two fits to compare; in short ``[exact, keras]``.
 
     Parameters
@@ -82,13 +91,8 @@ class Pair(Section):
     fits: tuple[str, str]
     tolerance: float = Field(default=0.01, gt=0, allow_inf_nan=False)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return {"fits": value} if isinstance(value, list | tuple) else value
 
-
-class Scoring(Section):
+class Scoring(_Together):
     """Fits to score on the same rows; in short ``[line, network]``.
 
     Parameters
@@ -101,11 +105,6 @@ class Scoring(Section):
 
     fits: tuple[str, ...] = Field(min_length=1)
     worth: float = Field(default=0.1, ge=0, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return {"fits": value} if isinstance(value, list | tuple) else value
 
 
 class Output(Section):

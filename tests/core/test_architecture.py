@@ -37,7 +37,6 @@ OWNERS = {
     "torch": {"backend"},
     "h5py": {"sources/hdf5.py", "sources/hdf5_access.py", "sources/hdf5_complete.py", "inspection.py", "sinks.py"},
     "zarr": {"sources/zarr.py", "inspection.py", "sinks.py"},
-    "pyarrow": {"sources/arrow.py"},
     "dask": {"sources/dask.py", "engines/dask.py"},
     "yaml": {"jobs"},
     "typer": {"cli"},
