@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streamreg.errors import ChangedError, UsageError
-from streamreg.sources.base import Chunk, Partition, Source
+from streamreg.sources.base import BLOCK, Chunk, Partition, Source
 from streamreg.stats.record import Part
 
 PROBE = 64
@@ -35,69 +35,30 @@ def mark(chunk: Chunk, part: slice = slice(None)) -> str:
     return total.hexdigest()[:24]
 
 
-class Marked(Source):
-    """A source that notes hashes of some rows while they are read.
-
-    Parameters
-    ----------
-    inner : Source
-
-    Attributes
-    ----------
-    marks : dict of int to (int, str)
-        Filled during a pass.
-    """
-
-    def __init__(self, inner: Source) -> None:
-        self.inner, self.schema, self.label, self.roles = inner, inner.schema, inner.label, inner.roles
-        self.one_pass = inner.one_pass
-        self.marks: Marks = {}
-
-    def partitions(self) -> Sequence[Partition]:
-        """Return the inner source's partitions, some of which leave marks."""
-        found = self.inner.partitions()
-        chosen = set(np.linspace(0, len(found) - 1, min(len(found), _PLACES)).round().astype(int).tolist())
-        last = len(found) - 1
-        return [
-            _MarkedPartition(p, self.marks, k == last) if k in chosen or k == last else p for k, p in enumerate(found)
-        ]
-
-    def fingerprint(self) -> str:
-        """Return the inner source's."""
-        return self.inner.fingerprint()
-
-    def probes(self) -> tuple[tuple[int, int, str], ...]:
-        """Return (row, number of rows, hash), in row order."""
-        return tuple((row, *rest) for row, rest in sorted(self.marks.items()))
+def places(partitions: int) -> tuple[list[bool], list[bool]]:
+    """Return of each partition whether its first rows are marked, and whether its last ones are."""
+    chosen = set(np.linspace(0, partitions - 1, min(partitions, _PLACES)).round().astype(int).tolist())
+    return [k in chosen for k in range(partitions)], [k == partitions - 1 for k in range(partitions)]
 
 
-@dataclass
-class _MarkedPartition(Partition):
-    inner: Partition
-    marks: Marks
-    last: bool
+def marking(chunks: Iterator[Chunk], first: bool, last: bool, marks: Marks) -> Iterator[Chunk]:
+    """Yield the chunks of a partition, and note hashes of its first or last rows in `marks`."""
+    end = None
+    for chunk in chunks:
+        if first and len(chunk):
+            marks[chunk.start] = (min(PROBE, len(chunk)), mark(chunk, slice(PROBE)))
+            first = False
+        if last and len(chunk):
+            at = max(len(chunk) - PROBE, 0)
+            end = (chunk.start + at, (len(chunk) - at, mark(chunk, slice(at, None))))
+        yield chunk
+    if end is not None:
+        marks.setdefault(*end)
 
-    @property
-    def start(self) -> int:  # type: ignore[override]  # the inner partition's
-        return self.inner.start
 
-    @property
-    def stop(self) -> int | None:  # type: ignore[override]  # likewise
-        return self.inner.stop
-
-    def chunks(self, rows: int) -> Iterator[Chunk]:
-        """Yield the inner partition's chunks."""
-        first, end = True, None
-        for chunk in self.inner.chunks(rows):
-            if first and len(chunk):
-                self.marks[chunk.start] = (min(PROBE, len(chunk)), mark(chunk, slice(PROBE)))
-                first = False
-            if self.last and len(chunk):
-                at = max(len(chunk) - PROBE, 0)
-                end = (chunk.start + at, (len(chunk) - at, mark(chunk, slice(at, None))))
-            yield chunk
-        if end is not None:
-            self.marks.setdefault(*end)
+def probes(marks: Marks) -> tuple[tuple[int, int, str], ...]:
+    """Return (row, number of rows, hash), in row order."""
+    return tuple((row, *rest) for row, rest in sorted(marks.items()))
 
 
 class Later(Source):
@@ -111,11 +72,11 @@ class Later(Source):
         self.one_pass = inner.one_pass
         self.first = first
 
-    def partitions(self) -> Sequence[Partition]:
+    def partitions(self, block: int = BLOCK) -> Sequence[Partition]:
         """Return the partitions with such rows."""
         return [
             p if p.start >= self.first else _LaterPartition(p, self.first)
-            for p in self.inner.partitions()
+            for p in self.inner.partitions(block)
             if p.stop is None or p.stop > self.first
         ]
 

@@ -13,14 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.sources.base import Chunk, Partition, Roles, Schema, Source, row_ranges
+from streamreg.sources.base import BLOCK, Chunk, Partition, Roles, Schema, Source, row_ranges
 from streamreg.sources.checks import check_matrix, check_vector, column_names
 
 Read = Callable[[int, int], NDArray[Any]]
 """Return rows `a` to `b`; the array may be overwritten by the next call."""
-
-CUT = 1024
-"""Storage that can be cut anywhere is split into partitions at multiples of this many rows."""
 
 WINDOW = 65536
 """Rows of a chunked vector that are held at once, if its own chunks are not larger."""
@@ -129,14 +126,12 @@ class TableSource(Source):
         )
         self.roles = roles or Roles()
 
-    def partitions(self) -> list[Partition]:
-        """Return the partitions, along the chunks of the matrix."""
-        unit = CUT if self._matrix.chunk_rows == 1 else self._matrix.chunk_rows
+    def partitions(self, block: int = BLOCK) -> list[Partition]:
+        """Return the partitions, along the chunks of the matrix and, if these are small enough, the blocks."""
+        matrix = self._matrix
         return [
-            TablePartition(
-                a, b, self._matrix.part(a, b), {n: v.part(a, b) for n, v in self._vectors.items()}, self._names
-            )
-            for a, b in row_ranges(self._matrix.shape[0], self._matrix.row_bytes, unit)
+            TablePartition(a, b, matrix.part(a, b), {n: v.part(a, b) for n, v in self._vectors.items()}, self._names)
+            for a, b in row_ranges(matrix.shape[0], matrix.row_bytes, matrix.chunk_rows, block)
         ]
 
     def fingerprint(self) -> str:

@@ -28,9 +28,9 @@ def counted_reads(monkeypatch):
     reads = []
     whole = TableSource.partitions
 
-    def partitions(self):
+    def partitions(self, block=1024):
         reads.append(self.label)
-        return whole(self)
+        return whole(self, block)
 
     monkeypatch.setattr(TableSource, "partitions", partitions)
     return reads
