@@ -84,7 +84,7 @@ def folded(
     before = source.fingerprint()
     blocks = statistic.block_rows
     total = Folded(statistic.fresh())
-    partitions = source.partitions(blocks)
+    partitions = source.partitions(blocks, design.columns)
     work = partial(_fold_partition, design=design, statistic=statistic)
     for run in engine.map(work, list(zip(partitions, *places(len(partitions)), strict=True))):
         _append(total, run, design, blocks)
@@ -106,7 +106,7 @@ def _fold_partition(part: tuple[Partition, bool, bool], *, design: Design, stati
     partition, first, last = part
     run = Folded(statistic.fresh())
     size = statistic.block_rows
-    for chunk in _blocks(marking(partition.chunks(size), first, last, run.marks), size):
+    for chunk in _blocks(marking(partition.chunks(size), design.columns, first, last, run.marks), size):
         run.rows += len(chunk)
         if chunk.start % size == 0 and len(chunk) == size:
             run.state.update(design.batch(chunk))

@@ -7,7 +7,7 @@ of old rows elsewhere is not.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,13 +25,28 @@ Marks = dict[int, tuple[int, str]]
 """Row number to number of rows, and their hash."""
 
 
-def mark(chunk: Chunk, part: slice = slice(None)) -> str:
-    """Return a hash of some rows, as stored."""
+_BY_COLUMN = "columns "
+"""What hashes of columns begin with; those of earlier versions were of the matrix as a whole."""
+
+
+def mark(chunk: Chunk, columns: Iterable[str], part: slice = slice(None)) -> str:
+    """Return a hash of some rows of some columns, as stored, in whatever order the columns lie."""
+    place = {name: k for k, name in enumerate(chunk.names)}
+    total = hashlib.sha256()
+    for name in sorted(set(columns)):
+        values = chunk.vectors[name] if name in chunk.vectors else chunk.matrix[:, place[name]]
+        total.update(f"{name!r} {values.dtype.str}".encode())
+        total.update(values[part].tobytes())
+    return _BY_COLUMN + total.hexdigest()[:24]
+
+
+def _mark_of_all(chunk: Chunk) -> str:
+    """Return the hash of all columns that earlier versions left."""
     total = hashlib.sha256(f"{chunk.names} {chunk.matrix.dtype.str}".encode())
-    total.update(chunk.matrix[part].tobytes())
+    total.update(chunk.matrix.tobytes())
     for name in sorted(chunk.vectors):
         total.update(f"{name} {chunk.vectors[name].dtype.str}".encode())
-        total.update(chunk.vectors[name][part].tobytes())
+        total.update(chunk.vectors[name].tobytes())
     return total.hexdigest()[:24]
 
 
@@ -41,16 +56,16 @@ def places(partitions: int) -> tuple[list[bool], list[bool]]:
     return [k in chosen for k in range(partitions)], [k == partitions - 1 for k in range(partitions)]
 
 
-def marking(chunks: Iterator[Chunk], first: bool, last: bool, marks: Marks) -> Iterator[Chunk]:
+def marking(chunks: Iterator[Chunk], columns: Sequence[str], first: bool, last: bool, marks: Marks) -> Iterator[Chunk]:
     """Yield the chunks of a partition, and note hashes of its first or last rows in `marks`."""
     end = None
     for chunk in chunks:
         if first and len(chunk):
-            marks[chunk.start] = (min(PROBE, len(chunk)), mark(chunk, slice(PROBE)))
+            marks[chunk.start] = (min(PROBE, len(chunk)), mark(chunk, columns, slice(PROBE)))
             first = False
         if last and len(chunk):
             at = max(len(chunk) - PROBE, 0)
-            end = (chunk.start + at, (len(chunk) - at, mark(chunk, slice(at, None))))
+            end = (chunk.start + at, (len(chunk) - at, mark(chunk, columns, slice(at, None))))
         yield chunk
     if end is not None:
         marks.setdefault(*end)
@@ -72,11 +87,11 @@ class Later(Source):
         self.one_pass = inner.one_pass
         self.first = first
 
-    def partitions(self, block: int = BLOCK) -> Sequence[Partition]:
+    def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> Sequence[Partition]:
         """Return the partitions with such rows."""
         return [
             p if p.start >= self.first else _LaterPartition(p, self.first)
-            for p in self.inner.partitions(block)
+            for p in self.inner.partitions(block, columns)
             if p.stop is None or p.stop > self.first
         ]
 
@@ -103,8 +118,10 @@ class _LaterPartition(Partition):
                 yield Chunk(chunk.start + at, chunk.matrix[at:], chunk.names, vectors) if at else chunk
 
 
-def new_rows(source: Source, part: Part) -> Source | None:
+def new_rows(source: Source, part: Part, columns: Sequence[str]) -> Source | None:
     """Return the rows of a grown source that came after those of `part`, or None if there are none.
+
+    `columns` are those that were scanned.
 
     Raises
     ------
@@ -123,17 +140,17 @@ def new_rows(source: Source, part: Part) -> Source | None:
             f"{source.label}: has {n:,} rows, and {part.rows:,} were scanned; it was replaced or cut, so scan all of it"
         )
     for row, count, expected in part.probes:
-        if _mark_at(source, row, count) != expected:
+        if _mark_at(source, row, count, columns if expected.startswith(_BY_COLUMN) else None) != expected:
             raise ChangedError(
                 f"{source.label}: rows from {row:,} on are not those that were scanned; scan all of it again"
             )
     return Later(source, part.rows) if n > part.rows else None
 
 
-def _mark_at(source: Source, row: int, count: int) -> str:
-    """Hash as many rows from `row` on."""
+def _mark_at(source: Source, row: int, count: int, columns: Sequence[str] | None) -> str:
+    """Hash as many rows from `row` on; without `columns`, as earlier versions did."""
     pieces = []
-    for partition in source.partitions():
+    for partition in source.partitions(columns=columns):
         if partition.stop is not None and partition.stop <= row:
             continue
         for chunk in partition.chunks(PROBE):
@@ -144,5 +161,6 @@ def _mark_at(source: Source, row: int, count: int) -> str:
             pieces.append(Chunk(chunk.start, chunk.matrix[here].copy(), chunk.names, vectors))
             if chunk.start + len(chunk) >= row + count:
                 vectors = {name: np.concatenate([c.vectors[name] for c in pieces]) for name in vectors}
-                return mark(Chunk(row, np.concatenate([c.matrix for c in pieces]), chunk.names, vectors))
+                found = Chunk(row, np.concatenate([c.matrix for c in pieces]), chunk.names, vectors)
+                return _mark_of_all(found) if columns is None else mark(found, columns)
     return ""

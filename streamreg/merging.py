@@ -86,12 +86,12 @@ def append(state: Given, source: Any, *, threads: int | None = None, progress: b
             "scan it, then merge"
         )
     old = record.parts[found[0]]
-    rest = new_rows(source, old)
-    if rest is None:
-        return held
     by = By.parse(record.by) if record.by else None
     keys = (by.name,) if isinstance(by, Column) else ()
-    design = Design.of(rest, record.features, record.missing, dict(record.powers), keys)
+    design = Design.of(source, record.features, record.missing, dict(record.powers), keys)
+    rest = new_rows(source, old, design.columns)
+    if rest is None:
+        return held
     added, part = read(rest, design, held.fresh(), Threads(threads), progress)
     probes = old.probes + part.probes
     chosen = np.unique(np.linspace(0, len(probes) - 1, min(len(probes), _PROBES)).round().astype(int))

@@ -112,7 +112,7 @@ def predictions(
     design = Design(source.label, columns, missing=missing)
     work = partial(_of_partition, fit=fit, design=design, kind=kind)
     with Progress(f"predict {source.label}", source.schema.n_rows, shown=progress) as bar:
-        for start, values in Threads(threads).map(work, source.partitions()):
+        for start, values in Threads(threads).map(work, source.partitions(columns=design.columns)):
             yield start, values
             bar(len(values))
 

@@ -127,14 +127,16 @@ class Source(ABC):
     in_memory: bool = False
 
     @abstractmethod
-    def partitions(self, block: int = BLOCK) -> Sequence[Partition]:
-        """Return the partitions, in row order; the same ones for the same `block`.
+    def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> Sequence[Partition]:
+        """Return the partitions, in row order; always the same ones for the same arguments.
 
         Parameters
         ----------
         block : int
             Rows that the reader takes at a time. Where the storage allows it partitions end at multiples of `block`,
             so that each can be worked on without its neighbours' rows.
+        columns : sequence of str, optional
+            What the reader needs; default: all. Chunks hold these, and others that cost nothing more to read.
         """
 
     @abstractmethod

@@ -104,7 +104,7 @@ class DaskSource(Source):
         )
         self.roles = given_roles(len(arrays))
 
-    def partitions(self, block: int = BLOCK) -> list[Partition]:
+    def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> list[Partition]:
         """Return runs of whole blocks of rows, of about 32 MB if blocks are smaller."""
         rows = self._x.chunks[0]
         row_bytes = self._x.dtype.itemsize * self._x.shape[1]

@@ -42,7 +42,7 @@ class BatchSource(Source):
         )
         self.roles = given_roles(1 + len(vectors))
 
-    def partitions(self, block: int = BLOCK) -> list[Partition]:
+    def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> list[Partition]:
         """Return the one partition."""
         return [self._stream]
 

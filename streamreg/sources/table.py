@@ -53,6 +53,10 @@ class Stored(ABC):
     def fingerprint(self) -> str:
         """Return a short text that changes when the data change."""
 
+    def narrowed(self, columns: Sequence[int]) -> "tuple[Stored, Sequence[int]]":
+        """Return what reads some columns of a matrix, at least, if that is less work; and which columns it reads."""
+        return self, range(self.shape[1])
+
     def part(self, start: int, stop: int) -> "Stored":
         """Return what is needed to read rows `start` to `stop` alone, numbered as before."""
         return self
@@ -126,11 +130,16 @@ class TableSource(Source):
         )
         self.roles = roles or Roles()
 
-    def partitions(self, block: int = BLOCK) -> list[Partition]:
+    def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> list[Partition]:
         """Return the partitions, along the chunks of the matrix and, if these are small enough, the blocks."""
-        matrix = self._matrix
+        matrix, names, vectors = self._matrix, self._names, self._vectors
+        if columns is not None:
+            wanted = set(columns)
+            # The matrix says how many rows there are, even where all that is wanted lies beside it.
+            matrix, held = matrix.narrowed([k for k, name in enumerate(names) if name in wanted] or [0])
+            names, vectors = tuple(names[k] for k in held), {n: v for n, v in vectors.items() if n in wanted}
         return [
-            TablePartition(a, b, matrix.part(a, b), {n: v.part(a, b) for n, v in self._vectors.items()}, self._names)
+            TablePartition(a, b, matrix.part(a, b), {n: v.part(a, b) for n, v in vectors.items()}, names)
             for a, b in row_ranges(matrix.shape[0], matrix.row_bytes, matrix.chunk_rows, block)
         ]
 
