@@ -169,8 +169,8 @@ class Solution:
     status : {"ok", "dependent", "uncertain"}
         "uncertain": float64 moments cannot tell whether columns are dependent; take the exact Gram matrix.
     least_digits : float
-        The least of the digits of coefficients and intercept, each relative to the larger of itself and its standard
-        error, or a small part of that (`streamreg.solve.ladder`): what decides whether another pass is worth it.
+        The least of the digits of coefficients and intercept, each relative to the larger of itself and a number of
+        standard errors (`streamreg.solve.ladder`): what decides whether another pass is worth it.
     digits_after_residuals, digits_se_after_residuals : float
         Digits that one residual pass would reach, of the coefficients and of the standard errors (zero: it would not
         converge).

@@ -198,19 +198,18 @@ def _whole(gram: Float, nu: float) -> tuple[Float, Float, float] | None:
         eigenvalues = np.linalg.eigvalsh(gram)
         if not _clear(p, eigenvalues[0], eigenvalues[-1], nu):
             return None
-        root = triangular.inverse(np.asarray(np.linalg.cholesky(gram), dtype=np.float64))
+        root = triangular.inverse(triangular.cholesky(gram))
         return root, triangular.gram(root), _kappa(eigenvalues)
     try:
-        root = triangular.inverse(np.asarray(np.linalg.cholesky(gram), dtype=np.float64))
+        root = triangular.inverse(triangular.cholesky(gram))
     except np.linalg.LinAlgError:
         return None
     inverse = triangular.gram(root)
     # Norms that take p**2 operations bound eigenvalues; where that is not enough they are found.
-    least = 1.0 / min(np.linalg.norm(inverse), np.abs(inverse).sum(axis=0).max())
-    if not _clear(p, least, np.abs(gram).sum(axis=0).max(), nu):
+    if not _clear(p, float(1.0 / np.linalg.norm(inverse)), float(np.linalg.norm(gram)), nu):
         eigenvalues = np.linalg.eigvalsh(gram)
         return (root, inverse, _kappa(eigenvalues)) if _clear(p, eigenvalues[0], eigenvalues[-1], nu) else None
-    return root, inverse, triangular.greatest(gram) * triangular.greatest(inverse)
+    return root, inverse, triangular.condition(gram, inverse)
 
 
 def _clear(p: int, least: float, greatest: float, nu: float) -> bool:

@@ -60,7 +60,7 @@ class Errors:
     weight : float
         Sum of weights.
     resolution : float
-        Part of a standard error below which digits of a coefficient are not asked for.
+        How many standard errors a coefficient must have for its own digits to be asked for.
     penalty : ndarray of shape (r,) or None
         Part of each column's squared norm that is a ridge penalty; None without.
     data : ndarray of shape (r,) or None
@@ -132,7 +132,7 @@ class Errors:
         return float(_digits(np.array([self._intercept_error(refined)]), np.array([abs(value)]))[0])
 
     def least_digits(self, value: float, refined: bool = False) -> float:
-        """Return the least digits of slopes and intercept, each relative to the larger of itself and part of its SE."""
+        """Return the least digits of slopes and intercept, relative to the larger of each and `resolution` SE."""
         sizes = np.maximum(np.abs(self.slopes), self.resolution * self._standard_errors())
         least = _digits(self._of(self.each, refined), sizes).min(initial=FULL)
         if self.mean is not None:

@@ -8,10 +8,10 @@ What each level costs, and what decides:
 - exact: one pass of about ten times the arithmetic of the first, and a solution in big integers: 0.1 s for 100 columns,
   0.6 s for 300, 7 s for 1000, 35 s for 2000.
 
-Digits are counted relative to the larger of a coefficient and its standard error: errors far below the standard error
-change no conclusion. Where the exact level takes a fifth of a second or less they are counted relative to the larger of
-a coefficient and a thousandth of its standard error. Above a thousand columns the exact solution is taken only where
-fewer than `ENOUGH` digits are left without it.
+A coefficient has the digits asked for if its error is within 10**-digits of the larger of itself and a hundred standard
+errors: by default of 1e-10 of itself, or 1e-8 of its standard error, which changes no conclusion. Where the exact level
+takes a fifth of a second or less, a thousandth of the standard error takes the place of a hundred. Above a thousand
+columns the exact solution is taken only where fewer than `ENOUGH` digits are left without it.
 """
 
 from typing import Literal
@@ -27,9 +27,9 @@ _FEW, _QUICK = 100, 1e8
 
 
 def resolution(problem: Problem) -> float:
-    """Return the part of a standard error below which a digit of a coefficient is not worth another pass."""
+    """Return how many standard errors a coefficient must have for its own digits to be asked for."""
     p = len(problem.names)
-    return 1e-3 if p <= _FEW and problem.n * p**2 <= _QUICK else 1.0
+    return 1e-3 if p <= _FEW and problem.n * p**2 <= _QUICK else 100.0
 
 
 def next_level(solution: Solution, digits: float = 10.0, se_digits: float = 6.0) -> Level:
