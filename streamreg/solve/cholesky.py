@@ -99,9 +99,11 @@ def _solve(problem: Problem, factored: Factored) -> Solution:
     found, certain, scale = factored.factor, factored.certain, factored.scale
     kept, inverse = found.kept, found.inverse
     rhs, yy = cross[:p, p] / scale, float(cross[p, p])
-    half = found.root @ rhs[kept]
-    slopes = found.root.T @ half
-    rss = yy - float(half @ half)
+    own = factored.gram if len(kept) == p else factored.gram[np.ix_(kept, kept)]
+    slopes = inverse @ rhs[kept]
+    # An inverse loses digits that a triangular solution keeps; one step of refinement brings them back.
+    slopes = slopes + found.root.T @ (found.root @ (rhs[kept] - own @ slopes))
+    rss = yy - float(slopes @ (2.0 * rhs[kept] - own @ slopes))
     penalty = data = None
     if problem.ridge:
         penalty = np.ldexp(problem.ridge, -2 * exponent[kept]) / scale[kept] ** 2

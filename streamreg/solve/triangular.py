@@ -34,7 +34,7 @@ def cholesky(matrix: Float) -> Float:
         own = matrix[start:end, start:end] - out[start:end, :start] @ out[start:end, :start].T
         corner: Float = np.asarray(np.linalg.cholesky(own), dtype=np.float64)
         out[start:end, start:end] = corner
-        back = np.linalg.solve(corner, np.eye(len(corner))).T
+        back: Float = np.asarray(np.linalg.solve(corner, np.eye(len(corner))), dtype=np.float64).T
 
         def below(first: int, start: int = start, end: int = end, corner: Float = corner, back: Float = back) -> None:
             rows = slice(first, first + 2 * _STRIP)
