@@ -70,7 +70,7 @@ def test_promises_for_any_penalty():
         fits = [model.model_copy(update={"precision": k}).fit(source) for k in ("float64", "exact", "auto")]
         for fit in [*fits, model.fit(sr.scan(source))]:
             values, promised = estimates(fit)
-            true = np.array([digits(v, t) for v, t in zip(values, coef, strict=True)])
+            true = np.array([max(digits(v, t), 0.0) for v, t in zip(values, coef, strict=True)])
             assert np.nanmax(promised - true) <= ALLOWED, (seed, fit.level)
             if fit.level == "exact":
                 assert true.min() >= 14.5, seed
@@ -100,7 +100,7 @@ def test_subsets_and_other_targets_of_moments_keep_their_promise():
         fit = sr.Linear(ridge=ridge, features=("x0", "x3"), target="x2").fit(moments)
         coef, _ = rational(x[:, [0, 3]], x[:, 2], ridge)
         for value, promised, truth in zip(*estimates(fit), coef, strict=True):
-            assert promised - digits(value, truth) <= ALLOWED
+            assert promised - max(digits(value, truth), 0.0) <= ALLOWED
 
 
 def test_powers_under_a_penalty():
@@ -131,10 +131,10 @@ def test_the_advice_of_a_summary_can_be_followed():
     x[:, 2] = x[:, 0] + 1e-9 * x[:, 2]
     data = (x, rng.standard_normal(60))
     rough = sr.Linear(ridge=1e-12, precision="float64").fit(data)
-    assert "precision='exact' gives more" in rough.summary()
+    assert "precision='exact' gives more" in " ".join(rough.summary().split())
     fine = sr.Linear(ridge=1e-12, precision="exact").fit(data)
     assert fine.digits.min() > 14.0
-    assert "precision='exact'" not in fine.summary()
+    assert "precision='exact'" not in " ".join(fine.summary().split())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert sr.Linear(ridge=1e-12).fit(data).level == "exact"
