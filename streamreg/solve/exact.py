@@ -76,6 +76,9 @@ def _solve(problem: ExactProblem) -> Solution:
     slopes[np.abs(slopes) <= noise] = 0
     digits = np.full(p, FULL)
     digits[kept] = _digits(slopes, noise)
+    if problem.ridge:
+        # Without a penalty what is this small is zero; a great penalty makes slopes smaller than the fixed point holds.
+        digits[kept[(slopes == 0) & (scaled.gram[kept, p] != 0)]] = 0.0
     inverse = elimination.inverse() * scale[kept, None] * scale[kept]
     combination = np.zeros((r, p - r))
     for column, j in enumerate(np.delete(np.arange(p), kept)):

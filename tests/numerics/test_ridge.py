@@ -125,6 +125,17 @@ def test_a_constant_column_has_a_slope_of_zero_and_all_its_digits():
         assert not fit.digits[0] < 10.0
 
 
+def test_enormous_penalties_promise_nothing_wrong():
+    rng = np.random.default_rng(6)
+    x, y = rng.standard_normal((12, 2)), rng.standard_normal(12)
+    for ridge in (1e20, 1e150, 1e300):
+        coef, _ = rational(x, y, ridge)
+        for precision in ("float64", "auto", "exact"):
+            values, promised = estimates(sr.Linear(ridge=ridge, precision=precision).fit((x, y)))
+            for value, number, truth in zip(values, promised, coef, strict=True):
+                assert number - max(digits(value, truth), 0.0) <= ALLOWED
+
+
 def test_the_advice_of_a_summary_can_be_followed():
     rng = np.random.default_rng(5)
     x = rng.standard_normal((60, 3))
