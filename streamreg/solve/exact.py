@@ -78,7 +78,7 @@ def _solve(problem: ExactProblem) -> Solution:
     digits[kept] = _digits(slopes, noise)
     if problem.ridge:
         # Without a penalty what is this small is zero; a great penalty makes slopes smaller than the fixed point holds.
-        digits[kept[(slopes == 0) & (scaled.gram[kept, p] != 0)]] = 0.0
+        digits[[j for j, slope in zip(kept, slopes, strict=True) if not slope and _varies(problem, int(j))]] = 0.0
     inverse = elimination.inverse() * scale[kept, None] * scale[kept]
     combination = np.zeros((r, p - r))
     for column, j in enumerate(np.delete(np.arange(p), kept)):
@@ -127,6 +127,12 @@ def _solve(problem: ExactProblem) -> Solution:
         digits_after_residuals=FULL,
         digits_se_after_residuals=_FULL_SE,
     )
+
+
+def _varies(problem: ExactProblem, j: int) -> bool:
+    """Say whether a column has a sum of squares, about its mean if there is an intercept."""
+    sums, at = problem.sums, j + 1
+    return bool(sums[0, 0] * sums[at, at] != sums[0, at] ** 2 if problem.intercept else sums[at, at])
 
 
 def _with_penalty(problem: ExactProblem) -> ExactProblem:
