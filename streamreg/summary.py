@@ -123,9 +123,20 @@ def _notes(fit: FitResult) -> list[str]:
         notes += [f"Nearly dependent, {text}" for text in near[:3]]
     if fit.status not in ("ok", "dependent"):
         notes.append(fit.status)
-    if len(fit.digits) and np.nanmin(fit.digits, initial=16.0) < 6:
-        notes.append("Some coefficients have few digits to trust: see the last column; precision='exact' gives more.")
-    return notes
+    return [*notes, *_digits(fit)]
+
+
+def _digits(fit: FitResult) -> list[str]:
+    """Say what few digits mean: that no more were needed, or that there are no more."""
+    least = float(np.fmin(np.nanmin(fit.digits, initial=16.0), fit.digits_intercept))
+    asked = fit.model.get("digits", 0) if fit.model.get("precision") == "auto" and fit.passes else 0
+    if fit.status in ("ok", "dependent") and fit.level in ("float64", "residuals") and least < asked:
+        error = f"{10.0 ** (2 - asked):.0e}"
+        return [f"Where fewer than {asked} digits are shown, the error is below {error} standard errors."]
+    if least >= 6:
+        return []
+    more = "; precision='exact' gives more" if "precision" in fit.model and fit.level != "exact" else ""
+    return [f"Some coefficients have few digits to trust: see the last column{more}."]
 
 
 def _rows(count: int) -> str:

@@ -41,6 +41,20 @@ def sklearnex(x: np.ndarray, y: np.ndarray) -> Action:
     return fit
 
 
+def least_squares(x: np.ndarray, y: np.ndarray) -> None:
+    """Fit scikit-learn's LinearRegression, which may centre the rows in place."""
+    from sklearn.linear_model import LinearRegression
+
+    LinearRegression(copy_X=False).fit(x, y)
+
+
+def normal_equations(x: np.ndarray, y: np.ndarray) -> None:
+    """Fit scikit-learn's Ridge by Cholesky with next to no penalty: no errors, no digits."""
+    from sklearn.linear_model import Ridge
+
+    Ridge(1e-9, solver="cholesky").fit(x, y)
+
+
 def h5py_read(path: Path) -> Action:
     def read() -> None:
         for _ in h5py_batches(path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -24,6 +25,9 @@ LIMIT = "X'X at the speed of that product"
 """The useful half of the cross-product, at the speed that a large square product reaches on all cores."""
 
 SIDE = 2048
+
+WIDE = {"20,000 x 1,000": (20_000, 1_000), "20,000 x 2,000": (20_000, 2_000), "5,000 x 3,000": (5_000, 3_000)}
+"""Tables in memory whose solution takes as long as their cross-products."""
 
 
 class Claim(NamedTuple):
@@ -65,6 +69,15 @@ CLAIMS = [
     Claim("exact / float64, uniform weights", "rows / 10, weighted, exact", ("rows / 10, weighted",), ""),
     Claim("4 times the rows", "4 x rows", ("npy",), "<= 4.3"),
     Claim("400 / 100 columns", "rows / 4, 400 columns", ("rows / 4",), "<= 18"),
+    *(
+        claim
+        for shape in WIDE
+        for claim in (
+            Claim(f"{shape}: fit / LinearRegression", shape, (f"{shape}: LinearRegression",), "<= 0.6"),
+            Claim(f"{shape}: fit / Ridge by Cholesky", shape, (f"{shape}: Ridge by Cholesky",), ""),
+            Claim(f"{shape}: fit / its scan", shape, (f"{shape}: scan",), "<= 2.5"),
+        )
+    ),
     Claim("streamreg --help", "process: --help", (), "<= 0.5 s"),
     Claim("streamreg fit, 1,000 rows", "process: fit of 1,000 rows", (), "<= 1.0 s"),
 ]
@@ -136,6 +149,24 @@ def split(npy: Path) -> tuple[np.memmap, np.memmap]:
     return mapped[0], mapped[1]
 
 
+@cache
+def table(rows: int, columns: int, order: str) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(rows, columns))
+    y = x @ random.normal(size=columns) + random.normal(size=rows)
+    return np.array(x, order=order), y
+
+
+def wide(label: str, shape: tuple[int, int]) -> dict[str, Action]:
+    """Return the fit of a wide table in memory, its scan, and scikit-learn on rows in the order that suits it."""
+    return {
+        label: lambda: sr.Linear().fit(sr.open(table(*shape, "C")), progress=False),
+        f"{label}: scan": lambda: sr.scan(sr.open(table(*shape, "C")), progress=False),
+        f"{label}: LinearRegression": lambda: peers.least_squares(*table(*shape, "F")),
+        f"{label}: Ridge by Cholesky": lambda: peers.normal_equations(*table(*shape, "C")),
+    }
+
+
 def process(*arguments: str, **environment: str) -> Action:
     """Return the start of a process, its imports included; a checkout is compiled first, as what pip installs is."""
     compileall.compile_dir(Path(sr.__file__).parent, quiet=1)
@@ -203,6 +234,8 @@ def run(arguments: argparse.Namespace) -> None:
     with ExitStack() as stack:
         blas = stack.enter_context(Worker(made(folder, "table.npy", rows), STREAMREG_KERNEL="blas"))
         known = actions(folder, rows, blas)
+        for label, shape in WIDE.items():
+            known |= wide(label, shape)
         chosen = {k: a for k, a in known.items() if not arguments.only or any(o in k for o in arguments.only)}
         times = interleaved(chosen, arguments.repeats)
     path = record.keep("speed", times)

@@ -194,7 +194,7 @@ def test_paths_start_from_the_folder_of_the_job(small, monkeypatch):
 
 def test_plan_reads_and_writes_nothing(small):
     plan = jobs.plan(jobs.load(small))
-    assert (plan.exists, plan.rows, plan.columns, plan.passes) == (False, 2000, 6, 3)
+    assert (plan.exists, plan.rows, plan.columns, plan.passes) == (False, 2000, 6, 4)
     assert plan.nbytes == 2000 * 6 * 8
     assert plan.comparisons == (("exact", "ridge"), ("ridge", "exact"))
     assert [Path(p).name for p in plan.outputs] == ["exact.npz", "ridge.npz", "few.npz", "report.json"]
