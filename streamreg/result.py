@@ -91,6 +91,8 @@ class FitResult:
     deviance, null_deviance, log_lik : float
         Of families other than gaussian, at the estimates and without the columns; there `rss` and `tss` are squared
         errors of the mean.
+    log_lik_note : str
+        What `log_lik` lacks, if anything.
     sandwich : Sandwich or None
         The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
     """
@@ -133,6 +135,7 @@ class FitResult:
     deviance: float = NAN
     null_deviance: float = NAN
     log_lik: float = NAN
+    log_lik_note: str = ""
     sandwich: Sandwich | None = None
 
     def __post_init__(self) -> None:

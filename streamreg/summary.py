@@ -124,7 +124,10 @@ def _notes(fit: FitResult) -> list[str]:
     if fit.status not in ("ok", "dependent"):
         notes.append(fit.status)
     if len(fit.digits) and np.nanmin(fit.digits, initial=16.0) < 6:
-        notes.append("Some coefficients have few digits to trust: see the last column; precision='exact' gives more.")
+        more = "; precision='exact' gives more" if fit.family == "gaussian" else ""
+        notes.append(f"Some coefficients have few digits to trust: see the last column{more}.")
+    if fit.log_lik_note:
+        notes.append(f"The {fit.log_lik_note}.")
     return notes
 
 
