@@ -51,6 +51,9 @@ class Glm(Spec):
         Distance to the maximum, in standard errors, at which to stop. One more step is then taken, which squares it.
     singular : {"minimum-norm", "error"}
         What to do about columns that depend on others: return the shortest solution, or an error that names them.
+        Columns depend on others where they do for `Linear`, by one more pass of exact sums. Columns that are nearer to
+        each other than about 1e-7 of their size, and do not depend, are too near for a fit in float64: the status
+        says so, and their coefficients have no errors.
     powers : dict of str to int
         Columns to raise to powers, and the degree.
     features, target, missing
@@ -112,7 +115,42 @@ class Glm(Spec):
             raise OnePassError(f"{source.label}: a {self.family} fit reads the rows several times; use a file or array")
         design = Design.of(source, self.features, self.missing, self.powers).with_target()
         found, opening = self._climb(source, design, threads, progress)
-        return self._result(source, design, found, opening, began)
+        fit = self._result(source, design, found, opening)
+        if found.step.solution.dependencies:
+            fit = self._ranked(fit, found.step.solution, source, design, threads, progress)
+        return dataclasses.replace(fit, seconds=time.perf_counter() - began)
+
+    def _ranked(
+        self,
+        fit: FitResult,
+        weighted: Solution,
+        source: Source,
+        design: Design,
+        threads: int | None,
+        progress: bool | None,
+    ) -> FitResult:
+        """Decide as `Linear` does, from exact sums, whether the columns that were left out depend on others."""
+        from streamreg.solve import exact
+        from streamreg.stats.integer_moments import IntegerMoments
+
+        with Progress(f"exact pass over {source.label}", source.schema.n_rows, shown=progress) as bar:
+            state = fold(source, design, IntegerMoments(design.names), threads=threads, progress=bar)
+        found = exact.solve(state.problem(fit.target, None, self.intercept))
+        fit = dataclasses.replace(fit, passes=fit.passes + 1)
+        apart = [fit.names[j] for j in found.kept if j not in weighted.kept]
+        if apart:
+            names = ", ".join(apart[:4]) + " and others" * (len(apart) > 4)
+            words = (
+                f"columns too nearly dependent on others for a {self.family} fit ({names}), so their coefficients are "
+                "not told apart; fit their differences from the others instead, or leave columns out"
+            )
+            status = f"not determined: {words}" if fit.status == "dependent" else f"{fit.status}; {words}"
+            return dataclasses.replace(fit, status=status, dependencies=tuple(map(str, found.dependencies)))
+        if self.singular == "error":
+            raise DataError(f"{source.label}: dependent columns: {'; '.join(map(str, found.dependencies))}")
+        if np.array_equal(found.kept, weighted.kept):
+            return dataclasses.replace(fit, dependencies=tuple(map(str, found.dependencies)))
+        return fit
 
     def _gaussian(self, data: Any, threads: int | None, progress: bool | None) -> FitResult:
         shared = {name: getattr(self, name) for name in Linear.model_fields if name in type(self).model_fields}
@@ -167,12 +205,8 @@ class Glm(Spec):
                 "intercept; check the column"
             )
 
-    def _result(
-        self, source: Source, design: Design, found: Maximum, opening: OpeningMoments, began: float
-    ) -> FitResult:
+    def _result(self, source: Source, design: Design, found: Maximum, opening: OpeningMoments) -> FitResult:
         problem, solution, state = found.step.problem, found.step.solution, found.state
-        if self.singular == "error" and solution.dependencies:
-            raise DataError(f"{source.label}: dependent columns: {'; '.join(map(str, solution.dependencies))}")
         origin = Origin.of(state.moments, problem.target, source.label, 1 + found.passes, "newton", design.terms)
         sigma = float(np.ldexp(1.0, -solution.target_exponent))
         fit = result(self, problem, solution, origin, sigma)
@@ -201,7 +235,6 @@ class Glm(Spec):
             digits_intercept=digits0,
             digits_se=float(_digits(found.se_error, 1.0, 0.0)),
             status=status,
-            seconds=time.perf_counter() - began,
             family=self.family,
             deviance=sums.deviance,
             null_deviance=sums.null_deviance,

@@ -374,3 +374,23 @@ def test_shares_of_trials_have_the_likelihood_of_counts():
         mean, w = unknown.predict(X), weights[0] if weights else 1.0
         kernel = w * (successes / trials * np.log(mean) + (1 - successes / trials) * np.log1p(-mean))
         assert unknown.log_likelihood == pytest.approx(kernel.sum(), rel=1e-11)
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-12, 1e-10, 1e-8, 1e-6])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_columns_depend_where_they_do_for_a_line(apart, intercept):
+    x = X.copy()
+    x[:, 2] = x[:, 0] + apart * X[:, 2]
+    line = sr.Linear(intercept=intercept).fit((x, Y["binomial"]))
+    fit = sr.Logistic(intercept=intercept).fit((x, Y["binomial"]))
+    assert fit.dependencies == line.dependencies
+    if fit.rank < line.rank:
+        assert fit.status.startswith("not determined: columns too nearly dependent on others for a binomial fit (x2)")
+        assert np.isnan(fit.std_errors[[0, 2]]).all()
+        assert np.isnan(fit.digits[[0, 2]]).all()
+        assert fit.status in " ".join(fit.summary().split())
+    else:
+        assert fit.status == line.status == ("ok" if apart else "dependent")
+    if not apart:
+        with pytest.raises(DataError, match="dependent columns: x2 = x0"):
+            sr.Logistic(intercept=intercept, singular="error").fit((x, Y["binomial"]))
