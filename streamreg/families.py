@@ -229,7 +229,7 @@ class Poisson(Family):
 
     def deviance(self, y: Float, eta: Float) -> Float:
         """Return ``2 (y log(y / mean) - (y - mean))``."""
-        mean = np.maximum(self.mean(eta), 1e-300)
+        mean = np.maximum(self.mean(eta), 1e-250)  # so that counts divided by it do not overflow
         excess = (y - mean) / mean
         # y log(y / mean) - (y - mean), without the cancellation of large counts.
         return np.asarray(2.0 * mean * ((1.0 + excess) * np.log1p(np.maximum(excess, -1 + 1e-16)) - excess))

@@ -224,7 +224,7 @@ class FitResult:
 
     @property
     def log_likelihood(self) -> float:
-        """Log-likelihood at its maximum."""
+        """Log-likelihood at the estimates, which is its maximum if the fit converged; see `log_lik_note`."""
         if self.family != "gaussian":
             return self.log_lik
         return inference.log_likelihood(self.rss, self.nobs, self.log_weight)

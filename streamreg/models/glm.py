@@ -60,7 +60,10 @@ class Glm(Spec):
         As for `Linear`.
     weights : {"analytic", "frequency"}
         What the source's weights mean. Coefficients and errors are the same: labels and counts have a known dispersion,
-        so a row of weight 3 tells as much as three rows. What differs is the number of observations.
+        so a row of weight 3 tells as much as three rows. What differs is the number of observations. A share y of
+        weight w counts as w y successes in w trials: as in R, the log-likelihood then has its binomial coefficient, and
+        is that of statsmodels for successes and failures. If these are not whole numbers it has none, and the result's
+        `log_lik_note` says so.
     device : str, optional
         "gpu", or "gpu:1": where cross-products are taken, as for `Linear`.
     """
