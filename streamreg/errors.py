@@ -16,6 +16,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class StreamregError(Exception):
@@ -60,6 +61,14 @@ class ChangedError(DataError):
 
 class NonFiniteError(DataError):
     """NaN or infinity where a number is needed."""
+
+
+def require(value: Any, kind: type | tuple[type, ...], rule: str) -> None:
+    """Raise `UsageError` if a value is not of a kind; `rule` says what is wanted: ``"robust errors are for a fit"``."""
+    if isinstance(value, type):
+        raise UsageError(f"{rule}, and this is the class {value.__name__}; make one: {value.__name__}(...)")
+    if not isinstance(value, kind):
+        raise UsageError(f"{rule}, and this is of type {type(value).__name__}")
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:

@@ -70,6 +70,14 @@ class Family(ABC):
         If no row does, there is no finite maximum of the likelihood (Albert & Anderson 1984, *Biometrika* 71).
         """
 
+    @abstractmethod
+    def start(self, y: Float) -> Float:
+        """Return a mean that can be, near each target: where Newton's method begins."""
+
+    def choices(self, y: Float, weight: Float) -> Float:
+        """Return what the weights add to the log-likelihood of each row, whatever its mean; NaN if unknown."""
+        return np.zeros_like(y)
+
     def score(self, y: Float, eta: Float) -> tuple[Float, Float]:
         """Return ``y - mean`` and the variance, each to full relative precision where it is small."""
         mean = self.mean(eta)
@@ -116,6 +124,10 @@ class Gaussian(Family):
     def violation(self, y: Float, move: Float) -> Float:
         """Return the size of the move: every row opposes it."""
         return np.abs(move)
+
+    def start(self, y: Float) -> Float:
+        """Return the target."""
+        return y
 
 
 class Binomial(Family):
@@ -172,6 +184,30 @@ class Binomial(Family):
         """Return how far labels 1 move down, labels 0 move up, and shares move at all."""
         return np.where(y == 1, -move, np.where(y == 0, move, np.abs(move)))
 
+    def start(self, y: Float) -> Float:
+        """Return 1/2."""
+        return np.full_like(y, 0.5)
+
+    def choices(self, y: Float, weight: Float) -> Float:
+        """Return ``log binomial(w, w y)``: a row of weight w and share y is w y successes in w trials, as in R.
+
+        It is 0 for labels. Where the numbers of a share are not whole the trials are not known, and it is NaN.
+        """
+        share = (y > 0) & (y < 1)
+        out = np.zeros_like(y)
+        if not share.any():
+            return out
+        from scipy.special import gammaln
+
+        trials, successes = weight[share], weight[share] * y[share]
+        # Shares are quotients that were rounded, perhaps to float32.
+        near = np.minimum(1e-3, 1e-6 * np.maximum(successes, 1.0))
+        whole = (trials == np.rint(trials)) & (np.abs(successes - np.rint(successes)) <= near)
+        successes = np.rint(successes)
+        chosen = gammaln(trials + 1.0) - gammaln(successes + 1.0) - gammaln(trials - successes + 1.0)
+        out[share] = np.where(whole, chosen, np.nan)
+        return out
+
 
 class Poisson(Family):
     """Counts, whose mean has the linear predictor as its logarithm."""
@@ -193,7 +229,7 @@ class Poisson(Family):
 
     def deviance(self, y: Float, eta: Float) -> Float:
         """Return ``2 (y log(y / mean) - (y - mean))``."""
-        mean = np.maximum(self.mean(eta), 1e-300)
+        mean = np.maximum(self.mean(eta), 1e-250)  # so that counts divided by it do not overflow
         excess = (y - mean) / mean
         # y log(y / mean) - (y - mean), without the cancellation of large counts.
         return np.asarray(2.0 * mean * ((1.0 + excess) * np.log1p(np.maximum(excess, -1 + 1e-16)) - excess))
@@ -220,6 +256,10 @@ class Poisson(Family):
     def violation(self, y: Float, move: Float) -> Float:
         """Return how far counts of zero move up, and others move at all."""
         return np.where(y > 0, np.abs(move), move)
+
+    def start(self, y: Float) -> Float:
+        """Return the counts, and a little more: their logarithm is finite."""
+        return y + 0.1
 
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (Gaussian(), Binomial(), Poisson())}

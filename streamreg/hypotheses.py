@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from streamreg import inference, stored, tables
 from streamreg.distributions import f_tail
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, require
 from streamreg.result import FitResult
 from streamreg.solve import restrictions as rules
 
@@ -99,6 +99,7 @@ def wald_test(fit: FitResult, restrictions: str) -> RestrictionTest:
     Combinations that the data determine can be tested even where single coefficients are not identifiable: with
     ``x2 = 2 x1``, ``x1 + 2 x2`` is. Cost: ``q p**2`` operations.
     """
+    require(fit, FitResult, "tests of restrictions are for the fit that sr.Linear(...).fit(data) returns")
     parsed = rules.parse(restrictions, fit.names)
     geometry = fit.geometry
     if geometry is None:

@@ -92,6 +92,8 @@ class FitResult:
     deviance, null_deviance, log_lik : float
         Of families other than gaussian, at the estimates and without the columns; there `rss` and `tss` are squared
         errors of the mean.
+    log_lik_note : str
+        What `log_lik` lacks, if anything.
     sandwich : Sandwich or None
         The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
     """
@@ -134,6 +136,7 @@ class FitResult:
     deviance: float = NAN
     null_deviance: float = NAN
     log_lik: float = NAN
+    log_lik_note: str = ""
     sandwich: Sandwich | None = None
 
     def __post_init__(self) -> None:
@@ -222,7 +225,7 @@ class FitResult:
 
     @property
     def log_likelihood(self) -> float:
-        """Log-likelihood at its maximum."""
+        """Log-likelihood at the estimates, which is its maximum if the fit converged; see `log_lik_note`."""
         if self.family != "gaussian":
             return self.log_lik
         return inference.log_likelihood(self.rss, self.nobs, self.log_weight)

@@ -123,6 +123,8 @@ def _notes(fit: FitResult) -> list[str]:
         notes += [f"Nearly dependent, {text}" for text in near[:3]]
     if fit.status not in ("ok", "dependent"):
         notes.append(fit.status)
+    if fit.log_lik_note:
+        notes.append(f"The {fit.log_lik_note}.")
     return [*notes, *_digits(fit)]
 
 

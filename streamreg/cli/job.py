@@ -33,4 +33,6 @@ def run(
         plan = jobs.plan(loaded)
         return Output(as_json(plan.to_dict()) if json else str(plan))
     result = jobs.run(loaded, threads=threads)
-    return Output(as_json(result.to_dict()) if json else result.table(rows), exit_code(*result.statuses))
+    return Output(
+        as_json(result.to_dict()) if json else result.table(rows), result.exit_code or exit_code(*result.statuses)
+    )

@@ -16,6 +16,8 @@ from streamreg.jobs.sections import Data
 from streamreg.models.base import Spec
 from streamreg.sources.base import Source
 
+REPORT = "report.json"
+
 
 def checked(job: Job) -> Source:
     """Open the data of `job` and check that every fit finds its columns."""
@@ -81,7 +83,7 @@ def require_recipe(data: Data) -> None:
 
 def outputs(job: Job, folder: Path) -> list[Path]:
     """Return the files that `job` writes."""
-    return [*(folder / name for names in archives(job).values() for name in names), folder / "report.json"]
+    return [*(folder / name for names in archives(job).values() for name in names), folder / REPORT]
 
 
 def archives(job: Job) -> dict[str, tuple[str, ...]]:

@@ -144,7 +144,7 @@ def plan(job: Job) -> Plan:
         nbytes=nbytes,
         fits=steps,
         shared=shared.names,
-        passes=sum(step.passes for step in steps) - shared.saved + len(job.score),
+        passes=sum(step.passes for step in steps) - shared.saved(job.fits) + len(job.score),
         scorings=tuple(entry.fits for entry in job.score),
         comparisons=tuple(pair.fits for pair in job.compare),
         peak_memory=_peak(job, rows or 10**9, columns, piece, threads),

@@ -1,7 +1,7 @@
 """What a job found, as text and as plain values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,26 @@ from streamreg.scoring.scorecard import Scorecard
 
 _LEVELS = 20
 """How many levels a report has; a table beside it has all of them."""
+
+_PARTS = ("fits", "comparisons", "scores", "failures")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A part of a job that has no result.
+
+    Attributes
+    ----------
+    part : str
+        Such as "fits.ridge" or "compare.0".
+    reason : str
+    exit_code : int
+        2 for a wrong use, 3 for wrong data.
+    """
+
+    part: str
+    reason: str
+    exit_code: int
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -42,6 +62,8 @@ class JobResult:
         The true coefficients, if the data were generated.
     outputs : tuple of str
         Files that were written.
+    failures : tuple of Failure
+        Fits that failed, and comparisons and scores that failed or lack a fit.
     """
 
     job: str
@@ -57,6 +79,12 @@ class JobResult:
     scores: tuple[Scorecard, ...]
     truth: dict[str, Any] | None
     outputs: tuple[str, ...]
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """The greatest of the failures' exit codes; 0 if nothing failed."""
+        return max((failure.exit_code for failure in self.failures), default=0)
 
     @property
     def statuses(self) -> list[str]:
@@ -65,12 +93,13 @@ class JobResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        out = {name: getattr(self, name) for name in self.__slots__ if name not in ("fits", "comparisons", "scores")}
+        out = {name: getattr(self, name) for name in self.__slots__ if name not in _PARTS}
         out["fits"] = {
             name: fit.brief(_LEVELS) if isinstance(fit, GroupFits) else fit.to_dict() for name, fit in self.fits.items()
         }
         out["comparisons"] = [c.to_dict() for c in self.comparisons]
         out["scores"] = [card.to_dict() for card in self.scores]
+        out["failures"] = [asdict(failure) for failure in self.failures]
         return {"streamreg": __version__, **out, "outputs": list(self.outputs)}
 
     def table(self, rows: int = 10) -> str:
@@ -94,6 +123,7 @@ class JobResult:
         parts += [fit.summary(rows, 5, f"{name}: a line for each {fit.by}") for name, fit in by_level.items()]
         parts += [str(c.table(min(rows, 5))) for c in self.comparisons]
         parts += [str(card) for card in self.scores]
+        parts += ["\n".join(f"Failed: {failure.reason}" for failure in self.failures)] if self.failures else []
         parts += [f"Wrote {', '.join(self.outputs)}."] if self.outputs else []
         return "\n\n".join(parts)
 

@@ -4,16 +4,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from streamreg.comparison import compare
+from streamreg.errors import StreamregError, UsageError
 from streamreg.generation import truth_path
 from streamreg.jobs.checks import check_recipe, checked
 from streamreg.jobs.job import Job, load
-from streamreg.jobs.result import JobResult, of_all
+from streamreg.jobs.result import Failure, JobResult, of_all
 from streamreg.jobs.saving import made, saved
 from streamreg.jobs.sections import Scoring
 from streamreg.jobs.shared import Shared
@@ -34,10 +36,16 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
     progress : bool, optional
         Show progress bars; default: on a terminal.
 
+    Returns
+    -------
+    JobResult
+        A fit that fails leaves the others as they are: its reason is among the `failures`, as are the comparisons and
+        scores that need it.
+
     Raises
     ------
     DataError
-        The data are missing, damaged or not finite; the message says where.
+        The data are missing, damaged or not finite, for every fit; the message says where.
     UsageError
         Options that do not go with the data or with each other.
     """
@@ -55,19 +63,26 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
         with job.at("output", "folder"):
             made(job.output.folder)
     shared = Shared(job.fits)
-    with job.at("fits", *([shared.first] if shared.first else [])):
+    try:
         moments = shared.scan(train, **workers)
-    fits = {}
+    except StreamregError:
+        # Columns that one fit needs may be wrong, and those of another may not: each reads its own.
+        shared, moments = Shared({}), None
+    failed: dict[str, StreamregError] = {}
+    fits: dict[str, Any] = {}
     for name, model in job.fits.items():
-        with job.at("fits", name):
+        with _attempt(job, failed, "fits", name):
             fits[name] = shared.fit(name, model, train, moments, **workers)
+    if not fits:
+        raise next(iter(failed.values()))
     comparisons, scores = [], []
     for i, pair in enumerate(job.compare):
-        with job.at("compare", i):
-            one, other = (fits[name] for name in pair.fits)
+        with _attempt(job, failed, "compare", i):
+            one, other = _found(fits, pair.fits)
             comparisons.append(compare(one, other, train, tolerance=pair.tolerance, labels=pair.fits))
     for i, entry in enumerate(job.score):
-        with job.at("score", i):
+        with _attempt(job, failed, "score", i):
+            _found(fits, entry.fits)
             scores.append(_scored(job, entry, fits, rest, workers))
     result = JobResult(
         job=str(job.path),
@@ -77,7 +92,7 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
         columns=len(source.schema.names),
         seconds=time.perf_counter() - began,
         passes=sum(of_all(fit).passes for fit in fits.values())
-        - shared.saved
+        - shared.saved(fits)
         + sum(c.from_rows for c in comparisons)
         + len(scores),
         peak_memory=peak_memory(),
@@ -86,11 +101,29 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
         scores=tuple(scores),
         truth=_truth(path, of_all(next(iter(fits.values()))).target),
         outputs=(),
+        failures=tuple(Failure(part, str(error), error.exit_code) for part, error in failed.items()),
     )
     if job.output is None:
         return result
     with job.at("output", "folder"):
         return saved(result, job, job.output.folder)
+
+
+@contextmanager
+def _attempt(job: Job, failed: dict[str, StreamregError], *place: str | int) -> Iterator[None]:
+    """Note the error of a part of the job, and go on with the others."""
+    try:
+        with job.at(*place):
+            yield
+    except StreamregError as error:
+        failed[".".join(map(str, place))] = error
+
+
+def _found(fits: Mapping[str, Any], names: Iterable[str]) -> list[Any]:
+    """Return the fits of these names."""
+    if gone := [name for name in names if name not in fits]:
+        raise UsageError(f"skipped, because the fit {gone[0]!r} failed")
+    return [fits[name] for name in names]
 
 
 def _scored(job: Job, entry: Scoring, fits: Mapping[str, Any], rest: Source, workers: dict[str, Any]) -> Scorecard:

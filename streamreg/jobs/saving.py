@@ -8,7 +8,7 @@ from pathlib import Path
 
 from streamreg.errors import DataError, UsageError
 from streamreg.files import beside
-from streamreg.jobs.checks import archives, outputs
+from streamreg.jobs.checks import REPORT, archives
 from streamreg.jobs.job import Job
 from streamreg.jobs.result import JobResult
 from streamreg.models.groupfits import GroupFits
@@ -33,7 +33,8 @@ def saved(result: JobResult, job: Job, folder: Path) -> JobResult:
     """Write the files of a job, and return its result with their names.
 
     They are written to a hidden folder first, and take their places when all of them are whole: the report last, and
-    after the one of an earlier run is gone, so that a report always tells of the files beside it.
+    after the one of an earlier run is gone, so that a report always tells of the files beside it. A fit that failed has
+    no file, and one of an earlier run stays where it is: the report does not list it.
 
     Raises
     ------
@@ -41,12 +42,13 @@ def saved(result: JobResult, job: Job, folder: Path) -> JobResult:
         They cannot be written. Those of an earlier run are as they were, unless files could be written and not moved;
         then there is no report.
     """
-    paths = outputs(job, folder)
+    files_of = {name: files for name, files in archives(job).items() if name in result.fits}
+    paths = [*(folder / file for files in files_of.values() for file in files), folder / REPORT]
     result = replace(result, outputs=tuple(map(str, paths)))
     report = paths[-1]
     hidden = Path(beside(folder / "job", tempfile.mkdtemp))
     try:
-        for name, files in archives(job).items():
+        for name, files in files_of.items():
             _write(result.fits[name], *(hidden / file for file in files))
         (hidden / report.name).write_text(json.dumps(result.to_dict(), indent=1) + "\n", encoding="utf-8")
         report.unlink(missing_ok=True)

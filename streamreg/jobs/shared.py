@@ -1,7 +1,7 @@
 """One pass for all fits of a job that begin with the moments of the rows."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from streamreg.design import Design
@@ -42,10 +42,9 @@ class Shared:
         self.names = tuple(groups[self.first]) if len(groups[self.first]) > 1 else ()
         self._models = {name: fits[name] for name in self.names}
 
-    @property
-    def saved(self) -> int:
-        """Passes that the fits would have read apart."""
-        return max(len(self.names) - 1, 0)
+    def saved(self, fits: Container[str]) -> int:
+        """Return how many passes these fits would have read apart."""
+        return max(sum(name in fits for name in self.names) - 1, 0)
 
     def scan(self, source: Source, **workers: Any) -> Any:
         """Read the rows once, and return their moments; None if no fits share them."""

@@ -16,14 +16,23 @@ from streamreg.models.base import Device, Spec, as_source
 from streamreg.models.estimates import Origin, centred_line, result
 from streamreg.models.linear import Linear
 from streamreg.models.newton import Maximum, maximise
+from streamreg.problem import Solution
 from streamreg.progress import Progress
 from streamreg.result import NAN, FitResult
 from streamreg.solve import cholesky
+from streamreg.solve.conditioning import INDEX
+from streamreg.solve.digits import FULL
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
-from streamreg.stats.working import Predictor, TargetMoments, WorkingMoments
+from streamreg.stats.opening import OpeningMoments
+from streamreg.stats.working import Predictor, WorkingMoments
 
 Float = NDArray[np.float64]
+
+_UNKNOWN = (
+    "log-likelihood, AIC and BIC are without binomial coefficients: weights that are numbers of trials, with whole "
+    "numbers of successes, would give them"
+)
 
 
 class Glm(Spec):
@@ -42,13 +51,19 @@ class Glm(Spec):
         Distance to the maximum, in standard errors, at which to stop. One more step is then taken, which squares it.
     singular : {"minimum-norm", "error"}
         What to do about columns that depend on others: return the shortest solution, or an error that names them.
+        Columns depend on others where they do for `Linear`, by one more pass of exact sums. Columns that are nearer to
+        each other than about 1e-7 of their size, and do not depend, are too near for a fit in float64: the status
+        says so, and their coefficients have no errors.
     powers : dict of str to int
         Columns to raise to powers, and the degree.
     features, target, missing
         As for `Linear`.
     weights : {"analytic", "frequency"}
         What the source's weights mean. Coefficients and errors are the same: labels and counts have a known dispersion,
-        so a row of weight 3 tells as much as three rows. What differs is the number of observations.
+        so a row of weight 3 tells as much as three rows. What differs is the number of observations. A share y of
+        weight w counts as w y successes in w trials: as in R, the log-likelihood then has its binomial coefficient, and
+        is that of statsmodels for successes and failures. If these are not whole numbers it has none, and the result's
+        `log_lik_note` says so.
     device : str, optional
         "gpu", or "gpu:1": where cross-products are taken, as for `Linear`.
     """
@@ -102,8 +117,43 @@ class Glm(Spec):
         if source.one_pass:
             raise OnePassError(f"{source.label}: a {self.family} fit reads the rows several times; use a file or array")
         design = Design.of(source, self.features, self.missing, self.powers).with_target()
-        found, passes, null = self._climb(source, design, threads, progress)
-        return self._result(source, design, found, passes, null, began)
+        found, opening = self._climb(source, design, threads, progress)
+        fit = self._result(source, design, found, opening)
+        if found.step.solution.dependencies:
+            fit = self._ranked(fit, found.step.solution, source, design, threads, progress)
+        return dataclasses.replace(fit, seconds=time.perf_counter() - began)
+
+    def _ranked(
+        self,
+        fit: FitResult,
+        weighted: Solution,
+        source: Source,
+        design: Design,
+        threads: int | None,
+        progress: bool | None,
+    ) -> FitResult:
+        """Decide as `Linear` does, from exact sums, whether the columns that were left out depend on others."""
+        from streamreg.solve import exact
+        from streamreg.stats.integer_moments import IntegerMoments
+
+        with Progress(f"exact pass over {source.label}", source.schema.n_rows, shown=progress) as bar:
+            state = fold(source, design, IntegerMoments(design.names), threads=threads, progress=bar)
+        found = exact.solve(state.problem(fit.target, None, self.intercept))
+        fit = dataclasses.replace(fit, passes=fit.passes + 1)
+        apart = [fit.names[j] for j in found.kept if j not in weighted.kept]
+        if apart:
+            names = ", ".join(apart[:4]) + " and others" * (len(apart) > 4)
+            words = (
+                f"columns too nearly dependent on others for a {self.family} fit ({names}), so their coefficients are "
+                "not told apart; fit their differences from the others instead, or leave columns out"
+            )
+            status = f"not determined: {words}" if fit.status == "dependent" else f"{fit.status}; {words}"
+            return dataclasses.replace(fit, status=status, dependencies=tuple(map(str, found.dependencies)))
+        if self.singular == "error":
+            raise DataError(f"{source.label}: dependent columns: {'; '.join(map(str, found.dependencies))}")
+        if np.array_equal(found.kept, weighted.kept):
+            return dataclasses.replace(fit, dependencies=tuple(map(str, found.dependencies)))
+        return fit
 
     def _gaussian(self, data: Any, threads: int | None, progress: bool | None) -> FitResult:
         shared = {name: getattr(self, name) for name in Linear.model_fields if name in type(self).model_fields}
@@ -112,8 +162,8 @@ class Glm(Spec):
 
     def _climb(
         self, source: Source, design: Design, threads: int | None, progress: bool | None
-    ) -> tuple[Maximum, int, float]:
-        """Return the maximum, the passes before those of Newton's method, and the mean of the model without columns."""
+    ) -> tuple[Maximum, OpeningMoments]:
+        """Return the maximum, and what the pass before those of Newton's method found."""
         facts, names = family(self.family), design.names
         p = len(names) - 1
         scan = 0
@@ -121,28 +171,35 @@ class Glm(Spec):
         def read(at: Predictor, move: Predictor | None) -> WorkingMoments:
             nonlocal scan
             scan += 1
-            state = WorkingMoments(names, self.family, at, null, move, self.device)
+            state = WorkingMoments(names, self.family, at, null, move, self.device, whitening)
             title = f"{self.family} step {scan} on {source.label}"
             with Progress(title, source.schema.n_rows, shown=progress) as bar:
                 return fold(source, design, state, threads=threads, progress=bar)
 
-        start, first, passes = Predictor(np.zeros(p), np.zeros(p), 0.0), None, 0
+        working = not self.intercept
+        with Progress(f"scan {source.label}", source.schema.n_rows, shown=progress) as bar:
+            empty = OpeningMoments.of(names, self.family, working, self.device)
+            opening = fold(source, design, empty, threads=threads, progress=bar)
         null = float(facts.mean(np.zeros(1))[0])
         if self.intercept:
-            # The first Newton step from a model without slopes is least squares: all rows have the same variance.
-            with Progress(f"scan {source.label}", source.schema.n_rows, shown=progress) as bar:
-                empty = TargetMoments.of(names, self.family, self.device)
-                moments = fold(source, design, empty, threads=threads, progress=bar)
-            problem = moments.problem(names[-1])
-            null, passes = float(problem.mean[0][p]), 1
+            null = opening.target_mean
             self._require_variation(source, names[-1], null)
-            centre, at = centred_line(problem, slopes := cholesky.solve(problem).coef)
+        problem = opening.problem(names[-1], None, self.intercept)
+        solved = cholesky.solve(problem)
+        whitening = _whitening(solved) if solved.condition > INDEX and solved.rank == p else None
+        centre, at = centred_line(problem, slopes := solved.coef)
+        start = Predictor(centre, np.zeros(p), float(facts.linked(null)))
+        if working:
+            first = Predictor(centre, slopes, at - start.at)
+        else:
+            # From a model without slopes all rows have the same variance: the first Newton step is least squares.
             variance = float(facts.variance(np.array([null]))[0])
-            start = Predictor(centre, np.zeros(p), float(facts.linked(null)))
             first = Predictor(centre, slopes / variance, (at - null) / variance)
-        scans = self.max_iterations - passes
-        limits = {"intercept": self.intercept, "tolerance": self.tolerance, "iterations": max(scans, 1)}
-        return maximise(read, facts, start, first, **limits), passes, null  # type: ignore[arg-type]  # limits by name
+        scans = max(self.max_iterations - 1, 1)
+        found = maximise(
+            read, facts, start, first, intercept=self.intercept, tolerance=self.tolerance, iterations=scans
+        )
+        return found, opening
 
     def _require_variation(self, source: Source, target: str, mean: float) -> None:
         if mean == 0 or (mean == 1 and self.family == "binomial"):
@@ -151,48 +208,43 @@ class Glm(Spec):
                 "intercept; check the column"
             )
 
-    def _result(
-        self, source: Source, design: Design, found: Maximum, passes: int, null: float, began: float
-    ) -> FitResult:
+    def _result(self, source: Source, design: Design, found: Maximum, opening: OpeningMoments) -> FitResult:
         problem, solution, state = found.step.problem, found.step.solution, found.state
-        if self.singular == "error" and solution.dependencies:
-            raise DataError(f"{source.label}: dependent columns: {'; '.join(map(str, solution.dependencies))}")
-        origin = Origin.of(state.moments, problem.target, source.label, passes + found.passes, "newton", design.terms)
+        origin = Origin.of(state.moments, problem.target, source.label, 1 + found.passes, "newton", design.terms)
         sigma = float(np.ldexp(1.0, -solution.target_exponent))
         fit = result(self, problem, solution, origin, sigma)
         # The columns' means as the information weighs them: about these, slopes and level are told apart.
         sums, at = state.likelihood(), found.at.about(problem.mean[0][:-1]) if self.intercept else found.at
         nobs = sums.weight if self.weights == "frequency" else float(state.n)
-        errors = fit.std_errors if found.bounded else np.full(len(at.coef), np.nan)
         intercept = at.about(np.zeros(len(at.coef))).at if self.intercept else 0.0
-        intercept_error = fit.intercept_std_error if found.bounded else NAN
-        wrong = found.step.errors * errors
-        wrong0 = found.step.level_error + 1e-16 * abs(at.at)
+        digits = _digits(found.errors * fit.std_errors, at.coef, fit.std_errors)
+        error0 = fit.intercept_std_error
+        digits0 = float(_digits(found.intercept_error(error0), intercept, error0)) if self.intercept else NAN
         status = found.status
         if status == "ok" and solution.status != "ok":
             status = "dependent" if solution.dependencies else fit.status
-        return dataclasses.replace(
+        unknown = np.isnan(opening.choices)
+        fit = dataclasses.replace(
             fit,
             coef=at.coef,
             intercept=intercept,
-            std_errors=errors,
-            intercept_std_error=intercept_error,
             centre=at.centre,
             at_centre=at.at,
             rss=sums.rss,
             tss=sums.tss,
             nobs=nobs,
             df_resid=nobs - solution.rank - self.intercept,
-            digits=_digits(wrong, at.coef, errors),
-            digits_intercept=float(_digits(wrong0, intercept, intercept_error)) if self.intercept else NAN,
+            digits=digits,
+            digits_intercept=digits0,
+            digits_se=float(_digits(found.se_error, 1.0, 0.0)),
             status=status,
-            seconds=time.perf_counter() - began,
-            geometry=fit.geometry if found.bounded else None,
             family=self.family,
             deviance=sums.deviance,
             null_deviance=sums.null_deviance,
-            log_lik=sums.saturated - sums.deviance / 2,
+            log_lik=sums.saturated - sums.deviance / 2 + (0.0 if unknown else opening.choices),
+            log_lik_note=_UNKNOWN if unknown else "",
         )
+        return fit if found.bounded else _without_errors(fit)
 
 
 class Logistic(Glm):
@@ -204,7 +256,32 @@ class Logistic(Glm):
     family: Literal["binomial"] = "binomial"
 
 
+def _whitening(solved: Solution) -> Float:
+    """Return the matrix that makes the columns of a solution of full rank orthonormal."""
+    norms = np.ldexp(solved.scale, solved.exponent)
+    return np.asarray(np.linalg.cholesky(solved.inverse) / norms[:, None])
+
+
+def _without_errors(fit: FitResult) -> FitResult:
+    """Return a fit whose likelihood has no maximum: no coefficient has an error, nor a digit to trust."""
+    none = np.full(len(fit.coef), NAN)
+    digits0 = 0.0 if fit.has_intercept else NAN
+    return dataclasses.replace(
+        fit,
+        std_errors=none,
+        intercept_std_error=NAN,
+        digits=np.zeros(len(fit.coef)),
+        digits_intercept=digits0,
+        digits_se=0.0,
+        geometry=None,
+    )
+
+
 def _digits(wrong: ArrayLike, value: ArrayLike, error: ArrayLike) -> Float:
-    """Return decimal digits, given rounding errors; below a thousandth of a standard error they mean nothing."""
+    """Return decimal digits, given a bound of the error; below a thousandth of a standard error they mean nothing."""
     size = np.maximum(np.abs(value), 1e-3 * np.asarray(error))
-    return np.asarray(np.clip(-np.log10(np.maximum(wrong, 1e-16 * size) / size), 0.0, 15.3))
+    # The value that is sought may be smaller than the one found, by as much.
+    least = np.maximum(size - wrong, 1e-3 * np.asarray(error))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(wrong < size, wrong / least, np.where(np.isnan(wrong + size), NAN, 1.0))
+    return np.asarray(np.clip(-np.log10(np.maximum(relative, 1e-16)), 0.0, FULL))

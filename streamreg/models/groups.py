@@ -5,7 +5,7 @@ import os
 import time
 from typing import Any
 
-from streamreg.errors import DataError, UsageError
+from streamreg.errors import DataError, UsageError, require
 from streamreg.models.base import as_source, as_state
 from streamreg.models.groupfits import ChowTest, GroupFits
 from streamreg.models.linear import Linear
@@ -47,7 +47,8 @@ def fit_by(
     DataError
         The rows are missing, damaged or not finite; or a level cannot be fitted as asked, and the message says which.
     UsageError
-        The levels do not fit in `memory`, no column is named, or the model asks for errors that need the rows.
+        The levels do not fit in `memory`, no column is named, or the model is no `Linear`, or asks for errors
+        that need the rows.
 
     Notes
     -----
@@ -125,7 +126,12 @@ def lines(
 
 
 def require_classical(model: Linear) -> None:
-    """Raise `UsageError` if the model asks for errors that moments do not give."""
+    """Raise `UsageError` if the model is no `Linear`, or asks for errors that moments do not give."""
+    rule = (
+        "fits by group are made from moments, by a sr.Linear(...); for another model select the rows of each group, "
+        "and fit them one after the other"
+    )
+    require(model, Linear, rule)
     if model.errors != "classical":
         raise UsageError("fits by group are made from moments, which have classical errors only; leave errors out")
 

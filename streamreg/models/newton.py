@@ -11,6 +11,7 @@ from streamreg.kernels import doubledouble as dd
 from streamreg.problem import Problem, Solution
 from streamreg.solve import cholesky
 from streamreg.solve.digits import EPS
+from streamreg.solve.rank import UNIT
 from streamreg.stats.working import Likelihood, Predictor, WorkingMoments
 
 Float = NDArray[np.float64]
@@ -20,6 +21,8 @@ _SLACK = 1e-10  # relative rise of the deviance that rounding may cause
 _ROUNDING = 1e-6  # standard errors; the most that rounding may keep a fit from its maximum
 _PARALLEL = 1e-6  # share of a move that rows may oppose although it separates them, because other steps still go on
 _FAR = 0.5  # a move along which the likelihood rises for ever changes the linear predictor by one each time
+_NEAR = 0.5  # beyond this change of a linear predictor a Newton step does not tell how far the maximum is
+_CONVERGES = 0.1  # beyond this product of rounding and the inverse information neither does it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class Step:
         Predicted rounding error of each coefficient, in its standard errors.
     level_error : float
         Predicted rounding error of the intercept, that of the value at the columns' means not counted.
+    se_error : float
+        Predicted relative rounding error of the standard errors.
+    reach : float
+        The most that the step moves the linear predictor of any row; infinite if it does not tell where the maximum is.
     """
 
     problem: Problem
@@ -49,6 +56,18 @@ class Step:
     each: Float
     errors: Float
     level_error: float
+    se_error: float
+    reach: float
+
+    @property
+    def remainder(self) -> float:
+        """How far the maximum may be from the end of the step, in standard errors.
+
+        Along a move that changes no linear predictor by more than r, the information changes by a factor of at most
+        ``exp(r)`` in these families, so a Newton step leaves at most ``(exp(r) - 1 - r) / r`` of the distance, and the
+        standard errors change by ``exp(r / 2)`` at most. For r up to 1/2, r itself bounds both, twice over.
+        """
+        return self.reach * self.distance if np.isfinite(self.reach) else np.inf
 
 
 def newton_step(state: WorkingMoments, intercept: bool) -> Step:
@@ -74,7 +93,26 @@ def newton_step(state: WorkingMoments, intercept: bool) -> Step:
     wrong = EPS * (np.abs(reach) @ share + np.linalg.norm(reach, axis=1) * np.linalg.norm(scaled))
     errors[found.kept] = wrong[:-1] / spread
     distance = float(np.sqrt(max(float(scaled @ found.gram @ scaled), 0.0) + level))
-    return Step(problem, found, Predictor(state.at.centre, change, at), distance, each, errors, float(wrong[-1]))
+    # A linear predictor is rounded as its terms are, which may cancel. As an error e of all rows' predictors moves a
+    # coefficient by C[i]'X'We, it is at most |e| sqrt(sum of W) standard errors (Cauchy-Schwarz).
+    terms = abs(state.at.at) + float(state.spans() @ np.abs(state.at.coef))
+    errors += UNIT * terms * (8.0 + np.sqrt(problem.weight))
+    own = (np.linalg.norm(found.inverse, axis=1) ** 2 / np.diag(found.inverse)).max(initial=1.0)
+    se_error = EPS * own / 2.0 + EPS * terms
+    move = Predictor(state.at.centre, change, at)
+    farthest = state.reach(move)
+    certain = found.status != "uncertain" and EPS * np.linalg.norm(found.inverse) <= _CONVERGES
+    return Step(
+        problem=problem,
+        solution=found,
+        change=move,
+        distance=distance,
+        each=each,
+        errors=errors,
+        level_error=float(wrong[-1]),
+        se_error=se_error,
+        reach=farthest if certain and farthest <= _NEAR else np.inf,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +123,7 @@ class Maximum:
     ----------
     at : Predictor
     step : Step
-        The last one, which is part of `at` if the method converged.
+        The last one.
     state : WorkingMoments
         Of the last scan.
     passes : int
@@ -93,6 +131,8 @@ class Maximum:
         "ok", or why this is not the maximum.
     bounded : bool
         Whether there is a finite maximum at all.
+    taken : bool
+        Whether the last step is part of `at`.
     """
 
     at: Predictor
@@ -101,6 +141,25 @@ class Maximum:
     passes: int
     status: str
     bounded: bool = True
+    taken: bool = False
+
+    @property
+    def errors(self) -> Float:
+        """Bounds of the errors of the coefficients, in their standard errors, shape (p,)."""
+        left = self.step.errors + self.step.remainder
+        return left if self.taken else left + self.step.each
+
+    @property
+    def se_error(self) -> float:
+        """Bound of the relative error of the standard errors, which are those of the predictor before the step."""
+        return self.step.se_error + self.step.reach
+
+    def intercept_error(self, std_error: float) -> float:
+        """Return a bound of the error of the intercept, whose standard error it is."""
+        change = self.step.change
+        moved = 0.0 if self.taken else abs(change.about(np.zeros(len(change.coef))).at)
+        rounding = self.step.level_error + EPS * abs(self.at.at)
+        return float(moved + rounding + self.step.remainder * std_error)
 
 
 def maximise(
@@ -151,7 +210,7 @@ def maximise(
             return replace(best, status=f"not converged: {apart}", bounded=False)
         rounding = min(float(np.nanmax(np.append(step.errors, 0.0))), _ROUNDING)
         if step.distance <= max(tolerance, rounding):
-            return replace(best, at=at.moved(step.change))
+            return replace(best, at=at.moved(step.change), taken=True)
         move, below, share = step.change, now.deviance, 1.0
         at = at.moved(move)
     if best is None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg import inference, scans, tables
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, require
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.blas import one_thread
 from streamreg.models.base import Spec
@@ -206,6 +206,11 @@ class _Groups:
 
 
 def _resampled(kind: str, model: Estimator, groups: _Groups, times: Float) -> Resampled:
+    require(
+        model,
+        object if callable(model) else Spec,
+        f"{kind} takes a model, such as sr.Linear(...), or a function of moments",
+    )
     with one_thread(len(groups.names)):
         ((names, estimates, rank),) = (_estimate(model, state) for state in groups.drawn(np.ones((1, times.shape[1]))))
         found = [_estimate(model, state) for state in groups.drawn(times)]

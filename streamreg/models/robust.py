@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design import Design, Missing
-from streamreg.errors import ChangedError, DataError, OnePassError, UsageError
+from streamreg.errors import ChangedError, DataError, OnePassError, UsageError, require
 from streamreg.fold import fold
 from streamreg.geometry import Sandwich
 from streamreg.models.base import as_source, as_state
@@ -73,6 +73,7 @@ def robust(
     Cost: one pass, about ``4 p**2`` operations a row.
     """
     began = time.perf_counter()
+    require(fit, FitResult, "robust errors are for the fit that sr.Linear(...).fit(data) returns")
     plan = Plan.of(errors)
     source = rows_twice(source).with_roles(target=fit.target)
     _require_errors(fit, source.label, plan)

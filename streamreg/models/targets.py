@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, require
 from streamreg.kernels.blas import one_thread
 from streamreg.models.base import as_moments
 from streamreg.models.estimates import Origin, result
@@ -40,6 +40,7 @@ def fit_targets(model: Linear, data: Any, targets: Sequence[str]) -> dict[str, F
     -----
     Cost: ``p**3`` operations once, and ``3 p**2`` for each target; with ridge, ``p**3`` for each target.
     """
+    require(model, Linear, "several targets are fitted by a sr.Linear(...)")
     moments = as_moments(data)
     if moments is None:
         raise UsageError(f"several targets are fitted from moments (sr.scan), not from {type(data).__name__}")

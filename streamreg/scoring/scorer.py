@@ -82,6 +82,10 @@ def score(
         raise UsageError(f"models are a {type(models).__name__}; pass them by name, as in {{'line': fit}}")
     if not models:
         raise UsageError("no models to score")
+    for name, model in models.items():
+        if not hasattr(model, "predict") or isinstance(model, type):
+            what = "scores are of fits, and of what else has predict(X); fit the model first"
+            raise UsageError(f"model {name!r} is a {type(model).__name__} and cannot predict: {what}")
     if baseline is not None and baseline not in models:
         raise UsageError(f"no model {baseline!r}; there is {', '.join(models)}")
     kind = family or _one_of({n: _family(m) for n, m in models.items()}, "family", "gaussian")

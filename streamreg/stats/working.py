@@ -102,11 +102,13 @@ class WorkingMoments(Statistic):
         The step that led here, with the same centre.
     device : str, optional
         Where the products of the information are taken; see `Moments`.
+    whitening : ndarray of shape (p, p), optional
+        A matrix that makes nearly dependent columns, centred, independent: see `reach`.
 
     Notes
     -----
-    Cost: one pass, ``p**2 + 8 p`` multiplications and three exponentials or logarithms a row, ``8 p**2`` bytes for
-    each level of the tree.
+    Cost: one pass, ``p**2 + 8 p`` multiplications (``p**2`` more with whitening) and three exponentials or logarithms
+    a row, ``8 p**2`` bytes for each level of the tree.
     """
 
     def __init__(
@@ -117,17 +119,18 @@ class WorkingMoments(Statistic):
         null_mean: float,
         move: Predictor | None = None,
         device: str | None = None,
+        whitening: Float | None = None,
     ) -> None:
         self.names, self.family, self.at, self.null_mean, self.move = tuple(names), family, at, null_mean, move
-        self._device = device
+        self._device, self._whitening = device, whitening
         self.moments = Moments(self.names, device=device)  # its target column is empty
         self.block_rows = self.moments.block_rows
         self._tree: BlockTree[dd.DD] = BlockTree(dd.add, unchanged)
-        self._most = np.full(3, -np.inf)
+        self._most = np.full(4, -np.inf)
 
     def fresh(self) -> Self:
         """Return an empty statistic about the same predictor."""
-        return type(self)(self.names, self.family, self.at, self.null_mean, self.move, self._device)
+        return type(self)(self.names, self.family, self.at, self.null_mean, self.move, self._device, self._whitening)
 
     def settle(self) -> None:
         """Finish the products of the information."""
@@ -157,10 +160,27 @@ class WorkingMoments(Statistic):
         """Return a bound of the rounding errors of the score, in units of 2**-53, shape (p,)."""
         return self._tree.total()[0][_FACTS + len(self.names) :]
 
+    def spans(self) -> Float:
+        """Return how far each feature goes from the predictor's centre, shape (p,)."""
+        total = self.moments.total()
+        low, high = total.low[:-1], total.high[:-1]
+        return np.maximum(np.abs(low - self.at.centre), np.abs(high - self.at.centre))
+
+    def reach(self, move: Predictor) -> float:
+        """Return a bound of how far a move changes the linear predictor of any row.
+
+        It comes from the columns' ranges, or, as those say little of columns that nearly depend on each other, from the
+        greatest norm of a whitened row.
+        """
+        bound = float(self.spans() @ np.abs(move.coef))
+        if self._whitening is not None:
+            bound = min(bound, float(self._most[3] * np.linalg.norm(np.linalg.solve(self._whitening, move.coef))))
+        return abs(move.at) + bound
+
     def likelihood(self) -> Likelihood:
         """Return the sums over all rows."""
         sums = self._tree.total()[0]
-        return Likelihood(*(float(value) for value in (*sums[: _FACTS - 1], *self._most)))
+        return Likelihood(*(float(value) for value in (*sums[: _FACTS - 1], *self._most[:3])))
 
     def _absorb(self, batch: Batch) -> None:
         facts = family(self.family)
@@ -183,7 +203,9 @@ class WorkingMoments(Statistic):
             residual,
         )
         sums = [*(prior @ column for column in each), *((prior * residual) @ rows)]
-        most = [-np.inf, 0.0, facts.violation(y, eta).max()]
+        most = [-np.inf, 0.0, facts.violation(y, eta).max(), 0.0]
+        if self._whitening is not None:
+            most[3] = np.linalg.norm(rows @ self._whitening, axis=1).max()
         if self.move is not None:
             moved = self.move.at + rows @ self.move.coef
             most[:2] = facts.violation(y, moved).max(), np.abs(moved).max()
@@ -245,35 +267,6 @@ class WorkingMoments(Statistic):
         self._tree.join((level, index, (high, low)) for (level, index), (high, low) in pairs)
         self._most = arrays["most"].copy()
         return self
-
-
-class TargetMoments(Moments):
-    """Moments of features and target, refusing targets that a family cannot have."""
-
-    family = "gaussian"
-
-    @classmethod
-    def of(cls, names: Sequence[str], family: str, device: str | None = None) -> Self:
-        """Return an empty statistic over the features and, last, the target of a family."""
-        self = cls(names, device=device)
-        self.family = family
-        return self
-
-    def fresh(self) -> Self:
-        """Return an empty statistic over the same columns."""
-        other = super().fresh()
-        other.family = self.family
-        return other
-
-    def lengthened(self, factor: int) -> Self:
-        """Return an empty statistic over the same columns, with longer blocks."""
-        other = super().lengthened(factor)
-        other.family = self.family
-        return other
-
-    def _absorb(self, batch: Batch) -> None:
-        checked_target(batch, family(self.family), self.names[-1])
-        super()._absorb(batch)
 
 
 def checked_target(batch: Batch, facts: Family, name: str) -> Float:

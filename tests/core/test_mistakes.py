@@ -23,3 +23,37 @@ ROWS = (np.ones((9, 2)), np.ones(9))
 def test_arguments_of_the_wrong_kind(call, message):
     with pytest.raises(sr.UsageError, match=message):
         call()
+
+
+_MODELS = {
+    "logistic": sr.Logistic(features=("x0",)),
+    "penalised": sr.Penalised(features=("x0",)),
+    "subsets": sr.Subsets(features=("x0",)),
+    "constrained": sr.Constrained(restrictions="x0 = 0"),
+    "class": sr.Linear,
+    "text": "logistic",
+    "none": None,
+}
+
+
+@pytest.mark.parametrize("name", _MODELS)
+def test_what_takes_a_line_refuses_other_models(name):
+    rng = np.random.default_rng(1)
+    x = np.column_stack([rng.standard_normal(80), np.arange(80) % 4])
+    source = sr.open((x, (rng.random(80) < 0.5).astype(float)), columns=["x0", "g"])
+    model = _MODELS[name]
+    with pytest.raises(sr.UsageError, match=r"sr\.Linear\(|this is the class Linear"):
+        sr.fit_by(model, source, by="g")
+    with pytest.raises(sr.UsageError, match=r"sr\.Linear\(|this is the class Linear"):
+        sr.fit_targets(model, sr.scan(source), ["y"])
+    with pytest.raises(sr.UsageError):
+        sr.robust(model, source, "HC1")
+    with pytest.raises(sr.UsageError):
+        sr.wald_test(model, "x0 = 0")
+    with pytest.raises(sr.UsageError):
+        sr.score({"it": model}, source)
+    if name in ("logistic", "class", "text", "none"):
+        with pytest.raises(sr.UsageError):
+            sr.bootstrap(model, sr.scan(source, stretches=20), replicates=5)
+        with pytest.raises(sr.UsageError):
+            sr.jackknife(model, sr.scan(source, stretches=20))

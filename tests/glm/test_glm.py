@@ -304,3 +304,93 @@ def test_promised_digits_are_there(apart, offset):
     promised = np.r_[fit.digits_intercept, fit.digits]
     assert (digits >= promised - 0.3).all(), (digits, promised)
     assert promised.min() > 7
+
+
+def exact_errors(x, y, b, name):
+    """Return the standard errors at coefficients in forty digits."""
+    mp = mpmath.mp.clone()
+    mp.dps = 50
+    information = mp.matrix(len(b), len(b))
+    for row in x:
+        row = mp.matrix([mp.mpf(1), *(mp.mpf(float(v)) for v in row)])
+        eta = (row.T * mp.matrix(b))[0]
+        mean = mp.exp(eta) if name == "poisson" else 1 / (1 + mp.exp(-eta))
+        information += row * row.T * (mean if name == "poisson" else mean * (1 - mean))
+    inverse = information**-1
+    return np.array([float(mp.sqrt(inverse[i, i])) for i in range(len(b))])
+
+
+@pytest.mark.parametrize("apart", [1.0, 1e-4, 1e-7])
+@pytest.mark.parametrize("passes", [1, 2, 3, 4, 5, 50])
+def test_a_fit_promises_no_digits_that_it_has_yet_to_reach(apart, passes):
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal((50, 3))
+    x[:, 2] = x[:, 0] + apart * x[:, 2]
+    y = (rng.random(50) < 1 / (1 + np.exp(-x[:, 1]))).astype(float)
+    fit, truth = sr.Logistic(max_iterations=passes).fit((x, y)), exact_logistic(x, y)
+    true_errors = exact_errors(x, y, truth, "binomial")
+    found, errors = estimates(fit)
+    digits = -np.log10(np.maximum(np.abs(found - truth) / np.maximum(np.abs(truth), 1e-3 * true_errors), 1e-16))
+    promised = np.r_[fit.digits_intercept, fit.digits]
+    assert (promised <= np.maximum(digits, 0) + 0.3).all(), (digits, promised)
+    digits_se = max(-np.log10(np.abs(errors / true_errors - 1).max()), 0.0)
+    assert fit.digits_se <= digits_se + 0.3
+    if apart == 1.0 and passes in (3, 50):
+        assert promised.min() > (1 if passes == 3 else 12)
+
+
+def test_where_labels_are_separated_no_digit_is_promised():
+    fit = sr.Logistic().fit((X, SEPARATED.astype(float)))
+    assert not fit.digits.any()
+    assert (fit.digits_intercept, fit.digits_se) == (0.0, 0.0)
+    assert "precision=" not in fit.summary()
+
+
+@pytest.mark.parametrize("level", [1e-2, 1.0, 1e5, 1e7])
+def test_counts_without_an_intercept_of_any_size_take_few_passes(level):
+    rng = np.random.default_rng(5)
+    group = rng.integers(0, 4, 4000)
+    x, y = np.eye(4)[group], rng.poisson(level * (1.0 + group)).astype(float)
+    weight = rng.integers(1, 4, 4000).astype(float)
+    fit = sr.Glm(family="poisson", intercept=False).fit((x, y, weight))
+    means = [np.average(y[group == g], weights=weight[group == g]) for g in range(4)]
+    np.testing.assert_allclose(fit.coef, np.log(means), rtol=1e-12)
+    assert fit.status == "ok"
+    assert fit.passes <= (5 if level > 1 else 7 if level == 1 else 10)
+
+
+def test_shares_of_trials_have_the_likelihood_of_counts():
+    trials = COUNTS + 2
+    successes = RNG.binomial(trials.astype(int), 1 / (1 + np.exp(-ETA))).astype(float)
+    ref = peer("binomial", X, np.column_stack([successes, trials - successes]))
+    for share in (successes / trials, (successes / trials).astype(np.float32)):
+        fit = sr.Logistic().fit((X, share, trials))
+        np.testing.assert_allclose([fit.log_likelihood, fit.aic, fit.bic], [ref.llf, ref.aic, ref.bic_llf], rtol=1e-7)
+        assert fit.log_lik_note == ""
+    for weights in ((), (W,)):
+        unknown = sr.Logistic().fit((X, successes / trials, *weights))
+        assert "without binomial coefficients" in unknown.log_lik_note
+        assert "without binomial coefficients" in unknown.summary()
+        mean, w = unknown.predict(X), weights[0] if weights else 1.0
+        kernel = w * (successes / trials * np.log(mean) + (1 - successes / trials) * np.log1p(-mean))
+        assert unknown.log_likelihood == pytest.approx(kernel.sum(), rel=1e-11)
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-12, 1e-10, 1e-8, 1e-6])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_columns_depend_where_they_do_for_a_line(apart, intercept):
+    x = X.copy()
+    x[:, 2] = x[:, 0] + apart * X[:, 2]
+    line = sr.Linear(intercept=intercept).fit((x, Y["binomial"]))
+    fit = sr.Logistic(intercept=intercept).fit((x, Y["binomial"]))
+    assert fit.dependencies == line.dependencies
+    if fit.rank < line.rank:
+        assert fit.status.startswith("not determined: columns too nearly dependent on others for a binomial fit (x2)")
+        assert np.isnan(fit.std_errors[[0, 2]]).all()
+        assert np.isnan(fit.digits[[0, 2]]).all()
+        assert fit.status in " ".join(fit.summary().split())
+    else:
+        assert fit.status == line.status == ("ok" if apart else "dependent")
+    if not apart:
+        with pytest.raises(DataError, match="dependent columns: x2 = x0"):
+            sr.Logistic(intercept=intercept, singular="error").fit((x, Y["binomial"]))

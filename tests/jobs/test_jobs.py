@@ -330,14 +330,51 @@ def test_fits_of_different_targets_are_told_apart_before_rows_are_read(small, se
         jobs.plan(jobs.load(path))
 
 
-def test_rows_that_are_wrong_are_told_with_the_fit_that_met_them(tmp_path):
-    rows = np.ones((50, 3))
+FAILING = """\
+data: {path: a.npy, target: x0}
+fits:
+  one: {kind: linear, features: [x2]}
+  two: {kind: linear, features: [x1]}
+  three: {kind: linear, features: [x2], ridge: 1}
+compare:
+  - [one, two]
+  - [one, three]
+score:
+  - [one, two]
+output: {folder: out}
+"""
+
+
+def with_a_gap(folder):
+    rows = np.random.default_rng(2).standard_normal((50, 3))
     rows[7, 1] = np.nan
-    np.save(tmp_path / "a.npy", rows)
-    fits = "fits:\n  one: {kind: linear, features: [x2]}\n  two: {kind: linear, target: x1}\n"
-    text = f"data: {{path: a.npy, target: x0}}\n{fits}"
-    with pytest.raises(DataError, match=r"job\.yaml, line 4: fits\.two: .*row 7 \(from 0\), column 'x1': NaN"):
+    np.save(folder / "a.npy", rows)
+
+
+def test_a_fit_that_fails_leaves_the_others_their_results(tmp_path, capsys):
+    with_a_gap(tmp_path)
+    path = write(tmp_path, FAILING)
+    assert main(["run", str(path)]) == 3
+    text = capsys.readouterr().out
+    assert "line 4: fits.two: " in text
+    assert "row 7 (from 0), column 'x1': NaN" in text
+    assert text.count("skipped, because the fit 'two' failed") == 2
+    assert sorted(outputs_of(tmp_path / "out")) == ["one.npz", "report.json", "three.npz"]
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert sorted(report["fits"]) == ["one", "three"]
+    assert [failure["part"] for failure in report["failures"]] == ["fits.two", "compare.0", "score.0"]
+    assert len(report["comparisons"]) == 1
+    assert len(report["outputs"]) == 3
+    alone = sr.Linear(features=("x2",)).fit(sr.open(tmp_path / "a.npy", target="x0"))
+    np.testing.assert_array_equal(report["fits"]["one"]["coef"], alone.coef)
+
+
+def test_a_job_without_a_fit_that_succeeds_is_an_error(tmp_path):
+    with_a_gap(tmp_path)
+    text = "data: {path: a.npy, target: x0}\nfits:\n  one: {kind: linear}\n  two: {kind: linear, target: x1}\n"
+    with pytest.raises(DataError, match=r"job\.yaml, line 3: fits\.one: .*row 7 \(from 0\), column 'x1': NaN"):
         sr.run_job(write(tmp_path, text))
+    assert main(["run", str(tmp_path / "job.yaml")]) == 3
 
 
 def outputs_of(folder):

@@ -1,0 +1,81 @@
+"""The first pass of a generalised linear model: where Newton's method begins, and what is a fact of the rows alone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Self
+
+import numpy as np
+
+from streamreg.design import Batch
+from streamreg.families import Family, family
+from streamreg.kernels import doubledouble as dd
+from streamreg.stats.moments import Moments
+from streamreg.stats.tree import BlockTree, unchanged
+from streamreg.stats.working import checked_target
+
+
+class OpeningMoments(Moments):
+    """Moments of the features and of the response that the first step fits by least squares.
+
+    The response is the target itself, which makes the first Newton step from a model without slopes; or the working
+    response at a mean close to each target (McCullagh & Nelder 1989, *Generalized Linear Models*, section 2.5), with
+    its working weights. Targets that the family cannot have are refused.
+
+    Notes
+    -----
+    Cost: that of `Moments`.
+    """
+
+    family = ""
+    working = False
+
+    @classmethod
+    def of(cls, names: Sequence[str], family: str, working: bool, device: str | None = None) -> Self:
+        """Return an empty statistic over the features and, last, the target of a family."""
+        return cls(names, device=device)._about(family, working)
+
+    def _about(self, family: str, working: bool) -> Self:
+        self.family, self.working = family, working
+        self._facts: BlockTree[dd.DD] = BlockTree(dd.add, unchanged)
+        return self
+
+    def fresh(self) -> Self:
+        """Return an empty statistic over the same columns."""
+        return super().fresh()._about(self.family, self.working)
+
+    def lengthened(self, factor: int) -> Self:
+        """Return an empty statistic over the same columns, with longer blocks."""
+        return super().lengthened(factor)._about(self.family, self.working)
+
+    @property
+    def target_mean(self) -> float:
+        """Mean of the target, by the rows' own weights."""
+        sums = self._facts.total()
+        return float(dd.divide(dd.take(sums, 1), dd.take(sums, 0))[0])
+
+    @property
+    def choices(self) -> float:
+        """Sum of the rows' `Family.choices`; NaN if any of them is."""
+        return float(self._facts.total()[0][2])
+
+    def _absorb(self, batch: Batch) -> None:
+        facts = family(self.family)
+        y = checked_target(batch, facts, self.names[-1])
+        prior = np.ones(len(y)) if batch.weight is None else batch.weight
+        sums = np.array([prior.sum(), prior @ y, facts.choices(y, prior).sum()])
+        self._facts.push(batch.start // self.block_rows, dd.from_float(sums))
+        super()._absorb(_working(batch, facts) if self.working else batch)
+
+    def _join(self, other: Self) -> None:
+        super()._join(other)
+        self._facts.join(other._facts.nodes)
+
+
+def _working(batch: Batch, facts: Family) -> Batch:
+    """Return the rows with working response and weights at the family's starting mean."""
+    assert batch.y is not None
+    y = batch.y.astype(np.float64)
+    mean = facts.start(y)
+    variance = facts.variance(mean)
+    response = facts.linked(mean) + (y - mean) / variance
+    return replace(batch, y=response, weight=variance if batch.weight is None else batch.weight * variance)
