@@ -29,6 +29,8 @@ class Problem:
     weight : float
         Sum of weights.
     intercept : bool
+    ridge : float
+        Penalty ``ridge * sum(coef**2)`` in the units of the data, which `cross` does not hold.
     """
 
     names: tuple[str, ...]
@@ -39,13 +41,19 @@ class Problem:
     n: int
     weight: float
     intercept: bool
+    ridge: float = 0.0
 
     def penalised(self, ridge: float) -> "Problem":
         """Return the problem whose least squares is this one's plus ``ridge * sum(coef**2)``."""
-        p = len(self.names)
-        cross = self.cross.copy()
-        cross[np.arange(p), np.arange(p)] += np.ldexp(ridge, -2 * self.exponent[:p])
-        return replace(self, cross=cross)
+        return replace(self, ridge=ridge)
+
+    def most(self) -> int:
+        """Return how many columns can be independent of each other: any number under a penalty."""
+        return len(self.names) if self.ridge else self.n - self.intercept
+
+    def df(self, rank: int) -> int:
+        """Return residual degrees of freedom, at least 1; all rows under a penalty, which takes an unknown number."""
+        return max(self.n if self.ridge else self.n - rank - self.intercept, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,8 @@ class ExactProblem:
     weight : float
         Sum of weights.
     intercept : bool
+    ridge : float
+        Penalty ``ridge * sum(coef**2)`` in the units of the data, which `sums` does not hold.
     """
 
     names: tuple[str, ...]
@@ -81,19 +91,15 @@ class ExactProblem:
     n: int
     weight: float
     intercept: bool
+    ridge: float = 0.0
 
     def penalised(self, ridge: float) -> "ExactProblem":
         """Return the problem whose least squares is this one's plus ``ridge * sum(coef**2)``."""
-        numerator, denominator = ridge.as_integer_ratio()
-        power = denominator.bit_length() - 1
-        # The columns' units, made small enough for the penalty to be a whole number of them.
-        fine = self.exponent.copy()
-        fine[1:-1] = np.minimum(fine[1:-1], -(power + 1) // 2)
-        by = (self.exponent - fine).astype(object)
-        sums = self.sums << np.add.outer(by, by)
-        for j in range(1, len(sums) - 1):
-            sums[j, j] += numerator << (-2 * int(fine[j]) - power)
-        return replace(self, sums=sums, exponent=fine)
+        return replace(self, ridge=ridge)
+
+    def most(self) -> int:
+        """Return how many columns can be independent of each other: any number under a penalty."""
+        return len(self.names) if self.ridge else self.n - self.intercept
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,8 @@ class Solution:
     kept : int ndarray of shape (r,)
         Columns that are linearly independent of those before them.
     scale : ndarray of shape (p,)
-        Norm of each column (centred if there is an intercept), in the units of the data, divided by 2**`exponent`.
+        Norm of each column (centred if there is an intercept, with the root of a penalty as one more row), in the
+        units of the data, divided by 2**`exponent`.
     exponent : int ndarray of shape (p,)
         Power of two that goes with `scale`.
     gram : ndarray of shape (p, p)
@@ -153,7 +160,8 @@ class Solution:
         Directions, in the units of the data, along which the coefficients may move without changing a fitted value.
     dependencies : tuple of Dependency
     condition : float
-        Condition number of the scaled design of the kept columns.
+        Condition number of the scaled design of the kept columns; with more than 500 of them, what eight Lanczos steps
+        find of it, which is some percent less.
     digits : ndarray of shape (p,)
         Decimal digits of `coef` to trust; NaN for those that are not identifiable.
     digits_intercept, digits_se, digits_rss : float
@@ -161,8 +169,8 @@ class Solution:
     status : {"ok", "dependent", "uncertain"}
         "uncertain": float64 moments cannot tell whether columns are dependent; take the exact Gram matrix.
     least_digits : float
-        The least of the digits of coefficients and intercept, where a digit below a thousandth of the standard error
-        counts for nothing: what decides whether another pass is worth it.
+        The least of the digits of coefficients and intercept, each relative to the larger of itself and a number of
+        standard errors (`streamreg.solve.ladder`): what decides whether another pass is worth it.
     digits_after_residuals, digits_se_after_residuals : float
         Digits that one residual pass would reach, of the coefficients and of the standard errors (zero: it would not
         converge).

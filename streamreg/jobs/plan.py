@@ -162,7 +162,7 @@ def _step(name: str, model: Spec) -> Step:
         return Step(name, kind, 1 + epochs, True)
     if hasattr(model, "max_iterations") and getattr(model, "family", "") != "gaussian":
         return Step(name, kind, model.max_iterations, True)
-    climbs = getattr(model, "precision", "") == "auto" and not getattr(model, "ridge", 0.0)
+    climbs = getattr(model, "precision", "") == "auto"
     return Step(name, kind, 2 if climbs else 1, climbs)
 
 

@@ -26,6 +26,7 @@ else:
 Float = NDArray[np.float64]
 
 VARIABLE = "STREAMREG_KERNEL"
+_STRIP = 128
 _LABELS = {
     "amx": "AVX-512, exact products on AMX",
     "avx512": "AVX-512",
@@ -215,6 +216,19 @@ def centred(parts: list[NDArray[Any]], centre: Float, out: Float) -> None:
     for part, here in zip(parts, places, strict=True):
         out[:, here] = part
     out -= centre  # whole rows at once: NumPy takes half as long for these as for a part of them
+
+
+def mirrored(lower: Float) -> Float:
+    """Return a symmetric matrix from its lower triangle; what is above counts for nothing."""
+    out = np.empty_like(lower)
+    for start in range(0, len(lower), _STRIP):  # a strip at a time: transposes of wide matrices miss the cache
+        end = start + _STRIP
+        strip = np.tril(lower[start:end, :end], start)
+        out[start:end, :end] = strip
+        out[:end, start:end] = strip.T
+        square = strip[:, start:]
+        out[start:end, start:end] = square + np.tril(square, -1).T
+    return out
 
 
 def cross_product(rows: Float) -> Float:

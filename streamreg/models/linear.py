@@ -106,8 +106,6 @@ class Linear(Spec):
             No target, a column with two roles, or options that exclude each other.
         """
         began = time.perf_counter()
-        if self.ridge and self.precision == "exact":
-            raise UsageError("ridge is computed in float64; leave out precision='exact', or the ridge")
         if self.device and self.precision == "exact":
             raise UsageError("exact cross-products are taken on the processors; leave out precision='exact', or device")
         if self.errors != "classical":
@@ -171,7 +169,7 @@ class Linear(Spec):
         moments = read(Moments(design.names, device=self.device), "scan") if known is None else known.only(design.names)
         problem, found = self._solve(moments, design.target, None)
         origin = Origin.of(moments, design.target, source.label, int(known is None), "float64", terms)
-        if self.precision == "float64" or self.ridge:
+        if self.precision == "float64":
             return problem, found, origin
         return self._climb(source, moments, (problem, found, origin), read)
 
@@ -201,27 +199,20 @@ class Linear(Spec):
             from streamreg.solve.refine import refine
             from streamreg.stats.residuals import Residuals
 
-            normal = moments.problem(origin.target, None, self.intercept)
-            again = read(Residuals.of(normal, found), "residual pass over")
-            return normal, refine(normal, found, again), climbed
+            assert isinstance(problem, Problem)
+            again = read(Residuals.of(problem, found), "residual pass over")
+            return problem, refine(problem, found, again), climbed
         from streamreg.stats.integer_moments import Grid, IntegerMoments
 
         exact = read(IntegerMoments(moments.names, Grid.of(moments)), "exact pass over")
         return *self._solve(exact, origin.target, None), climbed
 
     def _solve(self, state: Any, target: str, features: tuple[str, ...] | None) -> tuple[AnyProblem, Solution]:
-        problem = state.problem(target, features, self.intercept)
+        problem = state.problem(target, features, self.intercept).penalised(self.ridge)
         # What overflows is a coefficient, and `result` refuses it by name.
         with np.errstate(over="ignore", invalid="ignore"):
-            return problem, self._solution(problem)
-
-    def _solution(self, problem: AnyProblem) -> Solution:
-        if not isinstance(problem, Problem):
+            if isinstance(problem, Problem):
+                return problem, cholesky.solve(problem)
             from streamreg.solve import exact
 
-            return exact.solve(problem)
-        if not self.ridge:
-            return cholesky.solve(problem)
-        found = cholesky.solve(problem.penalised(self.ridge))
-        penalty = self.ridge * float(np.sum(np.ldexp(found.coef, -found.target_exponent) ** 2))
-        return dataclasses.replace(found, rss=max(found.rss - penalty, 0.0))
+            return problem, exact.solve(problem)

@@ -1,6 +1,6 @@
 """Solve a least-squares problem from exact sums: every number is right to the last digits of float64."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,12 +53,12 @@ def solve(problem: ExactProblem) -> Solution:
 
 def _solve(problem: ExactProblem) -> Solution:
     p = len(problem.names)
-    scaled = _scale(problem)
+    scaled = _scale(problem if not problem.ridge else _with_penalty(problem))
     exponent, target_exponent = scaled.exponent[:p], int(scaled.exponent[p])
     diagonal = floats(np.diag(scaled.gram))
     live = (diagonal[:p] > 0) & (scaled.rounding < ranks.CONSTANT)
     bordered, excess = _with_means(scaled, live)
-    elimination = Elimination(bordered, scaled.rounding, live, problem.n - problem.intercept)
+    elimination = Elimination(bordered, scaled.rounding, live, problem.most())
     elimination.run()
     kept = np.array(elimination.kept, dtype=np.int64)
     r = len(kept)
@@ -67,6 +67,9 @@ def _solve(problem: ExactProblem) -> Solution:
     scale = np.where(norm > 0, norm, 1.0)
     unit = np.where(norm > 0, np.ldexp(scale, exponent), 1.0)
     slopes, rss = elimination.shares[p], elimination.distances[p]
+    if problem.ridge:
+        # What the elimination finds is the penalised sum.
+        rss -= _penalty(problem.ridge, slopes, exponent[kept])
     if rss < scaled.gram[p, p] >> (BITS // 2):
         rss = 0  # rounding of the fixed point: the fit is perfect
     noise = elimination.noise(p)
@@ -121,6 +124,28 @@ def _solve(problem: ExactProblem) -> Solution:
         digits_after_residuals=FULL,
         digits_se_after_residuals=_FULL_SE,
     )
+
+
+def _with_penalty(problem: ExactProblem) -> ExactProblem:
+    """Return the problem with its penalty as whole numbers on the diagonal of the sums about the means."""
+    numerator, denominator = problem.ridge.as_integer_ratio()
+    power = denominator.bit_length() - 1
+    # The columns' units, made small enough for the penalty to be a whole number of them.
+    fine = problem.exponent.copy()
+    fine[1:-1] = np.minimum(fine[1:-1], -(power + 1) // 2)
+    by = (problem.exponent - fine).astype(object)
+    sums = problem.sums << np.add.outer(by, by)
+    for j in range(1, len(sums) - 1):
+        sums[j, j] += numerator << (-2 * int(fine[j]) - power)
+    return replace(problem, sums=sums, exponent=fine)
+
+
+def _penalty(ridge: float, slopes: Integers, exponent: NDArray[np.int64]) -> int:
+    """Return ``ridge * sum(coef**2)`` in the fixed point of the slopes, given the exponents of their columns."""
+    numerator, denominator = ridge.as_integer_ratio()
+    power = denominator.bit_length() - 1
+    squares = slopes * slopes * numerator
+    return int(_shift(squares, -2 * exponent.astype(object) - power - BITS).sum()) if len(slopes) else 0
 
 
 def _scale(problem: ExactProblem) -> _Scaled:

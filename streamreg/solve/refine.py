@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from streamreg.kernels import doubledouble as dd
 from streamreg.problem import Problem, Solution
 from streamreg.solve.digits import Errors
+from streamreg.solve.ladder import resolution
 from streamreg.solve.products import inner
 
 Float = NDArray[np.float64]
@@ -50,11 +51,15 @@ def refine(problem: Problem, solution: Solution, residuals: ResidualSums) -> Sol
     offset = np.ldexp(residuals.centre[1][:p][kept], -units)
     gradient = products - offset * float(first)
     norm = np.ldexp(solution.scale[kept], solution.exponent[kept] - units)
+    ridge = np.ldexp(problem.ridge, -2 * units)
+    gradient -= ridge * residuals.coef[kept]
     step = solution.inverse @ (gradient / norm) / norm
 
     slopes = dd.two_sum(residuals.coef[kept], step)
     mean_residual = float(first) / problem.weight if problem.intercept else 0.0
-    rss = float(square) - float(gradient @ step) - mean_residual * float(first)
+    # The penalised sum falls by gradient'step; what the penalty itself changes by is no residual.
+    fall = gradient + ridge * (2.0 * residuals.coef[kept] + step)
+    rss = float(square) - float(fall @ step) - mean_residual * float(first)
     rss = float(np.ldexp(max(rss, 0.0), 2 * (target_unit - solution.target_exponent)))
 
     back = target_unit - units
@@ -74,12 +79,17 @@ def refine(problem: Problem, solution: Solution, residuals: ResidualSums) -> Sol
         slopes=slopes[0] * np.ldexp(norm, target_unit - solution.target_exponent),
         yy=solution.tss,
         rss=rss,
-        df=max(problem.n - len(kept) - problem.intercept, 1),
+        df=problem.df(len(kept)),
         mean=np.ldexp(problem.mean[0][kept], -units) / norm if problem.intercept else None,
         weight=problem.weight,
+        resolution=resolution(problem),
+        penalty=ridge / norm**2 if problem.ridge else None,
+        data=np.ldexp(np.diag(problem.cross)[kept], 2 * (problem.exponent[kept] - units)) / norm**2
+        if problem.ridge
+        else None,
     )
     digits = np.full(p, np.nan)
-    digits[kept] = errors.coefficient_digits(errors.refined_errors)
+    digits[kept] = errors.coefficient_digits(refined=True)
     digits[~solution.identifiable] = np.nan
     value = float(np.ldexp(intercept, -solution.target_exponent))
     after, se_after = errors.after_residuals(value)
@@ -91,7 +101,7 @@ def refine(problem: Problem, solution: Solution, residuals: ResidualSums) -> Sol
         basic_intercept=intercept,
         rss=rss,
         digits=digits,
-        digits_intercept=errors.intercept_digits(errors.refined_errors, value),
+        digits_intercept=errors.intercept_digits(value, refined=True),
         digits_se=errors.se_digits(errors.refined_rss_error()),
         digits_rss=errors.rss_digits(errors.refined_rss_error()),
         least_digits=after,

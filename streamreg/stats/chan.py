@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels import gram
-from streamreg.kernels.gram import centred, cross_product, extremes, shift
+from streamreg.kernels.gram import centred, cross_product, extremes, mirrored, shift
 
 if TYPE_CHECKING:
     from streamreg.kernels.device import Device
@@ -148,7 +148,7 @@ def copy(a: Centred) -> Centred:
 
 def whole(a: Centred) -> Centred:
     """Return moments with both triangles of the cross-products."""
-    return replace(a, cross=np.tril(a.cross) + np.tril(a.cross, -1).T)
+    return replace(a, cross=mirrored(a.cross))
 
 
 def _arrays(a: Centred) -> tuple[NDArray[Any], ...]:

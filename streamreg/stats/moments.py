@@ -124,7 +124,9 @@ class Moments(Statistic):
     @property
     def log_weight(self) -> float:
         """Sum of the logarithms of the weights."""
-        return self.total().log_weight
+        self.settle()
+        # Summed from the right, as the merge of the nodes does, whose cross-products are not needed here.
+        return sum((node.log_weight for *_, node in reversed(self._tree.nodes)), 0.0)
 
     @property
     def nbytes(self) -> int:
