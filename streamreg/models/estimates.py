@@ -86,7 +86,8 @@ def result(
     nobs = problem.weight if model.weights == "frequency" else float(origin.n)
     df = nobs - found.rank - model.intercept
     with np.errstate(over="ignore"):
-        rss, tss = (float(np.ldexp(v, 2 * found.target_exponent)) for v in (found.rss, found.tss))
+        total = found.square_about_mean if found.constant else found.tss
+        rss, tss = (float(np.ldexp(v, 2 * found.target_exponent)) for v in (found.rss, total))
     if sigma is None:
         sigma = float(np.sqrt(found.rss / df)) if df > 0 and not model.ridge else NAN
     errors = np.full(p, np.nan)
@@ -146,7 +147,9 @@ def result(
             found.null_space,
             problem.weight,
             problem.mean[1][:p].copy() if problem.intercept else np.zeros(0),
+            found.root,
         ),
+        constant=found.constant,
     )
 
 

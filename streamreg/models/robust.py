@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg import inference
 from streamreg.design import Design, Missing
 from streamreg.errors import ChangedError, DataError, OnePassError, UsageError
 from streamreg.fold import fold
@@ -16,6 +17,8 @@ from streamreg.models.base import as_source, as_state
 from streamreg.models.covariance import Errors, Plan
 from streamreg.progress import Progress
 from streamreg.result import FitResult
+from streamreg.solve.digits import EPS, FULL
+from streamreg.solve.rank import UNIT
 from streamreg.sources.base import Source
 from streamreg.stats.clusters import Clusters
 from streamreg.stats.keyed import Store
@@ -23,6 +26,8 @@ from streamreg.stats.meat import Lagged, Meat
 from streamreg.stats.scores import Scores
 
 Float = NDArray[np.float64]
+
+_SAFE = 4.0  # rounding errors of a row add up in a sum of several terms
 
 MEMORY = 2**28
 """Bytes of the sums of scores of clusters, beyond which they go to temporary files."""
@@ -87,7 +92,8 @@ def robust(
     with np.errstate(over="ignore"):
         _require_same_rows(fit, source.label, state.n, float(np.ldexp(rss, 2 * scores.unit)))
     meat, df, note = _corrected(plan, found, fit)
-    return _replaced(fit, scores, meat, Sandwich(str(plan), meat, df), note, plan.spec(), time.perf_counter() - began)
+    spent = time.perf_counter() - began
+    return _replaced(fit, scores, meat, df, note, plan, _most(plan, found), spent)
 
 
 def rows_twice(data: Any) -> Source:
@@ -145,15 +151,11 @@ def _require_errors(fit: FitResult, label: str, plan: Plan) -> None:
 
 
 def _scores(fit: FitResult) -> Scores:
-    from scipy.linalg import solve_triangular
-
     assert fit.geometry is not None
     geometry, p = fit.geometry, len(fit.names)
     kept = geometry.kept
-    lower = np.linalg.cholesky(geometry.gram[np.ix_(kept, kept)]) if len(kept) else np.zeros((0, 0))
     basis = np.zeros((p, len(kept)))
-    if len(kept):
-        basis[kept] = solve_triangular(lower, np.eye(len(kept)), lower=True).T / geometry.norms()[kept][:, None]
+    basis[kept] = geometry.root.T / geometry.norms()[kept][:, None]
     unit = int(np.frexp(fit.sigma)[1]) if np.isfinite(fit.sigma) and fit.sigma > 0 else 0
     offset = geometry.offset if geometry.offset.size else np.zeros(p)
     level = 1.0 / np.sqrt(geometry.weight) if fit.has_intercept else 0.0
@@ -173,32 +175,94 @@ def _require_same_rows(fit: FitResult, label: str, n: int, rss: float) -> None:
         )
 
 
+def _most(plan: Plan, found: Any) -> tuple[float, str]:
+    """Return a bound of the rank of a sum of scores, and why it is one: the scores of all rows add up to zero."""
+    if plan.kind != "cluster":
+        return np.inf, ""
+    counts = [count for _, count in found][:2]
+    said = " and ".join(f"{count:,} clusters of {key!r}" for count, key in zip(counts, plan.keys, strict=True))
+    return sum(count - 1 for count in counts), f"{said} leave no more"
+
+
 def _replaced(
-    fit: FitResult, scores: Scores, meat: Float, sandwich: Sandwich, note: str, spec: Any, seconds: float
+    fit: FitResult,
+    scores: Scores,
+    meat: Float,
+    df: float,
+    note: str,
+    plan: Plan,
+    most: tuple[float, str],
+    seconds: float,
 ) -> FitResult:
     """Return the fit with errors from the sandwich; `meat` is in the orthonormal coordinates of `scores`."""
     assert fit.geometry is not None
-    norms, kept = fit.geometry.norms(), fit.geometry.kept
-    slopes = scores.basis[kept] * norms[kept][:, None]
-    turn = np.zeros((1 + len(kept), scores.width))
-    if fit.has_intercept:
-        turn[0, 0] = scores.level
-    turn[1:, scores.width - len(kept) :] = slopes
-    cov = turn @ meat @ turn.T
+    geometry, unit = fit.geometry, scores.unit
+    norms, kept = geometry.norms(), geometry.kept
+    r = len(kept)
+    whole = np.zeros((1 + r, 1 + r))
+    whole[1 + r - scores.width :, 1 + r - scores.width :] = meat
+    turn = np.zeros((1 + r, 1 + r))
+    turn[0, 0] = scores.level
+    turn[1:, 1:] = geometry.root.T
+    cov = turn @ whole @ turn.T
     errors = np.full(len(fit.names), np.nan)
     with np.errstate(invalid="ignore", over="ignore"):
-        errors[kept] = np.ldexp(np.sqrt(np.diag(cov)[1:]), scores.unit) / norms[kept]
+        errors[kept] = np.ldexp(np.sqrt(np.diag(cov)[1:]), unit) / norms[kept]
         errors[np.isnan(fit.std_errors)] = np.nan
-        at = np.concatenate([[1.0], -fit.centre[kept] / norms[kept]])
-        intercept = float(np.ldexp(np.sqrt(at @ cov @ at), scores.unit))
-        cov = np.ldexp(cov, 2 * scores.unit)
+        at = np.concatenate([[scores.level], -geometry.along(fit.centre[None, :])[0]])
+        intercept = float(np.ldexp(np.sqrt(at @ whole @ at), unit))
+    trusted = _digits(fit, whole)
+    with np.errstate(over="ignore"):
+        cov, whole = np.ldexp(cov, 2 * unit), np.ldexp(whole, 2 * unit)
+    rank, reason = inference.rank_of(meat), "few rows have a residual that tells of them"
+    if most[0] <= rank:
+        rank, reason = int(most[0]), most[1]
     return dataclasses.replace(
         fit,
         std_errors=errors,
         intercept_std_error=intercept if np.isfinite(fit.intercept_std_error) else np.nan,
+        digits_se=float(np.fmin(fit.digits_se, trusted)),
         passes=fit.passes + 1,
         seconds=fit.seconds + seconds,
         status=note or fit.status,
-        model=fit.model | {"errors": spec},
-        sandwich=dataclasses.replace(sandwich, cov=cov),
+        model=fit.model | {"errors": plan.spec()},
+        sandwich=Sandwich(str(plan), cov, df, whole, rank, reason if rank < scores.width else ""),
     )
+
+
+def _digits(fit: FitResult, meat: Float) -> float:
+    """Return the digits to trust of the standard errors that a sum of scores gives.
+
+    The coordinates t = R z of a row are off by about ``u |R| |z|``, R being nearly dependent columns' great
+    coefficients, and so is its residual by ``u |z| |b|``. With s the coordinates of a coefficient, its variance
+    ``sum e**2 (s't)**2`` is off by twice the root of ``sum e**2 (s'dt)**2`` relative to its own. Where the fit is of
+    float64 moments, R is off by more: ``R (I + E)`` with ``|E| <= eps |R|**2``, and the variance by
+    ``2 |E s| |M s|``.
+    """
+    assert fit.geometry is not None
+    geometry = fit.geometry
+    root, r = geometry.root, len(geometry.kept)
+    if not r or not fit.rss > 0:
+        return FULL
+    own = meat[1:, 1:]
+    lower = _inverse_lower(root)
+    spread = np.sqrt(np.maximum(((lower @ own) * lower).sum(axis=1), 0.0))  # of each column times the residuals
+    variance = np.maximum(((own @ root) * root).sum(axis=0), np.finfo(float).tiny)
+    moved = np.abs(root).T @ (np.abs(root) @ spread)
+    relative = UNIT * moved / np.sqrt(variance)
+    slopes = geometry.basic(fit.coef)
+    size = float(np.sqrt(fit.tss) + np.abs(slopes).sum())
+    residual = UNIT * size / float(np.sqrt(fit.rss))
+    if fit.level != "exact":
+        inverse = geometry.inverse
+        strength = EPS * float(np.linalg.norm(root, 2))
+        relative = relative + strength * np.linalg.norm(inverse, axis=0) * np.linalg.norm(own @ root, axis=0) / variance
+    worst = float(np.max(relative)) + residual
+    return float(np.clip(-np.log10(max(_SAFE * worst, 1e-16)), 0.0, FULL))
+
+
+def _inverse_lower(root: Float) -> Float:
+    """Return the inverse of a lower triangular matrix, shape (r, r): the Cholesky factor itself."""
+    from scipy.linalg import solve_triangular
+
+    return np.asarray(solve_triangular(root, np.eye(len(root)), lower=True))
