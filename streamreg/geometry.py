@@ -32,6 +32,8 @@ class Geometry:
     root : ndarray of shape (r, r)
         Inverse of the lower Cholesky factor of the part of `gram` that belongs to the independent columns, as accurate
         as the fit; ``inverse = root'root``. It turns these columns, over their norms, into orthonormal ones.
+    at_offset : float
+        What the result's `at_centre` lacks to the fitted value there.
     """
 
     gram: Float
@@ -43,6 +45,7 @@ class Geometry:
     weight: float
     offset: Float = field(default_factory=lambda: np.zeros(0))
     root: Float = field(default_factory=lambda: np.zeros((0, 0)))
+    at_offset: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.root) < len(self.kept):  # saved by an earlier version

@@ -136,7 +136,7 @@ class Glm(Spec):
             problem = moments.problem(names[-1])
             null, passes = float(problem.mean[0][p]), 1
             self._require_variation(source, names[-1], null)
-            centre, at = centred_line(problem, slopes := cholesky.solve(problem).coef)
+            centre, (at, _) = centred_line(problem, slopes := cholesky.solve(problem).coef)
             variance = float(facts.variance(np.array([null]))[0])
             start = Predictor(centre, np.zeros(p), float(facts.linked(null)))
             first = Predictor(centre, slopes / variance, (at - null) / variance)
