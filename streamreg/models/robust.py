@@ -169,8 +169,9 @@ def _require_same_rows(fit: FitResult, label: str, n: int, rss: float) -> None:
             f"{label}: {n:,} rows can be used, and the fit used {fit.n:,}; pass the rows that were fitted (none "
             "without a cluster; or fit sr.Linear(errors=...), which leaves those out of both passes)"
         )
-    # Estimates of few digits leave another sum than the one that was predicted.
-    few = 10.0 ** -float(np.fmin(fit.digits_se, 6.0))
+    # Estimates of few digits leave another sum than the one that was predicted, and so do great coefficients of
+    # opposite sign, whose products are rounded.
+    few = 10.0 ** -float(np.fmin(fit.digits_se, 6.0)) + 4.0 * _SAFE * _rounding(fit)
     if abs(rss - fit.rss) > few * fit.rss + 1e-9 * fit.tss:
         raise ChangedError(
             f"{label}: the residual sum of squares is {rss:.6g} here, and was {fit.rss:.6g} in the fit; pass the rows "
@@ -253,15 +254,19 @@ def _digits(fit: FitResult, meat: Float) -> float:
     variance = np.maximum(((own @ root) * root).sum(axis=0), np.finfo(float).tiny)
     moved = np.abs(root).T @ (np.abs(root) @ spread)
     relative = UNIT * moved / np.sqrt(variance)
-    slopes = geometry.basic(fit.coef)
-    size = float(np.sqrt(fit.tss) + np.abs(slopes).sum())
-    residual = UNIT * size / float(np.sqrt(fit.rss))
     if fit.level != "exact":
         inverse = geometry.inverse
         strength = EPS * float(np.linalg.norm(root, 2))
         relative = relative + strength * np.linalg.norm(inverse, axis=0) * np.linalg.norm(own @ root, axis=0) / variance
-    worst = float(np.max(relative)) + residual
+    worst = float(np.max(relative)) + _rounding(fit)
     return float(np.clip(-np.log10(max(_SAFE * worst, 1e-16)), 0.0, FULL))
+
+
+def _rounding(fit: FitResult) -> float:
+    """Return what the residuals of a pass are off by, relative to themselves."""
+    assert fit.geometry is not None
+    size = float(np.sqrt(fit.tss) + np.abs(fit.geometry.basic(fit.coef)).sum())
+    return UNIT * size / float(np.sqrt(fit.rss)) if fit.rss > 0 else 0.0
 
 
 def _inverse_lower(root: Float) -> Float:
