@@ -125,10 +125,10 @@ def wald_test(fit: FitResult, restrictions: str) -> RestrictionTest:
     _estimable(parsed, slopes, geometry.null_space)
     rules.independent(parsed, np.concatenate([[1.0], geometry.norms()]))
     coef = np.nan_to_num(fit.coef)
-    estimate = constant * fit.at_centre + slopes @ coef - parsed.value
+    estimate = constant * fit.intercept + parsed.matrix[:, 1:] @ coef - parsed.value
     along = np.column_stack([constant / np.sqrt(geometry.weight), geometry.along(slopes)])
     rounding = np.column_stack([np.abs(along[:, :1]), _reach(geometry, slopes)])
-    off = np.abs(constant * fit.at_centre) + np.abs(slopes) @ np.abs(coef) + np.abs(parsed.value)
+    off = np.abs(constant * fit.intercept) + np.abs(parsed.matrix[:, 1:]) @ np.abs(coef) + np.abs(parsed.value)
     return _outcome(parsed.texts, estimate, along, UNIT * off, UNIT * rounding, fit)
 
 
@@ -191,5 +191,5 @@ def _digits(whitened: Float, upper: Float, off: Float, rounding: Float, fit: Fit
         known = fit.digits[fit.identifiable]
         off = off + np.linalg.norm(whitened) * 10.0 ** -np.nanmin(known, initial=FULL)
     error = np.linalg.norm(inverse @ off) / max(float(np.linalg.norm(whitened)), 1.0)
-    relative = 2.0 * (error + np.linalg.norm(inverse @ rounding)) * 4.0 + 10.0**-fit.digits_se
+    relative = 16.0 * (error + float(np.linalg.norm(inverse @ rounding))) + 10.0**-fit.digits_se
     return float(np.clip(-np.log10(max(relative, 1e-16)), 0.0, FULL))

@@ -299,7 +299,7 @@ class FitResult:
         """
         if self.geometry is None:
             raise UsageError("this result has no second moments to judge the columns by; fit sr.Linear for them")
-        return analyse(self.names, self.geometry.inverse, self.geometry.kept, self.identifiable)
+        return analyse(self.names, self.geometry.root, self.geometry.kept, self.identifiable)
 
     def predict(self, data: Any, kind: Scale = "mean") -> Float:
         """Return fitted values: means of the target, which are probabilities in the binomial family.

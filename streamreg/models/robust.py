@@ -27,7 +27,8 @@ from streamreg.stats.scores import Scores
 
 Float = NDArray[np.float64]
 
-_SAFE = 4.0  # rounding errors of a row add up in a sum of several terms
+_NONE = 1e-13  # a variance below this, relative to what it is a sum or a difference of, is rounding
+_SAFE = 8.0  # rounding errors of a row add up in a sum of several terms
 
 MEMORY = 2**28
 """Bytes of the sums of scores of clusters, beyond which they go to temporary files."""
@@ -91,9 +92,9 @@ def robust(
         found, rss = state.result()
     with np.errstate(over="ignore"):
         _require_same_rows(fit, source.label, state.n, float(np.ldexp(rss, 2 * scores.unit)))
-    meat, df, note = _corrected(plan, found, fit)
+    meat, gross, df, note = _corrected(plan, found, fit)
     spent = time.perf_counter() - began
-    return _replaced(fit, scores, meat, df, note, plan, _most(plan, found), spent)
+    return _replaced(fit, scores, (meat, gross), df, note, plan, _most(plan, found), spent)
 
 
 def rows_twice(data: Any) -> Source:
@@ -123,10 +124,14 @@ def _statistic(plan: Plan, scores: Scores, frequency: bool, store: Store) -> Mea
     return Meat(scores, {"HC2": 2, "HC3": 3}.get(plan.kind, 0), frequency)
 
 
-def _corrected(plan: Plan, found: Any, fit: FitResult) -> tuple[Float, float, str]:
-    """Return the sum with the factors for small samples, the degrees of freedom, and what to say of it."""
+def _corrected(plan: Plan, found: Any, fit: FitResult) -> tuple[Float, Float, float, str]:
+    """Return the sum with the factors for small samples, degrees of freedom, and what to say of it.
+
+    Second comes the sum of what it is a sum or a difference of, which is what rounding errors are relative to.
+    """
     if plan.kind != "cluster":
-        return found * (fit.nobs / fit.df_resid if plan.kind == "HC1" else 1.0), fit.df_resid, ""
+        meat = found * (fit.nobs / fit.df_resid if plan.kind == "HC1" else 1.0)
+        return meat, meat, fit.df_resid, ""
     counts = [count for _, count in found]
     if min(counts) < 2:
         name = plan.keys[min(counts.index(min(counts)), len(plan.keys) - 1)]
@@ -134,10 +139,10 @@ def _corrected(plan: Plan, found: Any, fit: FitResult) -> tuple[Float, float, st
     rest = (fit.nobs - 1.0) / fit.df_resid
     parts = [meat * (rest * count / (count - 1.0)) for meat, count in found]
     if len(parts) == 1:
-        return parts[0], counts[0] - 1.0, ""
+        return parts[0], parts[0], counts[0] - 1.0, ""
     total = parts[0] + parts[1] - parts[2]
     note = "" if np.linalg.eigvalsh(total)[0] >= 0 else "the covariance of two ways of clustering is not positive"
-    return total, min(counts[:2]) - 1.0, note
+    return total, sum(parts), min(counts[:2]) - 1.0, note
 
 
 def _require_errors(fit: FitResult, label: str, plan: Plan) -> None:
@@ -191,31 +196,35 @@ def _most(plan: Plan, found: Any) -> tuple[float, str]:
 def _replaced(
     fit: FitResult,
     scores: Scores,
-    meat: Float,
+    sums: tuple[Float, Float],
     df: float,
     note: str,
     plan: Plan,
     most: tuple[float, str],
     seconds: float,
 ) -> FitResult:
-    """Return the fit with errors from the sandwich; `meat` is in the orthonormal coordinates of `scores`."""
+    """Return the fit with errors from the sandwich; `sums` are those of `_corrected`, in orthonormal coordinates."""
     assert fit.geometry is not None
     geometry, unit = fit.geometry, scores.unit
     norms, kept = geometry.norms(), geometry.kept
-    r = len(kept)
-    whole = np.zeros((1 + r, 1 + r))
-    whole[1 + r - scores.width :, 1 + r - scores.width :] = meat
+    r, meat = len(kept), sums[0]
+    whole, gross = np.zeros((2, 1 + r, 1 + r))
+    for out, part in zip((whole, gross), sums, strict=True):
+        out[1 + r - scores.width :, 1 + r - scores.width :] = part
     turn = np.zeros((1 + r, 1 + r))
     turn[0, 0] = scores.level
     turn[1:, 1:] = geometry.root.T
     cov = turn @ whole @ turn.T
     errors = np.full(len(fit.names), np.nan)
     with np.errstate(invalid="ignore", over="ignore"):
-        errors[kept] = np.ldexp(np.sqrt(np.diag(cov)[1:]), unit) / norms[kept]
+        variance = np.diag(cov)[1:]
+        least = _NONE * np.diag(geometry.inverse) * np.diag(gross)[1:].max(initial=0.0)
+        # No residual tells of a coefficient that single rows determine: a zero is not its error.
+        errors[kept] = np.ldexp(np.sqrt(np.where(variance > least, variance, np.nan)), unit) / norms[kept]
         errors[np.isnan(fit.std_errors)] = np.nan
         at = np.concatenate([[scores.level], -geometry.along(fit.centre[None, :])[0]])
         intercept = float(np.ldexp(np.sqrt(at @ whole @ at), unit))
-    trusted = _digits(fit, whole)
+    trusted = _digits(fit, whole, gross)
     with np.errstate(over="ignore"):
         cov, whole = np.ldexp(cov, 2 * unit), np.ldexp(whole, 2 * unit)
     rank, reason = inference.rank_of(meat), "few rows have a residual that tells of them"
@@ -234,8 +243,8 @@ def _replaced(
     )
 
 
-def _digits(fit: FitResult, meat: Float) -> float:
-    """Return the digits to trust of the standard errors that a sum of scores gives.
+def _digits(fit: FitResult, meat: Float, gross: Float) -> float:
+    """Return the digits to trust of the standard errors that a sum of scores gives; for `gross` see `_corrected`.
 
     The coordinates t = R z of a row are off by about ``u |R| |z|``, R being nearly dependent columns' great
     coefficients, and so is its residual by ``u |z| |b|``. With s the coordinates of a coefficient, its variance
@@ -248,12 +257,17 @@ def _digits(fit: FitResult, meat: Float) -> float:
     root, r = geometry.root, len(geometry.kept)
     if not r or not fit.rss > 0:
         return FULL
-    own = meat[1:, 1:]
+    own = gross[1:, 1:]
     lower = _inverse_lower(root)
     spread = np.sqrt(np.maximum(((lower @ own) * lower).sum(axis=1), 0.0))  # of each column times the residuals
-    variance = np.maximum(((own @ root) * root).sum(axis=0), np.finfo(float).tiny)
+    terms = np.maximum(((own @ root) * root).sum(axis=0), 0.0)
+    variance = ((meat[1:, 1:] @ root) * root).sum(axis=0)
+    known = variance > _NONE * terms
+    if not known.any():
+        return 0.0
     moved = np.abs(root).T @ (np.abs(root) @ spread)
-    relative = UNIT * moved / np.sqrt(variance)
+    variance = np.where(known, variance, np.inf)
+    relative = UNIT * moved * np.sqrt(terms) / variance
     if fit.level != "exact":
         inverse = geometry.inverse
         strength = EPS * float(np.linalg.norm(root, 2))
