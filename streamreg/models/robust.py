@@ -220,7 +220,8 @@ def _replaced(
         variance = np.diag(cov)[1:]
         least = _NONE * np.diag(geometry.inverse) * np.diag(gross)[1:].max(initial=0.0)
         # No residual tells of a coefficient that single rows determine: a zero is not its error.
-        errors[kept] = np.ldexp(np.sqrt(np.where(variance > least, variance, np.nan)), unit) / norms[kept]
+        told = (variance > least) | (fit.rss == 0)
+        errors[kept] = np.ldexp(np.sqrt(np.where(told, variance, np.nan)), unit) / norms[kept]
         errors[np.isnan(fit.std_errors)] = np.nan
         at = np.concatenate([[scores.level], -geometry.along(fit.centre[None, :])[0]])
         intercept = float(np.ldexp(np.sqrt(at @ whole @ at), unit))
