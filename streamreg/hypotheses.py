@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 from streamreg import inference, stored, tables
 from streamreg.distributions import f_tail
 from streamreg.errors import UsageError, require
+from streamreg.geometry import Geometry, solve_lower
 from streamreg.result import FitResult
 from streamreg.solve import restrictions as rules
+from streamreg.solve.digits import FULL
+from streamreg.solve.rank import UNIT
 
 Float = NDArray[np.float64]
 
+_FEW = 6  # digits of F that are fewer are said
 _NULL = 1e-9  # a direction that moves a restriction by less than this, relative to its terms, leaves it alone
 
 
@@ -36,6 +40,8 @@ class RestrictionTest:
     pvalue : float
     chi2, chi2_pvalue : float
         Wald's statistic, and its p-value for large samples.
+    digits : float
+        Decimal digits of `fvalue` to trust; of a value below 1, those after the point.
     """
 
     restrictions: tuple[str, ...]
@@ -47,6 +53,7 @@ class RestrictionTest:
     pvalue: float
     chi2: float
     chi2_pvalue: float
+    digits: float = FULL
 
     def __str__(self) -> str:
         return self.summary()
@@ -61,6 +68,7 @@ class RestrictionTest:
             ("P > F", f"{self.pvalue:.4g}"),
             ("Wald chi2", f"{self.chi2:.6g} on {self.df_num} df"),
             ("P > chi2", f"{self.chi2_pvalue:.4g}"),
+            *([("digits of F", f"{self.digits:.0f}")] if self.digits < _FEW else []),
         ]
         t = inference.t_statistics(self.estimate, self.std_errors)
         p = inference.t_pvalues(t, self.df_denom)
@@ -113,23 +121,22 @@ def wald_test(fit: FitResult, restrictions: str) -> RestrictionTest:
         raise UsageError(
             "this fit has no standard errors (ridge, or no degrees of freedom); fit sr.Linear without ridge"
         )
-    norms = geometry.norms()
     # b0 = at_centre - centre'b, and the fitted value at the centre is uncorrelated with the slopes.
     slopes = parsed.matrix[:, 1:] - np.multiply.outer(constant, fit.centre)
     _estimable(parsed, slopes, geometry.null_space)
-    rules.independent(parsed, np.concatenate([[1.0], norms]))
-    estimate = constant * fit.at_centre + slopes @ np.nan_to_num(fit.coef) - parsed.value
-    scaled = slopes[:, geometry.kept] / norms[geometry.kept]
-    mean = constant / np.sqrt(geometry.weight)
-    # Each restriction in units of its greatest term: squares of units of 1e200 would not fit.
-    unit = np.maximum(np.abs(scaled).max(axis=1, initial=0.0), np.abs(mean))
-    scaled, mean = scaled / unit[:, None], mean / unit
-    if fit.sandwich is None:
-        spread = scaled @ geometry.inverse @ scaled.T + np.multiply.outer(mean, mean)
-    else:
-        joint = np.column_stack([constant / unit, scaled])
-        spread = joint @ (fit.sandwich.cov / fit.sigma**2) @ joint.T
-    return _outcome(parsed.texts, estimate, spread, unit, fit)
+    rules.independent(parsed, np.concatenate([[1.0], geometry.norms()]))
+    coef = np.nan_to_num(fit.coef)
+    estimate = constant * fit.intercept + parsed.matrix[:, 1:] @ coef - parsed.value
+    along = np.column_stack([constant / np.sqrt(geometry.weight), geometry.along(slopes)])
+    rounding = np.column_stack([np.abs(along[:, :1]), _reach(geometry, slopes)])
+    off = np.abs(constant * fit.intercept) + np.abs(parsed.matrix[:, 1:]) @ np.abs(coef) + np.abs(parsed.value)
+    return _outcome(parsed.texts, estimate, along, UNIT * off, UNIT * rounding, fit)
+
+
+def _reach(geometry: Geometry, slopes: Float) -> Float:
+    """Return what `Geometry.along` adds up, in absolute values: its rounding errors are relative to that."""
+    kept = geometry.kept
+    return np.asarray(np.abs(slopes[:, kept] / geometry.norms()[kept]) @ np.abs(geometry.root).T)
 
 
 def _estimable(parsed: rules.Restrictions, slopes: Float, null_space: Float) -> None:
@@ -139,14 +146,30 @@ def _estimable(parsed: rules.Restrictions, slopes: Float, null_space: Float) -> 
         raise UsageError(f"the data do not determine what restriction {text!r} restricts: columns are dependent")
 
 
-def _outcome(texts: tuple[str, ...], estimate: Float, spread: Float, unit: Float, fit: FitResult) -> RestrictionTest:
-    """Return the test; `spread` is the covariance of ``estimate / unit`` in units of the error variance."""
+def _outcome(
+    texts: tuple[str, ...], estimate: Float, along: Float, off: Float, rounding: Float, fit: FitResult
+) -> RestrictionTest:
+    """Return the test.
+
+    `along` are the restrictions in coordinates in which the coefficients are uncorrelated, with variance sigma**2
+    unless there is a sandwich; `off` and `rounding` are what estimates and coordinates may be off by.
+    """
     q, df = len(texts), float(fit.df_test)
-    root = np.sqrt(np.diag(spread))
-    errors = root * unit * fit.sigma
+    # Of their greatest part first: squares of units of 1e200 would not fit.
+    unit = np.where(along.any(axis=1), np.abs(along).max(axis=1), 1.0)
+    unit = unit * np.linalg.norm(along / unit[:, None], axis=1)
+    # QR of the coordinates, not of their products: restrictions that are nearly the same keep their digits.
+    turned, upper = np.linalg.qr((along / unit[:, None]).T)
+    whitened = solve_lower(upper.T, estimate / unit / fit.sigma)
+    spread = np.eye(q) if fit.sandwich is None else turned.T @ (fit.sandwich.meat / fit.sigma**2) @ turned
+    if fit.sandwich is not None and (rank := min(inference.rank_of(spread), fit.sandwich.rank)) < q:
+        raise UsageError(
+            f"the {fit.errors} covariance of these {q} restrictions has rank {rank}"
+            f"{f' ({fit.sandwich.reason})' if fit.sandwich.reason else ''}; test fewer of them together"
+        )
+    errors = fit.sigma * unit * np.sqrt(((upper.T @ spread) * upper.T).sum(axis=1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        whitened = np.linalg.solve(np.linalg.cholesky(spread / root[:, None] / root), estimate / errors)
-        chi2 = float(whitened @ whitened)
+        chi2 = float(whitened @ np.linalg.solve(spread, whitened))
     return RestrictionTest(
         restrictions=texts,
         estimate=estimate,
@@ -157,4 +180,17 @@ def _outcome(texts: tuple[str, ...], estimate: Float, spread: Float, unit: Float
         pvalue=float(f_tail(chi2 / q, q, df)),
         chi2=chi2,
         chi2_pvalue=float(f_tail(chi2 / q, q, np.inf)),
+        digits=_digits(whitened, upper, off / unit / fit.sigma, np.linalg.norm(rounding / unit[:, None], axis=1), fit),
     )
+
+
+def _digits(whitened: Float, upper: Float, off: Float, rounding: Float, fit: FitResult) -> float:
+    """Return the digits of F to trust; of an F below 1 those after the point."""
+    inverse = np.abs(np.linalg.inv(upper.T))
+    if fit.level != "exact":
+        # Float64 moments move the estimates along nearly dependent columns, by as much as the digits say.
+        known = fit.digits[fit.identifiable]
+        off = off + np.linalg.norm(whitened) * 10.0 ** -np.nanmin(known, initial=FULL)
+    error = np.linalg.norm(inverse @ off) / max(float(np.linalg.norm(whitened)), 1.0)
+    relative = 16.0 * (error + float(np.linalg.norm(inverse @ rounding))) + 10.0**-fit.digits_se
+    return float(np.clip(-np.log10(max(relative, 1e-16)), 0.0, FULL))

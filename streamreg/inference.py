@@ -11,6 +11,8 @@ from streamreg.errors import UsageError
 Float = NDArray[np.float64]
 NAN = float("nan")
 
+_SINGULAR = 1e-13  # variances and eigenvalues below this, relative to the others, are rounding
+
 
 def t_statistics(estimates: ArrayLike, std_errors: ArrayLike) -> Float:
     """Return estimate / standard error; infinite where a non-zero estimate has error zero (a perfect fit)."""
@@ -53,15 +55,23 @@ def wald_f(estimates: Float, cov: Float, df: float) -> tuple[float, float]:
 
     The p-value is that of the F distribution with `df` degrees of freedom below; NaN for a singular covariance.
     """
-    root = np.sqrt(np.maximum(np.diag(cov), 0.0))
-    if not len(root) or not df > 0 or not root.all():
+    q = len(estimates)
+    if not q or not df > 0 or rank_of(cov) < q:
         return NAN, NAN
-    try:
-        lower = np.linalg.cholesky(cov / root[:, None] / root)
-    except np.linalg.LinAlgError:
-        return NAN, NAN
-    f = float(np.sum(np.linalg.solve(lower, estimates / root) ** 2)) / len(root)
-    return f, float(f_tail(f, len(root), df))
+    root = np.sqrt(np.diag(cov))
+    f = float(estimates / root @ np.linalg.solve(cov / root[:, None] / root, estimates / root)) / q
+    return f, float(f_tail(f, q, df))
+
+
+def rank_of(cov: Float) -> int:
+    """Return the rank of a covariance, scaled to unit diagonal, as far as float64 tells it."""
+    variance = np.diag(cov)
+    known = np.flatnonzero(variance > _SINGULAR * variance.max(initial=0.0))
+    if not len(known):
+        return 0
+    root = np.sqrt(variance[known])
+    values = np.linalg.eigvalsh(cov[np.ix_(known, known)] / root[:, None] / root)
+    return int(np.count_nonzero(values > _SINGULAR * len(known)))
 
 
 def r_squared(tss: float, rss: float) -> float:

@@ -31,6 +31,8 @@ class Problem:
     intercept : bool
     ridge : float
         Penalty ``ridge * sum(coef**2)`` in the units of the data, which `cross` does not hold.
+    square_about_mean : float
+        Sum of squares of the target about its mean, in the units of `cross`; NaN if that holds it.
     """
 
     names: tuple[str, ...]
@@ -42,6 +44,7 @@ class Problem:
     weight: float
     intercept: bool
     ridge: float = 0.0
+    square_about_mean: float = float("nan")
 
     def penalised(self, ridge: float) -> "Problem":
         """Return the problem whose least squares is this one's plus ``ridge * sum(coef**2)``."""
@@ -149,6 +152,8 @@ class Solution:
         Cross-products of the columns (centred if there is an intercept) scaled to unit diagonal.
     inverse : ndarray of shape (r, r)
         Inverse of the kept columns' cross-products scaled to unit diagonal.
+    root : ndarray of shape (r, r)
+        Inverse of the lower Cholesky factor of these cross-products: ``inverse = root'root``.
     mean_leverage : float
         Variance of the intercept in units of the error variance; NaN without intercept.
     rss, tss : float
@@ -174,6 +179,10 @@ class Solution:
     digits_after_residuals, digits_se_after_residuals : float
         Digits that one residual pass would reach, of the coefficients and of the standard errors (zero: it would not
         converge).
+    constant : bool
+        Without an intercept: whether a combination of the columns is constant.
+    square_about_mean : float
+        Sum of squares of the target about its mean, in the units of `tss`.
     """
 
     coef: Float
@@ -185,6 +194,7 @@ class Solution:
     exponent: NDArray[np.int64]
     gram: Float
     inverse: Float
+    root: Float
     mean_leverage: float
     rss: float
     tss: float
@@ -201,6 +211,8 @@ class Solution:
     least_digits: float = 0.0
     digits_after_residuals: float = 0.0
     digits_se_after_residuals: float = 0.0
+    constant: bool = False
+    square_about_mean: float = float("nan")
 
     @property
     def rank(self) -> int:

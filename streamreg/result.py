@@ -39,7 +39,7 @@ class FitResult:
         NaN where a coefficient is not identifiable or the model gives no errors.
     intercept_std_error : float
     rss, tss : float
-        Residual and total sum of squares (about the mean if there is an intercept, else about zero).
+        Residual and total sum of squares (about the mean if there is an intercept or `constant`, else about zero).
     n : int
         Rows used.
     n_read : int
@@ -96,6 +96,9 @@ class FitResult:
         What `log_lik` lacks, if anything.
     sandwich : Sandwich or None
         The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
+    constant : bool
+        Of a line without intercept: whether a combination of its columns is constant, such as dummies of all levels.
+        `tss`, `rsquared` and `fvalue` are then about the mean, as with an intercept.
     """
 
     names: tuple[str, ...]
@@ -138,6 +141,7 @@ class FitResult:
     log_lik: float = NAN
     log_lik_note: str = ""
     sandwich: Sandwich | None = None
+    constant: bool = False
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -184,6 +188,11 @@ class FitResult:
         return inference.t_interval(self.intercept, self.intercept_std_error, self.df_test, level)
 
     @property
+    def about_mean(self) -> bool:
+        """Whether `tss` and `rsquared` are about the mean of the target rather than about zero."""
+        return self.has_intercept or self.constant
+
+    @property
     def rsquared(self) -> float:
         """Share of the total sum of squares explained; of the deviance, in families other than gaussian."""
         if self.family != "gaussian":
@@ -195,7 +204,7 @@ class FitResult:
         """R2 adjusted for degrees of freedom; NaN in families other than gaussian."""
         if self.family != "gaussian":
             return NAN
-        total = self.nobs - self.has_intercept
+        total = self.nobs - self.about_mean
         return inference.adjusted_r_squared(self.tss, self.rss, total, self.df_resid)
 
     @property
@@ -207,11 +216,39 @@ class FitResult:
 
     @cached_property
     def _f(self) -> tuple[float, float]:
-        if self.family != "gaussian":
+        if self.no_f:
             return NAN, NAN
         if self.sandwich is not None and self.geometry is not None:
-            return inference.wald_f(self.geometry.basic(self.coef), self.sandwich.cov[1:, 1:], self.sandwich.df)
-        return inference.f_test(self.tss, self.rss, self.rank, self.df_resid)
+            slopes = self.geometry.orthonormal(self.coef)
+            return inference.wald_f(slopes, self.sandwich.meat[1:, 1:], self.sandwich.df)
+        df_model = self.rank - (self.constant and not self.has_intercept)
+        return inference.f_test(self.tss, self.rss, df_model, self.df_resid)
+
+    @property
+    def no_f(self) -> str:
+        """Why there is no F test of all slopes together; empty if there is one."""
+        if self.family != "gaussian":
+            return "the F test of all slopes is for least squares; compare deviances instead"
+        if (
+            self.rank
+            and self.df_resid > 0
+            and np.isnan(self.std_errors[self.identifiable]).all()
+            and (self.identifiable.any() or self.model.get("kind") != "linear")
+        ):
+            return (
+                "F and its p-value are withheld, as the standard errors are: they hold for columns chosen beforehand "
+                "and estimates without a penalty"
+            )
+        if self.sandwich is None or self.geometry is None:
+            return ""
+        if self.constant:
+            return "F is not given: the columns hold a constant, and which of them to leave out is not known"
+        if self.sandwich.rank < len(self.geometry.kept):
+            return (
+                f"F of {self.rank} slopes is not defined: their {self.errors} covariance has rank "
+                f"{self.sandwich.rank} ({self.sandwich.reason}); test fewer with wald_test"
+            )
+        return ""
 
     @property
     def fvalue(self) -> float:
@@ -266,7 +303,7 @@ class FitResult:
         """
         if self.geometry is None:
             raise UsageError("this result has no second moments to judge the columns by; fit sr.Linear for them")
-        return analyse(self.names, self.geometry.inverse, self.geometry.kept, self.identifiable)
+        return analyse(self.names, self.geometry.root, self.geometry.kept, self.identifiable)
 
     def predict(self, data: Any, kind: Scale = "mean") -> Float:
         """Return fitted values: means of the target, which are probabilities in the binomial family.

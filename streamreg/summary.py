@@ -68,10 +68,11 @@ def summary(fit: FitResult, rows: int | None = None) -> str:
 
 def _explained(fit: FitResult) -> list[tuple[str, str]]:
     if fit.family == "gaussian":
+        about = "" if fit.about_mean else " about zero"
         return [
-            ("R2", number(fit.rsquared)),
-            ("adjusted R2", number(fit.rsquared_adj)),
-            ("F", f"{number(fit.fvalue)} (p {probability(fit.f_pvalue)})"),
+            ("R2" + about, number(fit.rsquared)),
+            ("adjusted R2" + about, number(fit.rsquared_adj)),
+            ("F", "-" if np.isnan(fit.fvalue) else f"{number(fit.fvalue)} (p {probability(fit.f_pvalue)})"),
             ("residual std error", number(fit.sigma)),
         ]
     return [
@@ -118,6 +119,8 @@ def _notes(fit: FitResult) -> list[str]:
         free = int((~fit.identifiable).sum())
         notes.append(f"Dependent columns, so {free} coefficients are not determined by the data (no error is given):")
         notes += [f"  {text}" for text in fit.dependencies]
+    if fit.family == "gaussian" and fit.no_f:
+        notes.append(f"{fit.no_f}.")
     if fit.geometry is not None:
         near = fit.conditioning().near
         notes += [f"Nearly dependent, {text}" for text in near[:3]]

@@ -86,7 +86,8 @@ def result(
     nobs = problem.weight if model.weights == "frequency" else float(origin.n)
     df = nobs - found.rank - model.intercept
     with np.errstate(over="ignore"):
-        rss, tss = (float(np.ldexp(v, 2 * found.target_exponent)) for v in (found.rss, found.tss))
+        total = found.square_about_mean if found.constant else found.tss
+        rss, tss = (float(np.ldexp(v, 2 * found.target_exponent)) for v in (found.rss, total))
     if sigma is None:
         sigma = float(np.sqrt(found.rss / df)) if df > 0 and not model.ridge else NAN
     errors = np.full(p, np.nan)
@@ -103,7 +104,7 @@ def result(
     intercept_error = float(np.ldexp(sigma * np.sqrt(found.mean_leverage), found.target_exponent))
     if moves_intercept(problem.mean[0][:p], found.null_space) and model.singular != "drop":
         intercept_error = NAN
-    centre, at_centre = centred_line(problem, np.nan_to_num(coef))
+    centre, (at_centre, at_offset) = centred_line(problem, np.nan_to_num(coef))
     return FitResult(
         names=problem.names,
         target=origin.target,
@@ -146,7 +147,10 @@ def result(
             found.null_space,
             problem.weight,
             problem.mean[1][:p].copy() if problem.intercept else np.zeros(0),
+            found.root,
+            at_offset,
         ),
+        constant=found.constant,
     )
 
 
@@ -156,12 +160,12 @@ def _held(values: ArrayLike) -> Float:
     return np.asarray(np.where(size == 0, np.inf, np.log10(np.where(size == 0, 1.0, size)) - _LEAST))
 
 
-def centred_line(problem: Problem | ExactProblem, coef: Float) -> tuple[Float, float]:
-    """Return a point near the means, and the fitted value there, good to the last digit."""
+def centred_line(problem: Problem | ExactProblem, coef: Float) -> tuple[Float, tuple[float, float]]:
+    """Return a point near the means, and the fitted value there, in double-double."""
     p = len(coef)
     if not problem.intercept:
-        return np.zeros(p), 0.0
+        return np.zeros(p), (0.0, 0.0)
     centre = problem.mean[0][:p].copy()
     offset = dd.add_float(dd.take(problem.mean, slice(p)), -centre)
     at = dd.subtract(dd.take(problem.mean, p), inner(offset, dd.from_float(coef)))
-    return centre, float(at[0])
+    return centre, (float(at[0]), float(at[1]))

@@ -187,7 +187,7 @@ class Glm(Spec):
         problem = opening.problem(names[-1], None, self.intercept)
         solved = cholesky.solve(problem)
         whitening = _whitening(solved) if solved.condition > INDEX and solved.rank == p else None
-        centre, at = centred_line(problem, slopes := solved.coef)
+        centre, (at, _) = centred_line(problem, slopes := solved.coef)
         start = Predictor(centre, np.zeros(p), float(facts.linked(null)))
         if working:
             first = Predictor(centre, slopes, at - start.at)

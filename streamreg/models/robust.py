@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg import inference
 from streamreg.design import Design, Missing
 from streamreg.errors import ChangedError, DataError, OnePassError, UsageError, require
 from streamreg.fold import fold
@@ -16,6 +17,8 @@ from streamreg.models.base import as_source, as_state
 from streamreg.models.covariance import Errors, Plan
 from streamreg.progress import Progress
 from streamreg.result import FitResult
+from streamreg.solve.digits import EPS, FULL
+from streamreg.solve.rank import UNIT
 from streamreg.sources.base import Source
 from streamreg.stats.clusters import Clusters
 from streamreg.stats.keyed import Store
@@ -23,6 +26,9 @@ from streamreg.stats.meat import Lagged, Meat
 from streamreg.stats.scores import Scores
 
 Float = NDArray[np.float64]
+
+_NONE = 1e-13  # a variance below this, relative to what it is a sum or a difference of, is rounding
+_SAFE = 8.0  # rounding errors of a row add up in a sum of several terms
 
 MEMORY = 2**28
 """Bytes of the sums of scores of clusters, beyond which they go to temporary files."""
@@ -87,8 +93,9 @@ def robust(
         found, rss = state.result()
     with np.errstate(over="ignore"):
         _require_same_rows(fit, source.label, state.n, float(np.ldexp(rss, 2 * scores.unit)))
-    meat, df, note = _corrected(plan, found, fit)
-    return _replaced(fit, scores, meat, Sandwich(str(plan), meat, df), note, plan.spec(), time.perf_counter() - began)
+    meat, gross, df, note = _corrected(plan, found, fit)
+    spent = time.perf_counter() - began
+    return _replaced(fit, scores, (meat, gross), df, note, plan, _most(plan, found), spent)
 
 
 def rows_twice(data: Any) -> Source:
@@ -118,10 +125,14 @@ def _statistic(plan: Plan, scores: Scores, frequency: bool, store: Store) -> Mea
     return Meat(scores, {"HC2": 2, "HC3": 3}.get(plan.kind, 0), frequency)
 
 
-def _corrected(plan: Plan, found: Any, fit: FitResult) -> tuple[Float, float, str]:
-    """Return the sum with the factors for small samples, the degrees of freedom, and what to say of it."""
+def _corrected(plan: Plan, found: Any, fit: FitResult) -> tuple[Float, Float, float, str]:
+    """Return the sum with the factors for small samples, degrees of freedom, and what to say of it.
+
+    Second comes the sum of what it is a sum or a difference of, which is what rounding errors are relative to.
+    """
     if plan.kind != "cluster":
-        return found * (fit.nobs / fit.df_resid if plan.kind == "HC1" else 1.0), fit.df_resid, ""
+        meat = found * (fit.nobs / fit.df_resid if plan.kind == "HC1" else 1.0)
+        return meat, meat, fit.df_resid, ""
     counts = [count for _, count in found]
     if min(counts) < 2:
         name = plan.keys[min(counts.index(min(counts)), len(plan.keys) - 1)]
@@ -129,10 +140,10 @@ def _corrected(plan: Plan, found: Any, fit: FitResult) -> tuple[Float, float, st
     rest = (fit.nobs - 1.0) / fit.df_resid
     parts = [meat * (rest * count / (count - 1.0)) for meat, count in found]
     if len(parts) == 1:
-        return parts[0], counts[0] - 1.0, ""
+        return parts[0], parts[0], counts[0] - 1.0, ""
     total = parts[0] + parts[1] - parts[2]
     note = "" if np.linalg.eigvalsh(total)[0] >= 0 else "the covariance of two ways of clustering is not positive"
-    return total, min(counts[:2]) - 1.0, note
+    return total, sum(parts), min(counts[:2]) - 1.0, note
 
 
 def _require_errors(fit: FitResult, label: str, plan: Plan) -> None:
@@ -146,19 +157,16 @@ def _require_errors(fit: FitResult, label: str, plan: Plan) -> None:
 
 
 def _scores(fit: FitResult) -> Scores:
-    from scipy.linalg import solve_triangular
-
     assert fit.geometry is not None
     geometry, p = fit.geometry, len(fit.names)
     kept = geometry.kept
-    lower = np.linalg.cholesky(geometry.gram[np.ix_(kept, kept)]) if len(kept) else np.zeros((0, 0))
     basis = np.zeros((p, len(kept)))
-    if len(kept):
-        basis[kept] = solve_triangular(lower, np.eye(len(kept)), lower=True).T / geometry.norms()[kept][:, None]
+    basis[kept] = geometry.root.T / geometry.norms()[kept][:, None]
     unit = int(np.frexp(fit.sigma)[1]) if np.isfinite(fit.sigma) and fit.sigma > 0 else 0
     offset = geometry.offset if geometry.offset.size else np.zeros(p)
     level = 1.0 / np.sqrt(geometry.weight) if fit.has_intercept else 0.0
-    return Scores(fit.centre, offset, fit.at_centre, np.nan_to_num(fit.coef), basis, float(level), unit)
+    at = fit.at_centre, geometry.at_offset
+    return Scores(fit.centre, offset, at, np.nan_to_num(fit.coef), basis, float(level), unit)
 
 
 def _require_same_rows(fit: FitResult, label: str, n: int, rss: float) -> None:
@@ -167,39 +175,118 @@ def _require_same_rows(fit: FitResult, label: str, n: int, rss: float) -> None:
             f"{label}: {n:,} rows can be used, and the fit used {fit.n:,}; pass the rows that were fitted (none "
             "without a cluster; or fit sr.Linear(errors=...), which leaves those out of both passes)"
         )
-    if abs(rss - fit.rss) > 1e-6 * fit.rss + 1e-9 * fit.tss:
+    # Estimates of few digits leave another sum than the one that was predicted, and so do great coefficients of
+    # opposite sign, whose products are rounded.
+    few = 10.0 ** -float(np.fmin(fit.digits_se, 6.0)) + 4.0 * _SAFE * _rounding(fit)
+    if abs(rss - fit.rss) > few * fit.rss + 1e-9 * fit.tss:
         raise ChangedError(
             f"{label}: the residual sum of squares is {rss:.6g} here, and was {fit.rss:.6g} in the fit; pass the rows "
             "that were fitted, with the same weights"
         )
 
 
+def _most(plan: Plan, found: Any) -> tuple[float, str]:
+    """Return a bound of the rank of a sum of scores, and why it is one: the scores of all rows add up to zero."""
+    if plan.kind != "cluster":
+        return np.inf, ""
+    counts = [count for _, count in found][:2]
+    said = " and ".join(f"{count:,} clusters of {key!r}" for count, key in zip(counts, plan.keys, strict=True))
+    return sum(count - 1 for count in counts), f"{said} leave no more"
+
+
 def _replaced(
-    fit: FitResult, scores: Scores, meat: Float, sandwich: Sandwich, note: str, spec: Any, seconds: float
+    fit: FitResult,
+    scores: Scores,
+    sums: tuple[Float, Float],
+    df: float,
+    note: str,
+    plan: Plan,
+    most: tuple[float, str],
+    seconds: float,
 ) -> FitResult:
-    """Return the fit with errors from the sandwich; `meat` is in the orthonormal coordinates of `scores`."""
+    """Return the fit with errors from the sandwich; `sums` are those of `_corrected`, in orthonormal coordinates."""
     assert fit.geometry is not None
-    norms, kept = fit.geometry.norms(), fit.geometry.kept
-    slopes = scores.basis[kept] * norms[kept][:, None]
-    turn = np.zeros((1 + len(kept), scores.width))
-    if fit.has_intercept:
-        turn[0, 0] = scores.level
-    turn[1:, scores.width - len(kept) :] = slopes
-    cov = turn @ meat @ turn.T
+    geometry, unit = fit.geometry, scores.unit
+    norms, kept = geometry.norms(), geometry.kept
+    r, meat = len(kept), sums[0]
+    whole, gross = np.zeros((2, 1 + r, 1 + r))
+    for out, part in zip((whole, gross), sums, strict=True):
+        out[1 + r - scores.width :, 1 + r - scores.width :] = part
+    turn = np.zeros((1 + r, 1 + r))
+    turn[0, 0] = scores.level
+    turn[1:, 1:] = geometry.root.T
+    cov = turn @ whole @ turn.T
     errors = np.full(len(fit.names), np.nan)
     with np.errstate(invalid="ignore", over="ignore"):
-        errors[kept] = np.ldexp(np.sqrt(np.diag(cov)[1:]), scores.unit) / norms[kept]
+        variance = np.diag(cov)[1:]
+        least = _NONE * np.diag(geometry.inverse) * np.diag(gross)[1:].max(initial=0.0)
+        # No residual tells of a coefficient that single rows determine: a zero is not its error.
+        told = (variance > least) | (fit.rss == 0)
+        errors[kept] = np.ldexp(np.sqrt(np.where(told, variance, np.nan)), unit) / norms[kept]
         errors[np.isnan(fit.std_errors)] = np.nan
-        at = np.concatenate([[1.0], -fit.centre[kept] / norms[kept]])
-        intercept = float(np.ldexp(np.sqrt(at @ cov @ at), scores.unit))
-        cov = np.ldexp(cov, 2 * scores.unit)
+        at = np.concatenate([[scores.level], -geometry.along(fit.centre[None, :])[0]])
+        intercept = float(np.ldexp(np.sqrt(at @ whole @ at), unit))
+    trusted = _digits(fit, whole, gross)
+    with np.errstate(over="ignore"):
+        cov, whole = np.ldexp(cov, 2 * unit), np.ldexp(whole, 2 * unit)
+    rank, reason = inference.rank_of(meat), "few rows have a residual that tells of them"
+    if most[0] <= rank:
+        rank, reason = int(most[0]), most[1]
     return dataclasses.replace(
         fit,
         std_errors=errors,
         intercept_std_error=intercept if np.isfinite(fit.intercept_std_error) else np.nan,
+        digits_se=float(np.fmin(fit.digits_se, trusted)),
         passes=fit.passes + 1,
         seconds=fit.seconds + seconds,
         status=note or fit.status,
-        model=fit.model | {"errors": spec},
-        sandwich=dataclasses.replace(sandwich, cov=cov),
+        model=fit.model | {"errors": plan.spec()},
+        sandwich=Sandwich(str(plan), cov, df, whole, rank, reason if rank < scores.width else ""),
     )
+
+
+def _digits(fit: FitResult, meat: Float, gross: Float) -> float:
+    """Return the digits to trust of the standard errors that a sum of scores gives; for `gross` see `_corrected`.
+
+    The coordinates t = R z of a row are off by about ``u |R| |z|``, R being nearly dependent columns' great
+    coefficients, and so is its residual by ``u |z| |b|``. With s the coordinates of a coefficient, its variance
+    ``sum e**2 (s't)**2`` is off by twice the root of ``sum e**2 (s'dt)**2`` relative to its own. Where the fit is of
+    float64 moments, R is off by more: ``R (I + E)`` with ``|E| <= eps |R|**2``, and the variance by
+    ``2 |E s| |M s|``.
+    """
+    assert fit.geometry is not None
+    geometry = fit.geometry
+    root, r = geometry.root, len(geometry.kept)
+    if not r or not fit.rss > 0:
+        return FULL
+    own = gross[1:, 1:]
+    lower = _inverse_lower(root)
+    spread = np.sqrt(np.maximum(((lower @ own) * lower).sum(axis=1), 0.0))  # of each column times the residuals
+    terms = np.maximum(((own @ root) * root).sum(axis=0), 0.0)
+    variance = ((meat[1:, 1:] @ root) * root).sum(axis=0)
+    known = variance > _NONE * terms
+    if not known.any():
+        return 0.0
+    moved = np.abs(root).T @ (np.abs(root) @ spread)
+    variance = np.where(known, variance, np.inf)
+    relative = UNIT * moved * np.sqrt(terms) / variance
+    if fit.level != "exact":
+        inverse = geometry.inverse
+        strength = EPS * float(np.linalg.norm(root, 2))
+        relative = relative + strength * np.linalg.norm(inverse, axis=0) * np.linalg.norm(own @ root, axis=0) / variance
+    worst = float(np.max(relative)) + _rounding(fit)
+    return float(np.clip(-np.log10(max(_SAFE * worst, 1e-16)), 0.0, FULL))
+
+
+def _rounding(fit: FitResult) -> float:
+    """Return what the residuals of a pass are off by, relative to themselves."""
+    assert fit.geometry is not None
+    size = float(np.sqrt(fit.tss) + np.abs(fit.geometry.basic(fit.coef)).sum())
+    return UNIT * size / float(np.sqrt(fit.rss)) if fit.rss > 0 else 0.0
+
+
+def _inverse_lower(root: Float) -> Float:
+    """Return the inverse of a lower triangular matrix, shape (r, r): the Cholesky factor itself."""
+    from scipy.linalg import solve_triangular
+
+    return np.asarray(solve_triangular(root, np.eye(len(root)), lower=True))

@@ -11,7 +11,7 @@ from streamreg.kernels.blas import one_thread
 from streamreg.problem import Problem, Solution
 from streamreg.solve import rank as ranks
 from streamreg.solve import triangular
-from streamreg.solve.digits import Errors
+from streamreg.solve.digits import EPS, Errors
 from streamreg.solve.ladder import resolution
 from streamreg.solve.products import inner
 from streamreg.solve.rank import UNIT
@@ -119,6 +119,7 @@ def _solve(problem: Problem, factored: Factored) -> Solution:
     coef = ranks.minimum_norm(np.nan_to_num(basic), directions)
 
     relative_mean = np.ldexp(problem.mean[0][kept], -exponent[kept]) / scale[kept]
+    leans = found.root @ relative_mean
     intercepts = [_intercept(problem, c) if problem.intercept else 0.0 for c in (coef, np.nan_to_num(basic))]
     value = float(np.ldexp(intercepts[1], -target_exponent))
     errors = Errors(
@@ -150,9 +151,8 @@ def _solve(problem: Problem, factored: Factored) -> Solution:
         exponent=exponent,
         gram=factored.gram,
         inverse=inverse,
-        mean_leverage=float(1.0 / problem.weight + relative_mean @ inverse @ relative_mean)
-        if problem.intercept
-        else float("nan"),
+        root=found.root,
+        mean_leverage=1.0 / problem.weight + float(leans @ leans) if problem.intercept else float("nan"),
         rss=rss,
         tss=yy,
         target_exponent=target_exponent,
@@ -170,7 +170,20 @@ def _solve(problem: Problem, factored: Factored) -> Solution:
         least_digits=errors.least_digits(value) if certain else 0.0,
         digits_after_residuals=after,
         digits_se_after_residuals=se_after,
+        constant=not problem.intercept
+        and not problem.ridge
+        and _constant(problem.weight, leans, inverse @ relative_mean),
+        square_about_mean=problem.square_about_mean,
     )
+
+
+def _constant(weight: float, leans: Float, slopes: Float) -> bool:
+    """Say whether the columns that the means are of add up to a constant: whether it has no distance to them.
+
+    `leans` are the coordinates of the constant, times its norm, and `slopes` its coefficients, both over `weight`.
+    """
+    distance = 1.0 - weight * float(leans @ leans)
+    return bool(len(leans) and abs(distance) <= EPS * (1.0 + weight * float(slopes @ slopes)))
 
 
 def _factor(gram: Float, live: NDArray[np.int64], nu: Float, most: int) -> tuple[_Factor, bool]:

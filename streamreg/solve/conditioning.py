@@ -71,8 +71,31 @@ class Conditioning:
         return f"<Conditioning of {len(self.vif)} columns: {len(self.near)} near dependencies>"
 
 
+_GRADED = 1e6  # condition numbers beyond which eigenvalues of float64 products lose the smaller ones
+
+
+def _principal(root: Float) -> tuple[Float, Float]:
+    """Return eigenvalues of ``root'root`` in increasing order, and the eigenvectors as columns.
+
+    Beyond a condition of a million by Jacobi rotations (Drmac & Veselic 2008, *SIAM Journal on Matrix Analysis and
+    Applications* 29), which keep the digits of the small ones: rows of `root` may differ by that much in size.
+    """
+    if float(np.abs(root).max()) < _GRADED:
+        variances, directions = np.linalg.eigh(root.T @ root)
+        return np.asarray(variances), np.asarray(directions)
+    from scipy.linalg.lapack import dgejsv
+
+    # Of the transposed matrix, whose columns differ in size rather than its rows.
+    values, left, _, work, _, info = dgejsv(root.T, joba=0, jobu=0, jobv=3)
+    if info:
+        variances, directions = np.linalg.eigh(root.T @ root)
+        return np.asarray(variances), np.asarray(directions)
+    values = values * (work[0] / work[1])
+    return np.asarray(values[::-1] ** 2), np.asarray(left[:, ::-1])
+
+
 def analyse(
-    names: Sequence[str], inverse: Float, kept: NDArray[np.int64], identifiable: NDArray[np.bool_]
+    names: Sequence[str], root: Float, kept: NDArray[np.int64], identifiable: NDArray[np.bool_]
 ) -> Conditioning:
     """Decompose the variances of the coefficients by the principal directions of the scaled design.
 
@@ -83,8 +106,8 @@ def analyse(
     ----------
     names : sequence of str
         The p columns.
-    inverse : ndarray of shape (r, r)
-        Inverse of the independent columns' cross-products scaled to unit diagonal.
+    root : ndarray of shape (r, r)
+        Inverse of the lower Cholesky factor of the independent columns' cross-products scaled to unit diagonal.
     kept : int ndarray of shape (r,)
         The independent columns.
     identifiable : bool ndarray of shape (p,)
@@ -97,14 +120,13 @@ def analyse(
     vif, proportions = np.full(p, np.inf), np.full((r, p), np.nan)
     if not r:
         return Conditioning(vif, np.zeros(0), proportions, ())
-    # The inverse is known to full relative accuracy, so its greatest eigenvalues, the smallest of the Gram matrix, are.
-    variances, directions = np.linalg.eigh(inverse)
+    variances, directions = _principal(root)
     # No eigenvalue of a Gram matrix of unit diagonal exceeds r; but restricted slopes have directions without variance.
     variances, directions = np.maximum(variances[::-1], 1.0 / r), directions[:, ::-1]
     indices = np.sqrt(variances / variances[-1])
     parts = directions**2 * variances
     known = identifiable[kept]
-    vif[kept[known]] = np.diag(inverse)[known]
+    vif[kept[known]] = (root**2).sum(axis=0)[known]
     proportions[:, kept] = (parts / parts.sum(axis=1, keepdims=True)).T
     near = []
     for k in np.flatnonzero(indices >= INDEX):

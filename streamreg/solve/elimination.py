@@ -126,6 +126,11 @@ class Elimination:
         if more:
             self._rows.append(rows)
 
+    def root(self) -> Float:
+        """Return the inverse of the lower Cholesky factor of the kept columns' Gram matrix, shape (r, r)."""
+        r = len(self.kept)
+        return self._half[:r, :r]
+
     def inverse(self) -> Float:
         """Return the inverse of the Gram matrix of the kept columns, shape (r, r)."""
         r = len(self.kept)

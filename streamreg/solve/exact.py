@@ -18,6 +18,7 @@ from streamreg.solve.products import inner
 Float = NDArray[np.float64]
 Integers = NDArray[Any]
 
+_CONSTANT = 1e-13  # the squared distance of a constant to columns that add up to it, relative to its norm
 _FULL_SE = 14.7  # the sums behind standard errors are formed in float64
 
 
@@ -95,9 +96,9 @@ def _solve(problem: ExactProblem) -> Solution:
     widest = float(np.linalg.eigvalsh(gram[np.ix_(kept, kept)])[-1]) if r else 1.0
     narrowest = float(np.linalg.eigvalsh(inverse)[-1]) if r else 1.0
     basic_intercept, digits_intercept, mean_leverage = 0.0, float("nan"), float("nan")
+    off = float(np.ldexp(-elimination.distances[p + 1] / 2.0**BITS, 2 * (excess - scaled.lift)))
     if problem.intercept:
-        off = -elimination.distances[p + 1] / 2.0**BITS
-        mean_leverage = 1.0 / problem.weight + float(np.ldexp(off, 2 * (excess - scaled.lift)))
+        mean_leverage = 1.0 / problem.weight + off
         basic_intercept, digits_intercept = _intercept(problem, scaled, kept, slopes, noise)
     shift = inner(dd.take(problem.mean, slice(p)), dd.from_float(np.nan_to_num(basic) - coef))[0] if r < p else 0.0
     return Solution(
@@ -110,6 +111,7 @@ def _solve(problem: ExactProblem) -> Solution:
         exponent=np.where(norm > 0, exponent, 0),
         gram=gram,
         inverse=inverse,
+        root=elimination.root() * scale[kept],
         mean_leverage=mean_leverage,
         rss=float(rss) / 2.0**BITS,
         tss=float(diagonal[p]),
@@ -126,6 +128,9 @@ def _solve(problem: ExactProblem) -> Solution:
         least_digits=FULL,
         digits_after_residuals=FULL,
         digits_se_after_residuals=_FULL_SE,
+        # The constant has no distance to the columns.
+        constant=not problem.intercept and not problem.ridge and abs(1.0 - problem.weight * off) <= _CONSTANT,
+        square_about_mean=float("nan") if problem.intercept else _about_mean(problem, target_exponent),
     )
 
 
@@ -133,6 +138,13 @@ def _varies(problem: ExactProblem, j: int) -> bool:
     """Say whether a column has a sum of squares, about its mean if there is an intercept."""
     sums, at = problem.sums, j + 1
     return bool(sums[0, 0] * sums[at, at] != sums[0, at] ** 2 if problem.intercept else sums[at, at])
+
+
+def _about_mean(problem: ExactProblem, exponent: int) -> float:
+    """Return the sum of squares of the target about its mean, over ``2**(2 * exponent)``, rounded once."""
+    weight, first, square = (int(problem.sums[i, j]) for i, j in ((0, 0), (0, -1), (-1, -1)))
+    whole = np.array([(square * weight - first * first) // weight], dtype=object)
+    return float(bigint.to_dd(whole, 2 * (int(problem.exponent[-1]) - exponent))[0][0])
 
 
 def _with_penalty(problem: ExactProblem) -> ExactProblem:

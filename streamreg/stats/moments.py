@@ -190,12 +190,16 @@ class Moments(Statistic):
         total = self.total()
         cross, exponent = total.cross[np.ix_(index, index)], total.exponent[index]
         mean = dd.take(total.mean, index)
+        about_mean = float("nan")
         if not intercept:
             exponent = chan.exponents_about_zero(cross, exponent, mean[0])
             cross = chan._rescale(cross, total.exponent[index] - exponent)
             scaled = np.ldexp(mean[0], -exponent)
+            about_mean = float(cross[-1, -1])
             cross = cross + total.weight * np.multiply.outer(scaled, scaled)
-        return Problem(chosen, target, cross, exponent, mean, self.n, total.weight, intercept)
+        return Problem(
+            chosen, target, cross, exponent, mean, self.n, total.weight, intercept, square_about_mean=about_mean
+        )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as plain arrays: one entry along the first axis for each node of the tree.

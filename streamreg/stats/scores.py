@@ -55,7 +55,8 @@ class Scores:
     centre : ndarray of shape (p,)
     offset : ndarray of shape (p,)
         What the centre lacks to the means, where these are known to twice float64's digits.
-    at_centre : float
+    at_centre : pair of float
+        Double-double.
     coef : ndarray of shape (p,)
     basis : ndarray of shape (p, r)
         Turns centred features into orthonormal ones.
@@ -67,7 +68,7 @@ class Scores:
 
     centre: Float
     offset: Float
-    at_centre: float
+    at_centre: tuple[float, float]
     coef: Float
     basis: Float
     level: float
@@ -92,8 +93,8 @@ class Scores:
         if batch.low is not None:
             z += batch.low
         residual = np.empty((m, 1))
-        subtract(batch.y[:, None], np.array([self.at_centre]), residual)
-        residual[:, 0] -= z @ self.coef
+        subtract(batch.y[:, None], np.array(self.at_centre[:1]), residual)
+        residual[:, 0] -= z @ self.coef + self.at_centre[1]
         t = np.empty((m, self.width))
         first = self.width - self.basis.shape[1]
         t[:, :first] = self.level

@@ -12,7 +12,7 @@ from streamreg.stats.integer_moments import IntegerMoments
 def conditioning(x, y, intercept=True):
     names = named(x)
     found = exact.solve(feed(IntegerMoments(names), x, y).problem("y", intercept=intercept))
-    return analyse(names[:-1], found.inverse, found.kept, found.identifiable)
+    return analyse(names[:-1], found.root, found.kept, found.identifiable)
 
 
 def test_variance_inflation_is_that_of_statsmodels():
