@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,9 +12,19 @@ from streamreg.models.linear import Linear
 from streamreg.result import FitResult
 from streamreg.stats.base import Statistic
 
+Precision = Literal["auto", "exact"]
+
+
+def solved(fit: FitResult) -> bool:
+    """Return whether a fit is at the minimum of the loss, as far as its digits go: neither trained nor held off it."""
+    held = fit.model.get("ridge") or fit.model.get("kind") == "constrained"
+    return not (held or fit.level in ("mini-batch", "imported") or fit.status.startswith("not converged"))
+
 
 def reference_of(fits: Sequence[FitResult], data: Any) -> FitResult:
     """Return the fit whose errors are the measure: solved before trained, with an intercept if any has one.
+
+    Of several the one with the most digits; the order in which they are given does not matter.
 
     Parameters
     ----------
@@ -32,21 +42,49 @@ def reference_of(fits: Sequence[FitResult], data: Any) -> FitResult:
     candidates = [
         fit for fit in fits if fit.geometry is not None and not fit.model.get("ridge") and fit.has_intercept >= needed
     ]
-    candidates.sort(key=lambda fit: fit.level == "mini-batch" or fit.status.startswith("not converged"))
-    solved = [fit for fit in candidates if fit.level != "mini-batch" and not fit.status.startswith("not converged")]
-    if candidates and (solved or data is None):
-        return candidates[0]
+    best = max(candidates, key=_fitness, default=None)
+    if best is not None and (solved(best) or data is None):
+        return best
     if data is None:
         raise UsageError(
             "none of these fits keeps second moments to measure by; give the data, which are scanned for them"
         )
-    found = _solved(next((fit for fit in fits if fit.level != "imported"), fits[0]), fits, needed, data)
+    return resolved(fits, data)
+
+
+def resolved(fits: Sequence[FitResult], data: Any, precision: Precision = "auto") -> FitResult:
+    """Return a fit of the same model to `data`, to measure by.
+
+    Raises
+    ------
+    UsageError
+        It has no errors to measure by, as where labels can be separated.
+    """
+    like = next((fit for fit in fits if fit.level != "imported"), fits[0])
+    found = _solved(like, fits, any(fit.has_intercept for fit in fits), data, precision)
     if found.geometry is None:
         raise UsageError(f"there is nothing to compare with: {found.status}")
     return found
 
 
-def _solved(like: FitResult, fits: Sequence[FitResult], intercept: bool, data: Any) -> FitResult:
+def least_digits(fit: FitResult) -> float:
+    """Return the fewest digits among the coefficients that the data determine; NaN where none are known."""
+    digits = fit.digits[fit.identifiable & ~np.isnan(fit.digits)]
+    return float(digits.min()) if len(digits) else float("nan")
+
+
+def _fitness(fit: FitResult) -> tuple[Any, ...]:
+    """Return what fits are ordered by as measures; the last of it settles ties by what is in them."""
+    converged = not fit.status.startswith("not converged")
+    digits, errors = (float(np.nan_to_num(value)) for value in (least_digits(fit), fit.digits_se))
+    coef = np.nan_to_num(fit.coef)
+    with np.errstate(over="ignore"):
+        size = float(np.abs(coef).sum())
+    tie = fit.n, -fit.rss, -size, sorted(zip(fit.names, coef.tolist(), strict=True))
+    return solved(fit), converged, fit.level == "exact", digits, errors, *tie
+
+
+def _solved(like: FitResult, fits: Sequence[FitResult], intercept: bool, data: Any, precision: Precision) -> FitResult:
     """Fit the same model to the rows."""
     shared: dict[str, Any] = {"intercept": intercept, "features": like.columns, "powers": like.powers}
     shared["missing"] = like.model.get("missing", "error")
@@ -54,7 +92,8 @@ def _solved(like: FitResult, fits: Sequence[FitResult], intercept: bool, data: A
     if like.family == "gaussian":
         if isinstance(data, Statistic):
             shared |= {"features": like.names, "powers": {}}
-        return Linear(**shared).fit(data)
+            precision = "auto"
+        return Linear(**shared, precision=precision).fit(data)
     return Glm(**shared | {"family": like.family}).fit(data)
 
 

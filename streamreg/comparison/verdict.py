@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from streamreg import tables
 from streamreg.agreement import Direction, finite, measure
 from streamreg.comparison.diagnosis import Verdict, figure, judge
-from streamreg.comparison.reference import aligned, reference_of
+from streamreg.comparison.reference import aligned, reference_of, resolved, solved
 from streamreg.errors import UsageError
 from streamreg.result import FitResult
+from streamreg.stats.base import Statistic
 from streamreg.stored import plain
 
 Float = NDArray[np.float64]
@@ -30,9 +31,10 @@ class Comparison:
 
     Attributes
     ----------
-    verdict : {"agree", "agree where identifiable", "not converged", "differ"}
+    verdict : {"agree", "agree where identifiable", "cannot tell", "not converged", "differ"}
+        "cannot tell": the digits leave it open. It is the same if the two fits change places.
     reason, advice : str
-        One sentence each; `advice` is empty where there is nothing to do.
+        One sentence each, or two; `advice` is empty where there is nothing to do.
     names : tuple of str
         The features, in the order of the first fit.
     coef : tuple of two ndarrays of shape (p,)
@@ -43,12 +45,18 @@ class Comparison:
         Likewise; NaN if neither fit has an intercept, or the data do not determine it.
     max_distance : float
         The greatest distance among coefficients, intercept, fitted mean and directions.
+    bounds : tuple of two floats
+        What that distance (the fitted one, for a perfect fit) is at least and at most, as far as the digits of the
+        fits support a difference and the moments are known.
     wald : float
         ``sqrt((b - b^)'S(b - b^) / (s**2 k))`` for k coefficients: joint distance in standard errors.
     excess_loss : float
         ``rss(b) / rss_min - 1`` of the farther fit (its deviance, in families other than gaussian).
     fitted_distance : float
         ``||X(b - b^)|| / ||y - mean(y)||``.
+    from_minimum : tuple of two floats
+        Newton distance of each fit from the minimum of the loss. NaN where the minimum is not known, as `excess_loss`,
+        `gradient` and `newton` then are.
     gradient : float
         Of the farther fit: the largest score of a column divided by its standard deviation. Zero at the minimum; one
         where that column alone, the others held fast, would ask for a step of one standard error.
@@ -72,9 +80,11 @@ class Comparison:
     distance: Float
     intercept_distance: float
     max_distance: float
+    bounds: tuple[float, float]
     wald: float
     excess_loss: float
     fitted_distance: float
+    from_minimum: tuple[float, float]
     gradient: float
     newton: float
     from_rows: bool
@@ -174,15 +184,16 @@ def compare(
     Parameters
     ----------
     a, b : FitResult
-        Columns are matched by name. Errors, the measure, are those of the first of them that was solved and not
-        trained, without penalty (one with an intercept before one without). Coefficients of another program come from
-        `coefficients`.
+        Columns are matched by name. Errors, the measure, are those of the one that was solved and not trained, without
+        penalty and restrictions, and with an intercept if either has one; of two such the one with more digits.
+        Coefficients of another program come from `coefficients`.
     data : Source, Moments, or anything that `streamreg.open` takes, optional
-        Needed if neither fit can be the measure: one is then solved from these rows. In families other than gaussian
-        the rows are also read once to certify the distance of the farther fit.
+        Needed if neither fit can be the measure: one is then solved from these rows. So it is, exactly, where the
+        digits of the fits do not tell. In families other than gaussian the rows are also read once to certify the
+        distance of the farther fit.
     tolerance : float
         Standard errors within which fits agree. A difference that the digits of the fits do not support is never
-        called one.
+        called one: the verdict is then "cannot tell".
     labels : two str, optional
         How to call them; default: the kind of their models.
 
@@ -236,30 +247,49 @@ def _compare(
 ) -> Comparison:
     if not tolerance > 0:
         raise UsageError(f"tolerance is {tolerance}; give a positive number of standard errors")
-    reference, other = aligned(measure_by, a.names), aligned(b, a.names)
+    found = _measured(a, b, measure_by, data, tolerance, titles)
+    rows = data is not None and not isinstance(data, Statistic) and measure_by.family == "gaussian"
+    if found.verdict != "cannot tell" or not rows or measure_by.level == "exact" or not _is_one_of(measure_by, a, b):
+        return found
+    return _measured(a, b, resolved([a, b], data, "exact"), data, tolerance, titles)
+
+
+def _is_one_of(fit: FitResult, *fits: FitResult) -> bool:
+    return any(fit is other for other in fits)
+
+
+def _measured(
+    a: FitResult, b: FitResult, reference: FitResult, data: Any, tolerance: float, titles: tuple[str, str]
+) -> Comparison:
+    # In the order of the reference, so that the two may change places.
+    first, second = (aligned(fit, reference.names) for fit in (a, b))
     assert reference.geometry is not None
-    distance = measure(reference, reference.geometry, a, other)
-    known = finite(a, reference.identifiable) and finite(other, reference.identifiable)
+    distance = measure(reference, reference.geometry, first, second)
+    known = finite(first, reference.identifiable) and finite(second, reference.identifiable)
     from_rows = data is not None and reference.family != "gaussian" and known
     if from_rows:
         from streamreg.comparison.certificate import certified
 
-        distance = certified(distance, reference, (a, other)[distance.farther], data)
-    verdict, reason, advice = judge(a, other, reference, distance, tolerance, titles)
+        distance = certified(distance, reference, (first, second)[distance.farther], data)
+    verdict, reason, advice = judge(first, second, reference, distance, tolerance, titles)
+    at_minimum = solved(reference)
+    nan = float("nan")
     return Comparison(
         verdict=verdict,
         reason=reason,
         advice=advice,
         names=a.names,
-        coef=(a.coef, other.coef),
-        distance=distance.each,
+        coef=(a.coef, aligned(b, a.names).coef),
+        distance=distance.each[[reference.names.index(name) for name in a.names]],
         intercept_distance=distance.intercept,
         max_distance=distance.greatest,
+        bounds=(distance.least, distance.most),
         wald=distance.wald,
-        excess_loss=distance.excess,
+        excess_loss=distance.excess if at_minimum else nan,
         fitted_distance=distance.fitted,
-        gradient=distance.gradient,
-        newton=distance.newton,
+        from_minimum=distance.apart if at_minimum else (nan, nan),
+        gradient=distance.gradient if at_minimum else nan,
+        newton=distance.newton if at_minimum else nan,
         from_rows=from_rows,
         directions=distance.directions,
         tolerance=tolerance,

@@ -55,8 +55,6 @@ class Line:
         self.secants = Secants(1.0 / (curvature + 2.0 * spec.l2), memory=0 if self._plain else 20)
         self.weights = self._start(p)
         self.before = self.weights
-        # Without a word on their digits: training is to come as near as it can, not as near as they can be trusted.
-        self.least_squares = dataclasses.replace(self.exact, digits=np.full(p, np.nan), digits_intercept=NAN)
         self.optimum = self._optimum()
         self.far, self.arrived = NAN, False
         curves = ("phase", "precision", "loss", "val_loss", "distance", "step", "seconds")
@@ -186,13 +184,13 @@ class Line:
     def _optimum(self) -> FitResult:
         """Return the estimates that minimise the loss: least squares, or with a penalty on conditioned slopes."""
         if not self.spec.l2 or self.sums_of == "hessian":
-            return self.least_squares
+            return self.exact
         second = self.map.second_moment(self.task.problem)
         theta = self.map.back(self.exact.coef)
         shrunk = np.asarray(np.linalg.solve(second + self.spec.l2 * np.eye(len(second)), second @ theta), np.float64)
         coef = self.map.slopes(shrunk)
         constant = intercept(coef, self.exact.centre, self.exact.at_centre)
-        return dataclasses.replace(self.least_squares, coef=coef, intercept=constant)
+        return dataclasses.replace(self.exact, coef=coef, intercept=constant)
 
     def _distance(self) -> Distance:
         assert self.exact.geometry is not None
@@ -264,7 +262,7 @@ class Line:
         assert self.exact.geometry is not None
         if not np.isfinite(self.weights).all():
             return {"rss": NAN}
-        distance = measure(self.exact, self.exact.geometry, self.least_squares, fit)
+        distance = measure(self.exact, self.exact.geometry, self.exact, fit)
         return {"rss": self.exact.rss + distance.fitted**2 * self.exact.tss}
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:

@@ -22,7 +22,7 @@ RANK = {
     "stats": 4, "engines": 4,
     "fold": 5, "ledger": 5, "system": 5, "scans": 5.5, "merging": 5.6, "generation": 5, "inspection": 5,
     "result": 6, "crossvalidation": 6,
-    "agreement": 7, "summary": 7,
+    "surface": 6.5, "agreement": 7, "summary": 7,
     "candidates": 7, "choices": 7.5, "hypotheses": 7, "prediction": 7,
     "models": 8, "neural": 8,
     "comparison": 9, "scoring": 9,
