@@ -91,6 +91,9 @@ class FitResult:
     deviance, null_deviance, log_lik : float
         Of families other than gaussian, at the estimates and without the columns; there `rss` and `tss` are squared
         errors of the mean.
+    no_likelihood : str
+        Why there is no log-likelihood, and so neither AIC, BIC nor an F test; empty where there is one. It is defined
+        for the estimates that maximise it: not with a loss or a penalty of another kind, or short of the maximum.
     sandwich : Sandwich or None
         The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
     """
@@ -134,6 +137,7 @@ class FitResult:
     null_deviance: float = NAN
     log_lik: float = NAN
     sandwich: Sandwich | None = None
+    no_likelihood: str = ""
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -203,7 +207,7 @@ class FitResult:
 
     @cached_property
     def _f(self) -> tuple[float, float]:
-        if self.family != "gaussian":
+        if self.family != "gaussian" or self.no_likelihood:
             return NAN, NAN
         if self.sandwich is not None and self.geometry is not None:
             return inference.wald_f(self.geometry.basic(self.coef), self.sandwich.cov[1:, 1:], self.sandwich.df)
@@ -221,7 +225,9 @@ class FitResult:
 
     @property
     def log_likelihood(self) -> float:
-        """Log-likelihood at its maximum."""
+        """Log-likelihood at its maximum; NaN, as are AIC and BIC, where `no_likelihood` says why."""
+        if self.no_likelihood:
+            return NAN
         if self.family != "gaussian":
             return self.log_lik
         return inference.log_likelihood(self.rss, self.nobs, self.log_weight)
@@ -242,9 +248,9 @@ class FitResult:
         Raises
         ------
         UsageError
-            The model keeps no second moments (Keras).
+            The model gives no errors (Keras).
         """
-        if self.geometry is None:
+        if self.geometry is None or self.level == "mini-batch":
             raise UsageError("this result has no covariance: it was trained, not solved; fit sr.Linear for errors")
         scaled = self.geometry.inverse * self.sigma**2 if self.sandwich is None else self.sandwich.cov[1:, 1:]
         out = self.geometry.unscaled(scaled)

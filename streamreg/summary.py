@@ -123,6 +123,8 @@ def _notes(fit: FitResult) -> list[str]:
         notes += [f"Nearly dependent, {text}" for text in near[:3]]
     if fit.status not in ("ok", "dependent"):
         notes.append(fit.status)
+    if fit.no_likelihood:
+        notes.append(fit.no_likelihood)
     if len(fit.digits) and np.nanmin(fit.digits, initial=16.0) < 6:
         notes.append("Some coefficients have few digits to trust: see the last column; precision='exact' gives more.")
     return notes

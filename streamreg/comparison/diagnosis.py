@@ -112,11 +112,15 @@ def _from_minimum(reference: FitResult, distance: Distance, tolerance: float) ->
     """Return how far two fits that agree are from the minimum of the loss, where that is not within the tolerance."""
     unknown = " How far both are from the minimum of the loss is not known"
     if not solved(reference):
-        return f"{unknown}: neither was fitted by it alone to the end."
+        return f"{unknown}: both were held off it by a penalty or restrictions, or stopped early."
     unit = "of the target's spread" if distance.perfect else "SE"
     limit = _PERFECT * tolerance if distance.perfect else tolerance
-    if distance.resolution > limit and max(distance.apart) <= distance.resolution:
-        return f"{unknown}: their digits leave open {figure(distance.resolution)} {unit}."
+    trained = (
+        0.0 if reference.level != "mini-batch" or distance.perfect else float(reference.model.get("tolerance", 0.0))
+    )
+    resolution = max(distance.resolution, trained)
+    if resolution > limit and max(distance.apart) <= resolution:
+        return f"{unknown}: their {'tolerance leaves' if trained else 'digits leave'} open {figure(resolution)} {unit}."
     if min(distance.apart) > limit:
         return f" Both are {figure(min(distance.apart))} {unit} from the minimum of the loss."
     return ""

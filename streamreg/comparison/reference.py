@@ -16,9 +16,12 @@ Precision = Literal["auto", "exact"]
 
 
 def solved(fit: FitResult) -> bool:
-    """Return whether a fit is at the minimum of the loss, as far as its digits go: neither trained nor held off it."""
-    held = fit.model.get("ridge") or fit.model.get("kind") == "constrained"
-    return not (held or fit.level in ("mini-batch", "imported") or fit.status.startswith("not converged"))
+    """Return whether a fit is at the minimum of the loss, as far as its digits or its tolerance go.
+
+    It is not where a penalty or restrictions hold it off, or it stopped early.
+    """
+    held = fit.model.get("ridge") or fit.model.get("l2") or fit.model.get("kind") == "constrained"
+    return not (held or fit.level == "imported" or fit.status.startswith("not converged"))
 
 
 def reference_of(fits: Sequence[FitResult], data: Any) -> FitResult:
@@ -43,7 +46,7 @@ def reference_of(fits: Sequence[FitResult], data: Any) -> FitResult:
         fit for fit in fits if fit.geometry is not None and not fit.model.get("ridge") and fit.has_intercept >= needed
     ]
     best = max(candidates, key=_fitness, default=None)
-    if best is not None and (solved(best) or data is None):
+    if best is not None and (data is None or (solved(best) and best.level != "mini-batch")):
         return best
     if data is None:
         raise UsageError(
@@ -81,7 +84,7 @@ def _fitness(fit: FitResult) -> tuple[Any, ...]:
     with np.errstate(over="ignore"):
         size = float(np.abs(coef).sum())
     tie = fit.n, -fit.rss, -size, sorted(zip(fit.names, coef.tolist(), strict=True))
-    return solved(fit), converged, fit.level == "exact", digits, errors, *tie
+    return solved(fit), converged, fit.level != "mini-batch", fit.level == "exact", digits, errors, *tie
 
 
 def _solved(like: FitResult, fits: Sequence[FitResult], intercept: bool, data: Any, precision: Precision) -> FitResult:

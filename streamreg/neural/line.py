@@ -26,6 +26,8 @@ _MINI_BATCH_PASSES = 2
 _PERFECT = 1e-3  # for a perfect fit: converged when fitted values are this many tolerances off, relative to the target
 _DIVERGED = 4.0  # times the loss of the model without slopes
 
+_NOT_MAXIMUM = "Not the maximum of the likelihood: log-likelihood, AIC, BIC and F test are not defined."
+
 SHARED = "the moments of one scan: they condition the features, and say how far the estimates are from the minimum"
 OWN = "every gradient: it is summed from the rows"
 
@@ -200,7 +202,8 @@ class Line:
         """Return the distance to the minimum, and whether it is within the tolerance."""
         distance = self._distance()
         if distance.perfect:
-            return distance.fitted, distance.fitted <= _PERFECT * self.spec.tolerance
+            near = distance.fitted <= _PERFECT * self.spec.tolerance
+            return distance.fitted, near and distance.in_errors <= self.spec.tolerance
         return distance.greatest, distance.greatest <= self.spec.tolerance
 
     def _step(self) -> float:
@@ -261,9 +264,12 @@ class Line:
     def _goodness(self, fit: FitResult) -> dict[str, Any]:
         assert self.exact.geometry is not None
         if not np.isfinite(self.weights).all():
-            return {"rss": NAN}
+            return {"rss": NAN, "no_likelihood": _NOT_MAXIMUM}
         distance = measure(self.exact, self.exact.geometry, self.exact, fit)
-        return {"rss": self.exact.rss + distance.fitted**2 * self.exact.tss}
+        values: dict[str, Any] = {"rss": self.exact.rss + distance.fitted**2 * self.exact.tss}
+        if self.spec.l2 or not self.arrived:
+            values["no_likelihood"] = _NOT_MAXIMUM
+        return values
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
         arrays = {"weights": self.weights, "before": self.before}
