@@ -24,7 +24,7 @@ RANK = {
     "result": 6, "crossvalidation": 6,
     "surface": 6.5, "agreement": 7, "summary": 7,
     "candidates": 7, "choices": 7.5, "hypotheses": 7, "prediction": 7,
-    "models": 8, "neural": 8,
+    "models": 8, "neural": 8.5,
     "comparison": 9, "scoring": 9,
     "jobs": 10,
     "cli": 11, "__main__": 12, "__init__": 12,
