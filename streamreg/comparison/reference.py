@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -68,6 +69,33 @@ def resolved(fits: Sequence[FitResult], data: Any, precision: Precision = "auto"
     if found.geometry is None:
         raise UsageError(f"there is nothing to compare with: {found.status}")
     return found
+
+
+class Measure:
+    """What some fits are measured by: one of them, or one that is solved from the data.
+
+    Attributes
+    ----------
+    reference : FitResult
+    passes : int
+        Times that the rows were read for it.
+    """
+
+    def __init__(self, fits: Sequence[FitResult], data: Any) -> None:
+        self.fits, self.data = fits, data
+        self.reference = reference_of(fits, data)
+        self._given = any(fit is self.reference for fit in fits)
+        self.passes = 0 if self._given else self.reference.passes
+
+    @cached_property
+    def exact(self) -> FitResult | None:
+        """A fit by the exact Gram matrix of the data, where the reference is none and they have not been read."""
+        rows = self.data is not None and not isinstance(self.data, Statistic)
+        if not (self._given and rows) or self.reference.family != "gaussian" or self.reference.level == "exact":
+            return None
+        found = resolved(self.fits, self.data, "exact")
+        self.passes += found.passes
+        return found
 
 
 def least_digits(fit: FitResult) -> float:

@@ -48,7 +48,12 @@ def test_residuals_that_float64_moments_cannot_tell_from_zero():
     assert not found
     assert "do not tell the residuals from zero" in found.reason
     assert "precision='exact'" in found.advice
-    assert verdicts(rough, theirs, (X, y)).verdict == "differ"
+    told = verdicts(rough, theirs, (X, y))
+    assert told.verdict == "differ"
+    assert (found.passes, told.passes) == (0, 1)
+    several = sr.compare_all({"rough": rough, "theirs": theirs, "copy": imported(rough), "again": theirs}, (X, y))
+    assert [pair.verdict for pair in several.pairs.values()] == ["differ", "agree", "differ"]
+    assert [pair.passes for pair in several.pairs.values()] == [1, 0, 0]
     assert verdicts(rough, imported(exact)).verdict == "agree"
 
 
