@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from streamreg.geometry import Geometry
 from streamreg.result import FitResult
 from streamreg.solve.digits import EPS, FULL
-from streamreg.surface import Surface, residual_doubt, residual_error, target_norm
+from streamreg.surface import MOMENTS, Surface, residual_doubt, residual_error, target_norm
 
 Float = NDArray[np.float64]
 
@@ -156,7 +156,7 @@ def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResu
     df = max(reference.df_resid, 0.0)
     size = target_norm(reference, geometry, sigma)
     unexplained = (sigma / size) ** 2 * df
-    doubt = residual_doubt(reference, geometry, size)
+    doubt = residual_doubt(reference, geometry, size, unexplained)
     perfect = gaussian and (not df > 0 or unexplained <= doubt)
     unit = size if perfect else sigma
 
@@ -196,7 +196,7 @@ def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResu
     in_errors = 0.0
     if perfect:
         least, most = least * unit / size, most * unit / size
-        if df > 0 and reference.level == "float64" and doubt:
+        if df > 0 and reference.level in MOMENTS and doubt:
             in_errors = most / float(np.sqrt((unexplained + doubt) / df))
     elif gaussian:
         share = doubt / unexplained

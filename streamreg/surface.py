@@ -15,6 +15,7 @@ from streamreg.solve.digits import EPS
 
 Float = NDArray[np.float64]
 
+MOMENTS = ("float64", "mini-batch")  # levels whose residual sum of squares comes from float64 moments
 _FLAT = 1e-8  # below this, eigenvalues of the scaled Gram matrix are taken from its inverse, which knows them better
 _KNOWN = 15.0  # digits from which on a coefficient is as good as float64 can write it
 
@@ -122,13 +123,15 @@ def target_norm(reference: FitResult, geometry: Geometry, sigma: float) -> float
     return size or (abs(reference.at_centre) or 1.0) * float(np.sqrt(geometry.weight))
 
 
-def residual_doubt(reference: FitResult, geometry: Geometry, size: float) -> float:
+def residual_doubt(reference: FitResult, geometry: Geometry, size: float, unexplained: float) -> float:
     """Return the error of the residual sum of squares, relative to the squared norm of the target.
 
-    From float64 moments it is a difference of large numbers. Residuals themselves, and exact moments, are good until
-    they are the rounding of the values that they are the differences of.
+    From float64 moments it is a difference of large numbers, from a residual pass a sum of squared differences of such,
+    and from exact moments it is right until residuals are the rounding of the values that they are the differences of.
+    `unexplained` is the sum itself, in the same unit.
     """
     slopes = np.abs(np.nan_to_num(reference.coef) * geometry.norms() / size)[geometry.kept]
-    if reference.level == "float64":
+    if reference.level in MOMENTS:
         return float(EPS * (1.0 + slopes @ slopes))
-    return float((EPS * (1.0 + slopes.sum())) ** 2)
+    rounding = float(EPS * (1.0 + slopes.sum()))
+    return rounding * (float(np.sqrt(unexplained)) if reference.level == "residuals" else rounding)

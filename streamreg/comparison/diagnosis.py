@@ -109,8 +109,9 @@ def _unsure(
 
 
 def _from_minimum(reference: FitResult, distance: Distance, tolerance: float) -> str:
-    """Return how far two fits that agree are from the minimum of the loss, where that is not within the tolerance."""
-    unknown = " How far both are from the minimum of the loss is not known"
+    """Return how far two fits that agree are from the best estimates, where that is not within the tolerance."""
+    best = "the least-squares solution" if reference.family == "gaussian" else "the maximum of the likelihood"
+    unknown = f" How far both are from {best} is not known"
     if not solved(reference):
         return f"{unknown}: both were held off it by a penalty or restrictions, or stopped early."
     unit = "of the target's spread" if distance.perfect else "SE"
@@ -122,7 +123,7 @@ def _from_minimum(reference: FitResult, distance: Distance, tolerance: float) ->
     if resolution > limit and max(distance.apart) <= resolution:
         return f"{unknown}: their {'tolerance leaves' if trained else 'digits leave'} open {figure(resolution)} {unit}."
     if min(distance.apart) > limit:
-        return f" Both are {figure(min(distance.apart))} {unit} from the minimum of the loss."
+        return f" Both are {figure(min(distance.apart))} {unit} from {best}."
     return ""
 
 
@@ -160,6 +161,9 @@ def _unlike(a: FitResult, b: FitResult) -> str:
     penalties = [any(fit.model.get(name) for name in ("ridge", "l1", "l2", "alpha")) for fit in (a, b)]
     if penalties[0] != penalties[1]:
         return "only one of them is penalised: fit both with or both without penalty"
+    losses = [str(fit.model.get("loss", "squared_error")) for fit in (a, b)]
+    if a.family == "gaussian" and losses[0] != losses[1]:
+        return f"they minimise different losses, {losses[0]} and {losses[1]}"
     if "constrained" in (a.model.get("kind"), b.model.get("kind")) and a.model.get("kind") != b.model.get("kind"):
         return "only one of them is fitted under restrictions"
     return ""

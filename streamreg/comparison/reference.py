@@ -143,6 +143,7 @@ def aligned(fit: FitResult, names: tuple[str, ...]) -> FitResult:
             scale=geometry.scale[to],
             exponent=geometry.exponent[to],
             null_space=geometry.null_space[to],
+            offset=geometry.offset[to] if geometry.offset.size else geometry.offset,
         )
     columns = {f: getattr(fit, f)[to] for f in ("coef", "std_errors", "identifiable", "digits", "centre")}
     return dataclasses.replace(fit, names=names, geometry=geometry, **columns)

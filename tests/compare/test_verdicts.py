@@ -103,8 +103,8 @@ def test_copies_say_how_far_they_are_from_the_minimum():
     label = (X[:, 0] + RNG.standard_normal(1000) > 0).astype(float)
     curve = sr.Logistic().fit((X, label))
     bad = imported(curve, curve.coef + 30 * curve.std_errors)
-    assert "from the minimum of the loss" in sr.compare(bad, bad, (X, label)).reason
-    assert "SE from the minimum" in sr.compare(*[sr.Linear(ridge=500.0).fit((X, y))] * 2, (X, y)).reason
+    assert "from the maximum of the likelihood" in sr.compare(bad, bad, (X, label)).reason
+    assert "SE from the least-squares solution" in sr.compare(*[sr.Linear(ridge=500.0).fit((X, y))] * 2, (X, y)).reason
 
 
 def test_fits_that_are_not_at_the_minimum_do_not_measure_it():
