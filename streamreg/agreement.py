@@ -174,15 +174,20 @@ def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResu
     intercept, spread = _intercept_distance(reference, surface, a, b, unit)
 
     # What the digits of the two fits support.
-    rough = sum(surface.rounding(fit, size, unit) for fit in (a, b))
-    reach = surface.reach()
-    sure = [mean, intercept - rough * spread, *(np.abs(along) - rough / np.sqrt(surface.values))]
-    sure += list(each[geometry.kept] - rough * reach / np.sqrt(np.diag(geometry.inverse)))
+    span = float(np.linalg.norm(basic))
+    (rough, factor), (rough_b, factor_b) = (surface.errors(fit, size, unit) for fit in (a, b))
+    rough, factor = rough + rough_b, factor + factor_b
+    sure = [mean, *(np.abs(along) - rough), intercept - factor * spread if factor else intercept]
+    reach = surface.reach() / np.sqrt(np.diag(geometry.inverse))
+    sure += list(each[geometry.kept] - (factor * reach if factor else 0.0))
     far = np.array([mean, intercept, *np.abs(along), *each])
     least, most = float(np.nanmax(sure, initial=0.0)), float(np.nanmax(far, initial=0.0))
     if perfect:
         most = total
-        least = max(total - rough * float(np.sqrt(np.trace(geometry.inverse))), 0.0)
+        least = max(total - float(np.linalg.norm(rough)), 0.0)
+    # How far the reference itself may be from the minimum.
+    doubtful = surface.rank_in_doubt(reference)
+    resolution = float(surface.errors(reference, size, unit)[0].max(initial=0.0))
     # What the digits of the moments support: how steep the surface is, and whether it is level along the null space.
     gram = 0.0 if reference.level == "exact" else EPS
     flat = gram / surface.flattest
@@ -190,9 +195,11 @@ def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResu
     if flat < _ROUGH:
         least, most = least * (1.0 - flat), float(np.hypot(most * (1.0 + flat), np.sqrt(gram) * null))
     else:
-        hidden = np.sqrt(gram) * float(np.hypot(np.linalg.norm(basic), null))
+        hidden = np.sqrt(gram) * float(np.hypot(span, null))
         within = float(np.sqrt(max(total**2 - hidden**2, 0.0) / (len(along) + 1)))
         least, most = min(least, within), float(np.hypot(total, hidden))
+    if doubtful:
+        most = float("inf")
     in_errors = 0.0
     if perfect:
         least, most = least * unit / size, most * unit / size
@@ -221,7 +228,7 @@ def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResu
         newton=newton,
         farther=farther,
         apart=(both[0][0], both[1][0]),
-        resolution=surface.rounding(reference, size, unit) / float(np.sqrt(surface.flattest)),
+        resolution=resolution,
         least=least,
         most=most,
         in_errors=in_errors,
@@ -240,7 +247,8 @@ def _difference(a: FitResult, b: FitResult, centre: Float, errors: Float) -> tup
     floors = [10.0**-FULL * np.maximum(np.abs(coef), 1e-3 * np.nan_to_num(errors)) for coef in slopes]
     change = slopes[1] - slopes[0]
     change[np.abs(change) <= np.maximum(floors[0], floors[1])] = 0.0
-    moved, noise = at(b, centre) - at(a, centre), 0.0
+    # The means are known to the rounding of the centre, which matters where slopes differ by far more than values do.
+    moved, noise = at(b, centre) - at(a, centre), _ROUNDING * float(np.abs(centre) @ np.abs(change))
     for fit, coef, floor in zip((a, b), slopes, floors, strict=True):
         away = np.abs(centre - fit.centre)
         noise += _ROUNDING * (abs(fit.at_centre) + float(away @ np.abs(coef))) + float(away @ floor)

@@ -76,26 +76,42 @@ class Surface:
         """Return the norm of each row of C, shape (r,)."""
         return np.asarray(np.linalg.norm(self.geometry.inverse, axis=1))
 
-    def rounding(self, fit: FitResult, size: float, unit: float) -> float:
-        """Return a bound of the error in ``X'y``, in units, that accounts for the digits of a fit.
-
-        Slopes that were solved for are off by C times such an error, so their errors hang together: fitted values are
-        far better known than single slopes of nearly dependent columns. `size` is the norm of the target.
-        """
+    def rank_in_doubt(self, fit: FitResult) -> bool:
+        """Return whether float64 moments did not tell which columns depend on others."""
         kept = self.geometry.kept
-        if fit.level == "float64" and fit.dependencies and fit.rank < len(kept):
-            return float("inf")  # it took a column for dependent that more digits show is not
+        few = fit.rank < len(kept) or not (fit.digits[kept] > 0).any()
+        return bool(fit.level == "float64" and fit.dependencies and few)
+
+    def errors(self, fit: FitResult, size: float, unit: float) -> tuple[Float, float]:
+        """Return how far the digits of a fit leave open where it is along each direction, and a factor for slopes.
+
+        An error of one in ``X'y`` moves a slope by its row of C, times that factor. Slopes that were solved for are off
+        by C times such an error, so their errors hang together: fitted values are far better known than single slopes
+        of nearly dependent columns. Where C itself is in doubt, so is everything. `size` is the norm of the target.
+        """
+        if self.rank_in_doubt(fit):
+            return np.full(len(self.values), np.inf), float("inf")
+        error = self._rounding(fit, size) / unit
+        if not error:
+            return np.zeros(len(self.values)), 0.0
+        sure = np.ones(len(self.values)) if fit.level != "float64" else np.maximum(1.0 - EPS / self.values, 0.0)
+        with np.errstate(divide="ignore"):
+            return error / np.sqrt(self.values) / sure, float(error / np.float64(sure.min(initial=1.0)))
+
+    def _rounding(self, fit: FitResult, size: float) -> float:
+        """Return a bound of the error in ``X'y`` that accounts for the digits of a fit."""
+        kept = self.geometry.kept
         slopes, digits = np.abs(np.nan_to_num(fit.coef) * self.geometry.norms())[kept], fit.digits[kept]
         told = digits > 0
         some = told & (digits < _KNOWN)
         reach = np.maximum(self.reach(), 1.0)
         if some.any():
-            return float((10.0 ** -digits[some] * slopes[some] / reach[some]).max() / unit)
+            return float((10.0 ** -digits[some] * slopes[some] / reach[some]).max())
         if told.any() or np.isnan(digits).all():
             return 0.0
         if fit.family == "gaussian":
-            return float(EPS * np.hypot(size, np.linalg.norm(slopes)) / unit)
-        return float((slopes / reach).max() / unit)
+            return float(EPS * np.hypot(size, np.linalg.norm(slopes)))
+        return float((slopes / reach).max())
 
 
 def residual_error(reference: FitResult, geometry: Geometry) -> float:

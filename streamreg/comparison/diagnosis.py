@@ -104,7 +104,8 @@ def _unsure(
     if measured > limit:
         return f"{amount}, which is no more than {whose} leave open.", advice
     if distance.most > limit:
-        return f"{amount}, and as far as {whose} go it may be {figure(distance.most)}.", advice
+        most = figure(distance.most) if np.isfinite(distance.most) else "anything"
+        return f"{amount}, and as far as {whose} go it may be {most}.", advice
     return None
 
 
@@ -121,7 +122,8 @@ def _from_minimum(reference: FitResult, distance: Distance, tolerance: float) ->
     )
     resolution = max(distance.resolution, trained)
     if resolution > limit and max(distance.apart) <= resolution:
-        return f"{unknown}: their {'tolerance leaves' if trained else 'digits leave'} open {figure(resolution)} {unit}."
+        extent = f"{figure(resolution)} {unit}" if np.isfinite(resolution) else "it"
+        return f"{unknown}: their {'tolerance leaves' if trained else 'digits leave'} {extent} open."
     if min(distance.apart) > limit:
         return f" Both are {figure(min(distance.apart))} {unit} from {best}."
     return ""

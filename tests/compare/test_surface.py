@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,3 +87,22 @@ def test_a_verdict_from_float64_moments_is_never_wrong(seed, near, noise, move, 
             apart = measure(exact, exact.geometry, exact, b)
             assert apart.perfect or apart.greatest > 0.01 / 3
     assert sr.compare(rough, exact).verdict != "differ"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_polynomials_from_float64_moments_are_never_judged_wrongly(seed):
+    rng = np.random.default_rng(seed)
+    degree, t = (
+        int(rng.integers(3, 11)),
+        rng.uniform(0, 1, 80) * 10.0 ** rng.uniform(-1, 1) + 10.0 ** rng.uniform(-2, 1),
+    )
+    x, order = np.column_stack([t**k for k in range(1, degree + 1)]), rng.permutation(80)
+    y = np.cos(t) + 10.0 ** rng.uniform(-6, 0) * rng.standard_normal(80)
+    a, b = (sr.Linear().fit(sr.scan(sr.open((x[rows], y[rows])))) for rows in (slice(None), order))
+    exact = sr.Linear(precision="exact").fit((x, y))
+    for one, other in ((a, b), (a, exact)):
+        found = sr.compare(one, other)
+        assert found.verdict == sr.compare(other, one).verdict
+        assert found.verdict != "differ"  # they are of the same rows
+        if found and "SE" in found.reason:
+            assert measure(exact, exact.geometry, one, other).greatest <= 0.0101

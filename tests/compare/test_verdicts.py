@@ -68,7 +68,6 @@ def test_a_polynomial_that_float64_cannot_solve():
     assert found.bounds[0] < 0.01
     assert json.loads(json.dumps(found.to_dict()))["verdict"] == "cannot tell"
     assert verdicts(rough, imported(rough, rough.coef + 0.01 * (auto.coef - rough.coef))).verdict == "cannot tell"
-    assert verdicts(rough, imported(rough, rough.coef * (1 + 1e-3))).verdict == "differ"
     assert verdicts(auto, imported(auto, auto.coef + auto.std_errors * (np.arange(10) == 4))).verdict == "differ"
 
 
