@@ -204,7 +204,7 @@ def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResu
     if perfect:
         least, most = least * unit / size, most * unit / size
         if df > 0 and reference.level in MOMENTS and doubt:
-            in_errors = total / float(np.sqrt((unexplained + doubt) / df))
+            in_errors = (total if doubtful else most) / float(np.sqrt((unexplained + doubt) / df))
     elif gaussian:
         share = doubt / unexplained
         least, most = least / float(np.sqrt(1.0 + share)), most / float(np.sqrt(1.0 - share))
