@@ -7,15 +7,14 @@ from numpy.typing import NDArray
 
 from streamreg.geometry import Geometry
 from streamreg.result import FitResult
+from streamreg.solve.digits import EPS, FULL
+from streamreg.surface import MOMENTS, Surface, residual_doubt, residual_error, target_norm
 
 Float = NDArray[np.float64]
 
-# Below this unexplained share the errors are rounding, and fitted values are compared instead of standard errors.
-_PERFECT = 1e-12
-_FLAT = 1e-8  # below this, eigenvalues of the scaled Gram matrix are taken from its inverse, which knows them better
 _SHOWN = 4  # columns named in a direction
 _ROUNDING = 2.0**-51
-_FULL = 15.3  # digits of a float64 of which nothing else is known
+_ROUGH = 0.5  # relative error of the curvature in the flattest direction from which on each direction is in doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,8 @@ class Distance:
     unit : float
         What counts as one: the residual standard error, or the norm of the target for a perfect fit.
     perfect : bool
-        The reference leaves no residual to speak of (or has no degrees of freedom), so errors mean nothing.
+        The residuals of the reference cannot be told from zero by its digits (or there are no degrees of freedom), so
+        errors mean nothing.
     each : ndarray of shape (p,)
         Per coefficient, in standard errors; NaN where it is not identifiable.
     intercept, mean : float
@@ -67,6 +67,15 @@ class Distance:
         Of the fit that is farther from the reference; as in `Comparison`.
     farther : {0, 1}
         Which of the two that is.
+    apart : tuple of two floats
+        Newton distance of each fit from the reference.
+    resolution : float
+        How far the digits of the reference leave open where the minimum is, in the same unit.
+    least, most : float
+        What the greatest distance (the fitted one, for a perfect fit) is at least and at most: the moments that it is
+        measured by have digits of their own, and no more than what the digits of the fits support is sure.
+    in_errors : float
+        For a perfect fit whose residuals may yet be more than zero: the least that the distance is in standard errors.
     directions : tuple of Direction
         The directions that carry most of the difference, the farthest first.
     """
@@ -82,13 +91,36 @@ class Distance:
     gradient: float
     newton: float
     farther: int
+    apart: tuple[float, float]
+    resolution: float
+    least: float
+    most: float
+    in_errors: float
     directions: tuple[Direction, ...]
 
     @classmethod
     def endless(cls, p: int) -> "Distance":
-        """Return the distance of p coefficients from what are no numbers."""
-        nan, none = float("nan"), np.full(p, np.nan)
-        return cls(nan, False, none, nan, float("inf"), nan, nan, nan, nan, nan, farther=1, directions=())
+        """Return the distance of p coefficients of which some are NaN or infinite."""
+        nan, inf = float("nan"), float("inf")
+        return cls(
+            unit=nan,
+            perfect=False,
+            each=np.full(p, nan),
+            intercept=nan,
+            mean=inf,
+            wald=nan,
+            excess=nan,
+            fitted=nan,
+            gradient=nan,
+            newton=nan,
+            farther=1,
+            apart=(nan, nan),
+            resolution=nan,
+            least=inf,
+            most=inf,
+            in_errors=0.0,
+            directions=(),
+        )
 
     @property
     def greatest(self) -> float:
@@ -100,8 +132,8 @@ class Distance:
 def measure(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResult) -> Distance:
     """Measure the way from `a` to `b`; all three have the same names in the same order.
 
-    Differences that the digits of `a` and `b` do not support count as none. Where one of them is not a number, there is
-    no distance; where it is too large for its square, the distance is infinite.
+    Distances are those of the numbers as they stand; a difference below the rounding of float64 is none. Where a number
+    is NaN or infinite there is no distance; where it is too large for its square, the distance is infinite.
     """
     if not (finite(a, reference.identifiable) and finite(b, reference.identifiable)):
         return Distance.endless(len(reference.names))
@@ -110,39 +142,84 @@ def measure(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResult
 
 
 def finite(fit: FitResult, which: NDArray[np.bool_]) -> bool:
-    """Return whether the coefficients that the data determine, and the fitted mean, are numbers."""
-    return bool(np.isfinite(fit.coef[which]).all() and np.isfinite(fit.at_centre))
+    """Return whether the coefficients that the data determine, and the fitted mean, are numbers.
+
+    The NaN of a column that a fit dropped, as its own data asked for, stands for 0.
+    """
+    dropped = np.isnan(fit.coef) & ~fit.identifiable
+    return bool(np.isfinite(fit.coef[which & ~dropped]).all() and np.isfinite(fit.at_centre))
 
 
 def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResult) -> Distance:
-    norms, weight = geometry.norms(), geometry.weight
-    sigma = _sigma(reference, geometry)
+    norms, weight, gaussian = geometry.norms(), geometry.weight, reference.family == "gaussian"
+    sigma = residual_error(reference, geometry)
     df = max(reference.df_resid, 0.0)
-    size = _size(reference, geometry, sigma)
+    size = target_norm(reference, geometry, sigma)
     unexplained = (sigma / size) ** 2 * df
-    perfect = reference.family == "gaussian" and (not df > 0 or unexplained < _PERFECT)
+    doubt = residual_doubt(reference, geometry, size, unexplained)
+    perfect = gaussian and (not df > 0 or unexplained <= doubt)
     unit = size if perfect else sigma
 
     errors = np.full(len(norms), np.nan)
     errors[geometry.kept] = unit * np.sqrt(np.maximum(np.diag(geometry.inverse), 0.0)) / norms[geometry.kept]
     errors[~reference.identifiable] = np.nan
-    surface = _Surface.of(geometry)
+    surface = Surface.of(geometry)
     change, moved = _difference(a, b, reference.centre, errors)
     mean = abs(moved) * np.sqrt(weight) / unit
-    along = surface.along(change, unit)
+    basic = surface.basic(change, unit)
+    along = surface.along(basic)
     total = float(np.hypot(np.linalg.norm(along), mean))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(change == 0, np.where(np.isnan(errors), np.nan, 0.0), np.abs(change) / errors)
+    intercept, spread = _intercept_distance(reference, surface, a, b, unit)
+
+    # What the digits of the two fits support.
+    span = float(np.linalg.norm(basic))
+    (rough, factor), (rough_b, factor_b) = (surface.errors(fit, size, unit) for fit in (a, b))
+    rough, factor = rough + rough_b, factor + factor_b
+    sure = [mean, *(np.abs(along) - rough), intercept - factor * spread if factor else intercept]
+    reach = surface.reach() / np.sqrt(np.diag(geometry.inverse))
+    sure += list(each[geometry.kept] - (factor * reach if factor else 0.0))
+    far = np.array([mean, intercept, *np.abs(along), *each])
+    least, most = float(np.nanmax(sure, initial=0.0)), float(np.nanmax(far, initial=0.0))
+    if perfect:
+        most = total
+        least = max(total - float(np.linalg.norm(rough)), 0.0)
+    # How far the reference itself may be from the minimum.
+    doubtful = surface.rank_in_doubt(reference)
+    resolution = float(surface.errors(reference, size, unit)[0].max(initial=0.0))
+    # What the digits of the moments support: how steep the surface is, and whether it is level along the null space.
+    gram = 0.0 if reference.level == "exact" else EPS
+    flat = gram / surface.flattest
+    null = np.linalg.norm(change * norms / unit - surface.spread(basic)) if geometry.null_space.shape[1] else 0.0
+    if flat < _ROUGH:
+        least, most = least * (1.0 - flat), float(np.hypot(most * (1.0 + flat), np.sqrt(gram) * null))
+    else:
+        hidden = np.sqrt(gram) * float(np.hypot(span, null))
+        within = float(np.sqrt(max(total**2 - hidden**2, 0.0) / (len(along) + 1)))
+        least, most = min(least, within), float(np.hypot(total, hidden))
+    if doubtful:
+        most = float("inf")
+    in_errors = 0.0
+    if perfect:
+        least, most = least * unit / size, most * unit / size
+        if df > 0 and reference.level in MOMENTS and doubt:
+            in_errors = (total if doubtful else most) / float(np.sqrt((unexplained + doubt) / df))
+    elif gaussian:
+        share = doubt / unexplained
+        least, most = least / float(np.sqrt(1.0 + share)), most / float(np.sqrt(1.0 - share))
+
     both = [_from(reference, fit, surface, unit, errors) for fit in (a, b)]
     farther = int(both[1][0] >= both[0][0])
     newton, gradient = both[farther]
-    base = unexplained if perfect else df if reference.family == "gaussian" else reference.deviance
+    base = unexplained if perfect else df if gaussian else reference.deviance
     with np.errstate(divide="ignore", invalid="ignore"):
-        each = np.where(change == 0, np.where(np.isnan(errors), np.nan, 0.0), np.abs(change) / errors)
         excess = float(np.float64(newton**2) / base) if newton else 0.0
     return Distance(
         unit=unit,
         perfect=bool(perfect),
         each=each,
-        intercept=_intercept_distance(reference, geometry, a, b, unit),
+        intercept=intercept,
         mean=float(mean),
         wald=total / float(np.sqrt(max(reference.rank + reference.has_intercept, 1))),
         excess=excess,
@@ -150,6 +227,11 @@ def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResu
         gradient=gradient,
         newton=newton,
         farther=farther,
+        apart=(both[0][0], both[1][0]),
+        resolution=resolution,
+        least=least,
+        most=most,
+        in_errors=in_errors,
         directions=_directions(reference.names, surface, along, total),
     )
 
@@ -159,112 +241,52 @@ def at(fit: FitResult, point: Float) -> float:
     return float(fit.at_centre + (point - fit.centre) @ np.nan_to_num(fit.coef))
 
 
-@dataclass(frozen=True, slots=True)
-class _Surface:
-    """The loss surface over the kept columns: directions of unit length and how steep it is along them.
-
-    Changes of dependent columns are first moved to the kept ones along the null space, which changes no fitted value.
-    """
-
-    geometry: Geometry
-    values: Float
-    vectors: Float
-
-    @classmethod
-    def of(cls, geometry: Geometry) -> "_Surface":
-        kept = geometry.kept
-        if not len(kept):
-            return cls(geometry, np.zeros(0), np.zeros((0, 0)))
-        values, vectors = np.linalg.eigh(geometry.gram[np.ix_(kept, kept)])
-        flat = values < _FLAT * values[-1]
-        if flat.any():
-            spread, turned = np.linalg.eigh(vectors[:, flat].T @ geometry.inverse @ vectors[:, flat])
-            vectors = np.column_stack([vectors[:, flat] @ turned, vectors[:, ~flat]])
-            values = np.concatenate([1.0 / np.maximum(spread, 1.0), values[~flat]])
-        return cls(geometry, values, vectors)
-
-    def along(self, change: Float, unit: float) -> Float:
-        """Return the move along each direction, in units; its square is the loss it adds."""
-        kept, null = self.geometry.kept, self.geometry.null_space
-        if null.shape[1]:
-            rest = np.setdiff1d(np.arange(len(change)), kept)
-            change = change - null @ np.linalg.solve(null[rest], change[rest])
-        return np.asarray(np.sqrt(self.values) * (self.vectors.T @ (change * self.geometry.norms() / unit)[kept]))
-
-    def score(self, along: Float) -> Float:
-        """Return the score of each kept column after such a move, in its standard deviations."""
-        return np.asarray(self.vectors @ (np.sqrt(self.values) * along))
-
-
 def _difference(a: FitResult, b: FitResult, centre: Float, errors: Float) -> tuple[Float, float]:
-    """Return what separates two fits, as far as their digits go: of the slopes, and of the values at `centre`."""
+    """Return what separates two fits beyond the rounding of float64: of the slopes, and of the values at `centre`."""
     slopes = [np.nan_to_num(fit.coef) for fit in (a, b)]
-    floors = [
-        10.0 ** -np.nan_to_num(fit.digits, nan=_FULL) * np.maximum(np.abs(coef), 1e-3 * np.nan_to_num(errors))
-        for fit, coef in zip((a, b), slopes, strict=True)
-    ]
+    floors = [10.0**-FULL * np.maximum(np.abs(coef), 1e-3 * np.nan_to_num(errors)) for coef in slopes]
     change = slopes[1] - slopes[0]
     change[np.abs(change) <= np.maximum(floors[0], floors[1])] = 0.0
-    moved, noise = at(b, centre) - at(a, centre), 0.0
+    # The means are known to the rounding of the centre, which matters where slopes differ by far more than values do.
+    moved, noise = at(b, centre) - at(a, centre), _ROUNDING * float(np.abs(centre) @ np.abs(change))
     for fit, coef, floor in zip((a, b), slopes, floors, strict=True):
         away = np.abs(centre - fit.centre)
         noise += _ROUNDING * (abs(fit.at_centre) + float(away @ np.abs(coef))) + float(away @ floor)
     return change, moved if abs(moved) > noise else 0.0
 
 
-def _from(reference: FitResult, fit: FitResult, surface: _Surface, unit: float, errors: Float) -> tuple[float, float]:
+def _from(reference: FitResult, fit: FitResult, surface: Surface, unit: float, errors: Float) -> tuple[float, float]:
     """Return Newton distance and gradient of a fit, seen from the reference."""
     change, moved = _difference(reference, fit, reference.centre, errors)
-    along = surface.along(change, unit)
+    along = surface.along(surface.basic(change, unit))
     mean = abs(moved) * np.sqrt(surface.geometry.weight) / unit
     gradient = max(float(np.abs(surface.score(along)).max(initial=0.0)), float(mean))
     return float(np.hypot(np.linalg.norm(along), mean)), gradient
 
 
-def _sigma(reference: FitResult, geometry: Geometry) -> float:
-    """Return the residual standard error; from a coefficient's error where its square is beyond float64."""
-    if reference.family != "gaussian" or 1e-290 < reference.rss < np.inf:
-        return reference.sigma if reference.df_resid > 0 or reference.family != "gaussian" else 0.0
-    kept = geometry.kept
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = reference.std_errors[kept] * geometry.norms()[kept] / np.sqrt(np.diag(geometry.inverse))
-    found = np.append(found, reference.intercept_std_error * np.sqrt(geometry.weight) if not len(kept) else np.nan)
-    found = found[np.isfinite(found)]
-    return float(found[0]) if len(found) else 0.0
+def _intercept_distance(
+    reference: FitResult, surface: Surface, a: FitResult, b: FitResult, unit: float
+) -> tuple[float, float]:
+    """Return the distance of the intercepts in standard errors, NaN if there is none or it is not identifiable.
 
-
-def _size(reference: FitResult, geometry: Geometry, sigma: float) -> float:
-    """Return the norm of the target about its mean (of the working response, in other families than gaussian)."""
-    if reference.family == "gaussian" and 1e-290 < reference.tss < np.inf:
-        return float(np.sqrt(reference.tss))
-    scaled = np.nan_to_num(reference.coef) * geometry.norms()
-    most = float(np.abs(scaled).max(initial=0.0))
-    relative = scaled / (most or 1.0)
-    explained = most * float(np.sqrt(max(float(relative @ geometry.gram @ relative), 0.0)))
-    size = float(np.hypot(explained, sigma * np.sqrt(max(reference.df_resid, 0.0))))
-    # A constant target is measured by itself.
-    return size or (abs(reference.at_centre) or 1.0) * float(np.sqrt(geometry.weight))
-
-
-def _intercept_distance(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResult, unit: float) -> float:
-    """Return the distance of the intercepts in standard errors; NaN if there is none, or it is not identifiable."""
+    And by how much an error of one in ``X'y`` moves it.
+    """
+    nan, geometry = float("nan"), surface.geometry
     if not (reference.has_intercept and (a.has_intercept or b.has_intercept)):
-        return float("nan")
+        return nan, nan
     centre, null, kept = reference.centre, geometry.null_space, geometry.kept
     free = np.abs(centre @ null) > 1e-9 * (np.abs(centre) @ np.abs(null))
     if free.any():
-        return float("nan")
+        return nan, nan
     far = centre[kept] / geometry.norms()[kept]
-    error = unit * float(np.sqrt(1.0 / geometry.weight + max(float(far @ geometry.inverse @ far), 0.0)))
-    floors = [
-        10.0 ** -np.nan_to_num(fit.digits_intercept, nan=_FULL) * max(abs(fit.intercept), 1e-3 * error)
-        for fit in (a, b)
-    ]
+    error = float(np.sqrt(1.0 / geometry.weight + max(float(far @ geometry.inverse @ far), 0.0)))
+    floors = [10.0**-FULL * max(abs(fit.intercept), 1e-3 * error * unit) for fit in (a, b)]
     change = abs(b.intercept - a.intercept)
-    return 0.0 if change <= max(floors) else change / error
+    distance = 0.0 if change <= max(floors) else change / (error * unit)
+    return distance, float(np.linalg.norm(geometry.inverse @ far)) / error
 
 
-def _directions(names: tuple[str, ...], surface: _Surface, along: Float, total: float) -> tuple[Direction, ...]:
+def _directions(names: tuple[str, ...], surface: Surface, along: Float, total: float) -> tuple[Direction, ...]:
     found = []
     for k in np.argsort(-np.abs(along), kind="stable")[:5]:
         if not along[k]:

@@ -94,6 +94,9 @@ class FitResult:
         errors of the mean.
     log_lik_note : str
         What `log_lik` lacks, if anything.
+    no_likelihood : str
+        Why there is no log-likelihood, and so neither AIC, BIC nor an F test; empty where there is one. It is defined
+        for the estimates that maximise it: not with a loss or a penalty of another kind, or short of the maximum.
     sandwich : Sandwich or None
         The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
     constant : bool
@@ -142,6 +145,7 @@ class FitResult:
     log_lik_note: str = ""
     sandwich: Sandwich | None = None
     constant: bool = False
+    no_likelihood: str = ""
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -229,6 +233,8 @@ class FitResult:
         """Why there is no F test of all slopes together; empty if there is one."""
         if self.family != "gaussian":
             return "the F test of all slopes is for least squares; compare deviances instead"
+        if self.no_likelihood:
+            return "F is withheld as the likelihood is"
         if (
             self.rank
             and self.df_resid > 0
@@ -262,7 +268,9 @@ class FitResult:
 
     @property
     def log_likelihood(self) -> float:
-        """Log-likelihood at the estimates, which is its maximum if the fit converged; see `log_lik_note`."""
+        """Log-likelihood at the estimates; NaN, as are AIC and BIC, where `no_likelihood` says why."""
+        if self.no_likelihood:
+            return NAN
         if self.family != "gaussian":
             return self.log_lik
         return inference.log_likelihood(self.rss, self.nobs, self.log_weight)
@@ -283,9 +291,9 @@ class FitResult:
         Raises
         ------
         UsageError
-            The model keeps no second moments (Keras).
+            The model gives no errors (Keras).
         """
-        if self.geometry is None:
+        if self.geometry is None or self.level == "mini-batch":
             raise UsageError("this result has no covariance: it was trained, not solved; fit sr.Linear for errors")
         scaled = self.geometry.inverse * self.sigma**2 if self.sandwich is None else self.sandwich.cov[1:, 1:]
         out = self.geometry.unscaled(scaled)

@@ -119,13 +119,15 @@ def _notes(fit: FitResult) -> list[str]:
         free = int((~fit.identifiable).sum())
         notes.append(f"Dependent columns, so {free} coefficients are not determined by the data (no error is given):")
         notes += [f"  {text}" for text in fit.dependencies]
-    if fit.family == "gaussian" and fit.no_f:
+    if fit.family == "gaussian" and fit.no_f and not fit.no_likelihood:
         notes.append(f"{fit.no_f}.")
     if fit.geometry is not None:
         near = fit.conditioning().near
         notes += [f"Nearly dependent, {text}" for text in near[:3]]
     if fit.status not in ("ok", "dependent"):
         notes.append(fit.status)
+    if fit.no_likelihood:
+        notes.append(fit.no_likelihood)
     if fit.log_lik_note:
         notes.append(f"The {fit.log_lik_note}.")
     return [*notes, *_digits(fit)]

@@ -11,7 +11,8 @@ from streamreg import __version__
 from streamreg.errors import UsageError
 
 EXIT_CODES = (
-    """Exit codes: 0 fine; 1 ran, but not converged or fits differ; 2 bad usage or configuration; 3 bad data."""
+    "Exit codes: 0 fine; 1 ran, but not converged, or fits differ, or digits do not tell whether they do; "
+    "2 bad usage or configuration; 3 bad data."
 )
 
 app = typer.Typer(

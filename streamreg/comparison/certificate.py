@@ -49,4 +49,6 @@ def certified(distance: Distance, reference: FitResult, fit: FitResult, data: An
     if reference.has_intercept:
         gradient = max(gradient, abs(float(problem.mean[0][p])) * float(np.sqrt(problem.weight)))
     excess = state.likelihood().deviance / reference.deviance - 1.0
-    return dataclasses.replace(distance, newton=step.distance, gradient=gradient, excess=excess)
+    farthest = distance.apart[distance.farther]
+    first, second = (step.distance if value == farthest else value for value in distance.apart)
+    return dataclasses.replace(distance, newton=step.distance, gradient=gradient, excess=excess, apart=(first, second))

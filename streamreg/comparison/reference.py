@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,9 +13,22 @@ from streamreg.models.linear import Linear
 from streamreg.result import FitResult
 from streamreg.stats.base import Statistic
 
+Precision = Literal["auto", "exact"]
+
+
+def solved(fit: FitResult) -> bool:
+    """Return whether a fit is at the minimum of the loss, as far as its digits or its tolerance go.
+
+    It is not where a penalty or restrictions hold it off, or it stopped early.
+    """
+    held = fit.model.get("ridge") or fit.model.get("l2") or fit.model.get("kind") == "constrained"
+    return not (held or fit.level == "imported" or fit.status.startswith("not converged"))
+
 
 def reference_of(fits: Sequence[FitResult], data: Any) -> FitResult:
     """Return the fit whose errors are the measure: solved before trained, with an intercept if any has one.
+
+    Of several the one with the most digits; the order in which they are given does not matter.
 
     Parameters
     ----------
@@ -32,21 +46,76 @@ def reference_of(fits: Sequence[FitResult], data: Any) -> FitResult:
     candidates = [
         fit for fit in fits if fit.geometry is not None and not fit.model.get("ridge") and fit.has_intercept >= needed
     ]
-    candidates.sort(key=lambda fit: fit.level == "mini-batch" or fit.status.startswith("not converged"))
-    solved = [fit for fit in candidates if fit.level != "mini-batch" and not fit.status.startswith("not converged")]
-    if candidates and (solved or data is None):
-        return candidates[0]
+    best = max(candidates, key=_fitness, default=None)
+    if best is not None and (data is None or (solved(best) and best.level != "mini-batch")):
+        return best
     if data is None:
         raise UsageError(
             "none of these fits keeps second moments to measure by; give the data, which are scanned for them"
         )
-    found = _solved(next((fit for fit in fits if fit.level != "imported"), fits[0]), fits, needed, data)
+    return resolved(fits, data)
+
+
+def resolved(fits: Sequence[FitResult], data: Any, precision: Precision = "auto") -> FitResult:
+    """Return a fit of the same model to `data`, to measure by.
+
+    Raises
+    ------
+    UsageError
+        It has no errors to measure by, as where labels can be separated.
+    """
+    like = next((fit for fit in fits if fit.level != "imported"), fits[0])
+    found = _solved(like, fits, any(fit.has_intercept for fit in fits), data, precision)
     if found.geometry is None:
         raise UsageError(f"there is nothing to compare with: {found.status}")
     return found
 
 
-def _solved(like: FitResult, fits: Sequence[FitResult], intercept: bool, data: Any) -> FitResult:
+class Measure:
+    """What some fits are measured by: one of them, or one that is solved from the data.
+
+    Attributes
+    ----------
+    reference : FitResult
+    passes : int
+        Times that the rows were read for it.
+    """
+
+    def __init__(self, fits: Sequence[FitResult], data: Any) -> None:
+        self.fits, self.data = fits, data
+        self.reference = reference_of(fits, data)
+        self._given = any(fit is self.reference for fit in fits)
+        self.passes = 0 if self._given else self.reference.passes
+
+    @cached_property
+    def exact(self) -> FitResult | None:
+        """A fit by the exact Gram matrix of the data, where the reference is none and they have not been read."""
+        rows = self.data is not None and not isinstance(self.data, Statistic)
+        if not (self._given and rows) or self.reference.family != "gaussian" or self.reference.level == "exact":
+            return None
+        found = resolved(self.fits, self.data, "exact")
+        self.passes += found.passes
+        return found
+
+
+def least_digits(fit: FitResult) -> float:
+    """Return the fewest digits among the coefficients that the data determine; NaN where none are known."""
+    digits = fit.digits[fit.identifiable & ~np.isnan(fit.digits)]
+    return float(digits.min()) if len(digits) else float("nan")
+
+
+def _fitness(fit: FitResult) -> tuple[Any, ...]:
+    """Return what fits are ordered by as measures; the last of it settles ties by what is in them."""
+    converged = not fit.status.startswith("not converged")
+    digits, errors = (float(np.nan_to_num(value)) for value in (least_digits(fit), fit.digits_se))
+    coef = np.nan_to_num(fit.coef)
+    with np.errstate(over="ignore"):
+        size = float(np.abs(coef).sum())
+    tie = fit.n, -fit.rss, -size, sorted(zip(fit.names, coef.tolist(), strict=True))
+    return solved(fit), converged, fit.level != "mini-batch", fit.level == "exact", digits, errors, *tie
+
+
+def _solved(like: FitResult, fits: Sequence[FitResult], intercept: bool, data: Any, precision: Precision) -> FitResult:
     """Fit the same model to the rows."""
     shared: dict[str, Any] = {"intercept": intercept, "features": like.columns, "powers": like.powers}
     shared["missing"] = like.model.get("missing", "error")
@@ -54,7 +123,8 @@ def _solved(like: FitResult, fits: Sequence[FitResult], intercept: bool, data: A
     if like.family == "gaussian":
         if isinstance(data, Statistic):
             shared |= {"features": like.names, "powers": {}}
-        return Linear(**shared).fit(data)
+            precision = "auto"
+        return Linear(**shared, precision=precision).fit(data)
     return Glm(**shared | {"family": like.family}).fit(data)
 
 
@@ -73,6 +143,7 @@ def aligned(fit: FitResult, names: tuple[str, ...]) -> FitResult:
             scale=geometry.scale[to],
             exponent=geometry.exponent[to],
             null_space=geometry.null_space[to],
+            offset=geometry.offset[to] if geometry.offset.size else geometry.offset,
         )
     columns = {f: getattr(fit, f)[to] for f in ("coef", "std_errors", "identifiable", "digits", "centre")}
     return dataclasses.replace(fit, names=names, geometry=geometry, **columns)

@@ -93,7 +93,7 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
         seconds=time.perf_counter() - began,
         passes=sum(of_all(fit).passes for fit in fits.values())
         - shared.saved(fits)
-        + sum(c.from_rows for c in comparisons)
+        + sum(c.passes for c in comparisons)
         + len(scores),
         peak_memory=peak_memory(),
         fits=fits,

@@ -42,7 +42,8 @@ class Keras(Spec):
     model : keras.Model or callable, optional
         A network of your own instead, or a function that takes the number of features and returns one. It maps
         conditioned features (m, p) to one output (m, 1): for squared error and Huber the conditioned target, for
-        cross-entropy a logit, for Poisson a log rate.
+        cross-entropy a logit or, if its last layer is a sigmoid, a probability; for Poisson a log rate or, by an
+        exponential, a rate. Another activation at the end is refused.
     loss : {"squared_error", "binary_cross_entropy", "poisson", "huber"}
     delta : float
         Where the Huber loss turns from square to linear, in the units of the target.

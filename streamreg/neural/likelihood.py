@@ -6,17 +6,22 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg.families import FAMILIES
+from streamreg.fold import fold
+from streamreg.models.newton import FAR, newton_step, separation
 from streamreg.neural.checkpoint import Arrays
 from streamreg.neural.line import Line
 from streamreg.neural.polish import Newton
 from streamreg.neural.task import Task
 from streamreg.neural.trainer import Sums
+from streamreg.progress import Progress
 from streamreg.result import NAN, FitResult
+from streamreg.stats.working import Predictor, WorkingMoments
 
 Float: TypeAlias = NDArray[np.float64]
 
-_SEPARATED = 1e-3  # of the loss without slopes: what only labels that can be told apart without error reach
-
+_HUBER = "The Huber loss is no likelihood: log-likelihood, AIC, BIC and F test are not defined."
+_FAMILIES = {"binary_cross_entropy": "binomial", "poisson": "poisson"}
 _BLIND = 1e3  # standard errors that a conditioned slope's move of 1 counts for where errors are not known
 
 
@@ -34,6 +39,7 @@ class Likelihood(Line):
     def __init__(self, task: Task) -> None:
         self.newton = Newton()
         self.sums = Sums()
+        self.unbounded = ""
         super().__init__(task)
 
     def _polish(self) -> Any:
@@ -56,12 +62,8 @@ class Likelihood(Line):
 
     def _assess(self, step: float) -> tuple[float, bool]:
         """Take the last Newton step for the distance: it is that of the point where it was taken."""
-        seen = not (self._separated or self._blind or self.newton.halved)
+        seen = not (self._blind or self.newton.halved)
         return step, bool(step <= self.spec.tolerance) and seen
-
-    @property
-    def _separated(self) -> bool:
-        return self.spec.loss == "binary_cross_entropy" and self.sums.loss < _SEPARATED * self.sums.null
 
     def _step(self) -> float:
         p = len(self.exact.names)
@@ -101,12 +103,46 @@ class Likelihood(Line):
     def _stuck(self) -> bool:
         return not self.newton.halved and (self._blind > 0 or super()._stuck())
 
+    def _result(self, passes: int) -> FitResult:
+        if self._may_be_unbounded():
+            self.unbounded = self._separation()
+            passes += 1
+        return super()._result(passes)
+
+    def _may_be_unbounded(self) -> bool:
+        """Return whether the last move may have changed the linear predictor of some row by as much as a half.
+
+        Each move does so where the loss has no minimum. Its mean square over the rows is known from their moments.
+        """
+        spec, geometry, p = self.spec, self.exact.geometry, len(self.exact.names)
+        if spec.loss == "huber" or spec.l2 or not np.isfinite(self.weights).all():
+            return False
+        assert geometry is not None
+        move = np.subtract(self.weights, self.before)
+        slopes = self.map.slopes(move[:p]) * geometry.norms()
+        at = self.exact.centre - self.map.centre
+        level = float(at @ self.map.slopes(move[:p])) + (float(move[p]) if spec.intercept else 0.0)
+        square = float(slopes @ geometry.gram @ slopes) / geometry.weight + level**2
+        return square * self.task.problem.n >= FAR**2
+
+    def _separation(self) -> str:
+        """Read the rows once more, to see whether the last move goes on for ever; return why, or nothing."""
+        task, p = self.task, len(self.exact.names)
+
+        def predictor(weights: Float) -> Predictor:
+            at = float(weights[p]) if self.spec.intercept else 0.0
+            return Predictor(self.map.centre, self.map.slopes(weights[:p]), at)
+
+        names, family = task.design.names, _FAMILIES[self.spec.loss]
+        move = predictor(np.subtract(self.weights, self.before))
+        empty = WorkingMoments(names, family, predictor(self.weights), task.mean, move)
+        with Progress(f"check of {task.source.label}", task.source.schema.n_rows, shown=task.progress) as bar:
+            state = fold(task.source, task.design, empty, threads=task.threads, progress=bar)
+        return separation(FAMILIES[family], state.likelihood(), move, newton_step(state, self.spec.intercept))
+
     def _status(self) -> str:
-        if self._separated:
-            return (
-                "not converged: the labels can be told apart without error, so slopes grow without end; "
-                "add l2, or leave out the feature that gives them away"
-            )
+        if self.unbounded:
+            return f"not converged: {self.unbounded} (or add l2)"
         if self._blind and np.isfinite(self.weights).all():
             return (
                 f"not converged: along {self._blind} of the directions that the data determine the loss is flat, "
@@ -130,14 +166,17 @@ class Likelihood(Line):
     def _goodness(self, fit: FitResult) -> dict[str, Any]:
         sums, p = self.sums, len(self.exact.names)
         unit = self.task.problem.weight / sums.weight if sums.weight else NAN
-        errors = self._standard_errors() if not (self.spec.l2 or self._separated) else np.full(p + 1, NAN)
+        known = self.arrived and not (self.spec.l2 or self.unbounded)
+        errors = self._standard_errors() if known else np.full(p + 1, NAN)
         values: dict[str, Any] = {
             "std_errors": np.where(self.exact.identifiable, errors[:p], NAN),
             "intercept_std_error": float(errors[p]) if self.spec.intercept else NAN,
             "rss": sums.squares * unit * self.map.target_scale**2,
             "geometry": None,
         }
-        if self.spec.loss != "huber":
-            values["family"] = "poisson" if self.spec.loss == "poisson" else "binomial"
+        if self.spec.loss == "huber":
+            values["no_likelihood"] = _HUBER
+        else:
+            values["family"] = _FAMILIES[self.spec.loss]
             values |= {"deviance": 2.0 * sums.loss * unit, "null_deviance": 2.0 * sums.null * unit}
         return values

@@ -26,6 +26,8 @@ _MINI_BATCH_PASSES = 2
 _PERFECT = 1e-3  # for a perfect fit: converged when fitted values are this many tolerances off, relative to the target
 _DIVERGED = 4.0  # times the loss of the model without slopes
 
+_NOT_MAXIMUM = "Not the maximum of the likelihood: log-likelihood, AIC, BIC and F test are not defined."
+
 SHARED = "the moments of one scan: they condition the features, and say how far the estimates are from the minimum"
 OWN = "every gradient: it is summed from the rows"
 
@@ -55,8 +57,6 @@ class Line:
         self.secants = Secants(1.0 / (curvature + 2.0 * spec.l2), memory=0 if self._plain else 20)
         self.weights = self._start(p)
         self.before = self.weights
-        # Without a word on their digits: training is to come as near as it can, not as near as they can be trusted.
-        self.least_squares = dataclasses.replace(self.exact, digits=np.full(p, np.nan), digits_intercept=NAN)
         self.optimum = self._optimum()
         self.far, self.arrived = NAN, False
         curves = ("phase", "precision", "loss", "val_loss", "distance", "step", "seconds")
@@ -186,13 +186,13 @@ class Line:
     def _optimum(self) -> FitResult:
         """Return the estimates that minimise the loss: least squares, or with a penalty on conditioned slopes."""
         if not self.spec.l2 or self.sums_of == "hessian":
-            return self.least_squares
+            return self.exact
         second = self.map.second_moment(self.task.problem)
         theta = self.map.back(self.exact.coef)
         shrunk = np.asarray(np.linalg.solve(second + self.spec.l2 * np.eye(len(second)), second @ theta), np.float64)
         coef = self.map.slopes(shrunk)
         constant = intercept(coef, self.exact.centre, self.exact.at_centre)
-        return dataclasses.replace(self.least_squares, coef=coef, intercept=constant)
+        return dataclasses.replace(self.exact, coef=coef, intercept=constant)
 
     def _distance(self) -> Distance:
         assert self.exact.geometry is not None
@@ -202,7 +202,8 @@ class Line:
         """Return the distance to the minimum, and whether it is within the tolerance."""
         distance = self._distance()
         if distance.perfect:
-            return distance.fitted, distance.fitted <= _PERFECT * self.spec.tolerance
+            near = distance.fitted <= _PERFECT * self.spec.tolerance
+            return distance.fitted, near and distance.in_errors <= self.spec.tolerance
         return distance.greatest, distance.greatest <= self.spec.tolerance
 
     def _step(self) -> float:
@@ -263,9 +264,12 @@ class Line:
     def _goodness(self, fit: FitResult) -> dict[str, Any]:
         assert self.exact.geometry is not None
         if not np.isfinite(self.weights).all():
-            return {"rss": NAN}
-        distance = measure(self.exact, self.exact.geometry, self.least_squares, fit)
-        return {"rss": self.exact.rss + distance.fitted**2 * self.exact.tss}
+            return {"rss": NAN, "no_likelihood": _NOT_MAXIMUM}
+        distance = measure(self.exact, self.exact.geometry, self.exact, fit)
+        values: dict[str, Any] = {"rss": self.exact.rss + distance.fitted**2 * self.exact.tss}
+        if self.spec.l2 or not self.arrived:
+            values["no_likelihood"] = _NOT_MAXIMUM
+        return values
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
         arrays = {"weights": self.weights, "before": self.before}

@@ -30,6 +30,11 @@ class Loss:
         """Whether the target may be centred and scaled: labels and counts may not."""
         return self.name in ("squared_error", "huber")
 
+    @property
+    def activation(self) -> str | None:
+        """Keras's name of the function that makes a mean of the model's output; None where it is the mean itself."""
+        return {"binary_cross_entropy": "sigmoid", "poisson": "exponential"}.get(self.name)
+
     def rows(self, y: Any, eta: Any) -> Any:
         """Return the loss of each row, shape (m,): squared error, Huber's, or half the deviance."""
         ops = load().ops

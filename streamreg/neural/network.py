@@ -9,6 +9,7 @@ import numpy as np
 
 from streamreg.backend import load, to_numpy
 from streamreg.errors import UsageError
+from streamreg.neural import ending
 from streamreg.neural.conditioning import Conditioning
 from streamreg.neural.losses import Loss
 from streamreg.result import FitResult
@@ -64,7 +65,8 @@ def build(spec: "Keras", p: int, bias: float) -> Any:
     Raises
     ------
     UsageError
-        The user's own model cannot be had, does not take p features, or does not return one number in the precision.
+        The user's own model cannot be had, does not take p features, does not return one number in the precision, or
+        ends in a function that does not belong to the loss.
     """
     keras = load()
     if spec.model is not None:
@@ -80,7 +82,7 @@ def build(spec: "Keras", p: int, bias: float) -> Any:
                 f"model computes in {model.outputs[0].dtype} and precision is {spec.precision}; set that, "
                 "or the dtype of the last layer"
             )
-        return model
+        return ending.linear(model, Loss(spec.loss), free=spec.conditioning == "none")
     penalty = keras.regularizers.L1L2(spec.l1, spec.l2) if spec.l1 or spec.l2 else None
     layers: list[Any] = [keras.Input((p,), dtype=spec.precision)]
     initial = keras.initializers.HeUniform if spec.activation == "relu" else keras.initializers.GlorotUniform
@@ -154,9 +156,8 @@ def raw(core: Any, conditioning: Conditioning, loss: Loss) -> Any:
     units = keras.layers.Rescaling(
         conditioning.target_scale, conditioning.target_centre, dtype="float64", name="prediction"
     )
-    activation = {"binary_cross_entropy": "sigmoid", "poisson": "exponential"}.get(loss.name)
-    if activation is not None:
-        units = keras.layers.Activation(activation, dtype="float64", name="prediction")
+    if loss.activation is not None:
+        units = keras.layers.Activation(loss.activation, dtype="float64", name="prediction")
     return keras.Model(data, units(out))
 
 

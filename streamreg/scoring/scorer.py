@@ -22,7 +22,8 @@ from streamreg.stats.losses import Losses, Scored
 Float = NDArray[np.float64]
 Rows = Literal["all", "validation"]
 
-_FAMILIES = {"binary_cross_entropy": "binomial", "poisson": "poisson"}
+# By the names of this package's losses, and by Keras's own of a model that was compiled with one.
+_FAMILIES = {"binary_cross_entropy": "binomial", "binary_crossentropy": "binomial", "poisson": "poisson"}
 _LEAST = 2.0**-24  # probabilities of models in float32 are not nearer to 0 and 1
 
 
@@ -165,6 +166,8 @@ def _link(x: NDArray[Any], model: Any, kind: str) -> Float:
     else:
         mean = np.asarray(model.predict(x), dtype=np.float64)
     mean = mean[:, 0] if mean.ndim == 2 and mean.shape[1] == 1 else mean
+    if not hasattr(model, "target"):
+        _require_means(mean, kind)
     if kind == "binomial":
         mean = np.clip(mean, _LEAST, 1.0 - _LEAST)
     elif kind == "poisson":
@@ -172,10 +175,27 @@ def _link(x: NDArray[Any], model: Any, kind: str) -> Float:
     return facts_of(kind).linked(mean)
 
 
+def _require_means(mean: Float, kind: str) -> None:
+    """Refuse predictions of a foreign model that are no means of the family, such as logits for probabilities."""
+    low, high = float(np.min(mean, initial=0.0)), float(np.max(mean, initial=0.0))
+    if kind == "binomial" and (low < -_LEAST or high > 1.0 + _LEAST):
+        raise DataError(
+            f"predictions range from {low:.3g} to {high:.3g}, and probabilities from 0 to 1; end the model with a "
+            "sigmoid, or score it with family='gaussian'"
+        )
+    if kind == "poisson" and low < 0:
+        raise DataError(
+            f"predictions go down to {low:.3g}, and rates are not negative; end the model with an exponential, or "
+            "score it with family='gaussian'"
+        )
+
+
 def _family(model: Any) -> str:
     if isinstance(model, FitResult):
         return model.family
-    return _FAMILIES.get(getattr(model, "loss", ""), "binomial" if hasattr(model, "predict_proba") else "gaussian")
+    loss = getattr(model, "loss", "")
+    known = _FAMILIES.get(loss) if isinstance(loss, str) else None
+    return known or ("binomial" if hasattr(model, "predict_proba") else "gaussian")
 
 
 def _one_of(values: Mapping[str, Any], what: str, default: Any) -> Any:

@@ -166,9 +166,14 @@ def test_other_units_of_everything():
 
 def test_coefficients_written_with_few_digits():
     rounded = [float(f"{value:.3g}") for value in FIT.coef]
-    found = sr.compare(FIT, other(FIT, rounded))
-    assert found.verdict == "differ"
-    assert "same to 3 digits" in found.advice
+    for pair in ((FIT, other(FIT, rounded)), (other(FIT, rounded), FIT)):
+        found = sr.compare(*pair)
+        assert found.verdict == "cannot tell"
+        assert not found
+        assert "same to 3 digits" in found.advice
+    assert sr.compare(FIT, other(FIT, rounded), tolerance=10)
+    moved = [rounded[0] + 20 * FIT.std_errors[0], *rounded[1:]]
+    assert sr.compare(FIT, other(FIT, moved)).verdict == "differ"
 
 
 def test_flat_directions_are_named():
@@ -302,8 +307,14 @@ def test_penalised_fits_do_not_measure():
 def test_digits_of_the_reference_count():
     assert sr.compare(FIT, other(FIT, FIT.coef + FIT.std_errors * 0.5)).verdict == "differ"
     rough = dataclasses.replace(FIT, digits=np.full(5, 1.0))
-    found = sr.compare(rough, other(FIT, FIT.coef + FIT.std_errors * 0.5, at_centre=FIT.intercept))
-    assert (found.distance == 0).all()
+    moved = FIT.coef + FIT.std_errors * 0.5
+    theirs = other(FIT, moved, FIT.at_centre - FIT.centre @ moved)
+    for pair in ((rough, theirs), (theirs, rough)):
+        found = sr.compare(*pair)
+        assert found.verdict == "cannot tell"
+        np.testing.assert_allclose(found.distance, 0.5, rtol=1e-9)
+        assert found.bounds[0] < found.tolerance < found.max_distance
+        assert "precision='exact'" in found.advice
 
 
 def test_an_ill_conditioned_polynomial_measures_flat_directions_right():

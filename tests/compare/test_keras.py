@@ -70,3 +70,24 @@ def test_validation_rows_of_the_training():
     assert abs(card.n - 0.25 * N) < 100
     mse = network.history["val_loss"][network.best_epoch - 1]
     assert card["network"].rmse ** 2 == pytest.approx(mse, rel=1e-3)
+
+
+def test_two_trained_lines_measure_each_other_if_they_arrived():
+    arrived = keras().fit((X, Y), progress=False)
+    again = keras(conditioning="standardise", epochs=30).fit((X, Y), progress=False)
+    assert again.status == "ok"
+    assert sr.compare(arrived, again).verdict == sr.compare(again, arrived).verdict == "agree"
+    hasty = keras(epochs=1, conditioning="none", learning_rate=1e-3).fit((X, Y), progress=False)
+    found = sr.compare(hasty, hasty)
+    assert found.verdict == "agree"
+    assert "is not known" in found.reason
+    assert np.isnan(found.newton)
+    assert "SE from the least-squares solution" in sr.compare(hasty, hasty, (X, Y)).reason
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-6, 1e-7])
+def test_a_line_arrives_where_residuals_are_all_but_zero(noise):
+    y = ETA + noise * RNG.standard_normal(N)
+    trained = keras(epochs=20).fit((X, y), progress=False)
+    assert trained.status == "ok"
+    assert sr.compare(sr.Linear().fit((X, y)), trained).verdict == "agree"

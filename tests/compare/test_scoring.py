@@ -212,3 +212,16 @@ def test_states_are_saved_and_merged():
     np.testing.assert_allclose(merged.moments.total().mean[0][0], loss, rtol=1e-12)
     with pytest.raises(DataError, match="without its models"):
         again[1].update(Batch(X[:4], LABEL[:4], None, N, 4))
+
+
+def test_predictions_of_other_programs_are_means_of_the_family():
+    logits = Curve(lambda eta: 4 * eta)
+    with pytest.raises(DataError, match=r"predictions range from .* probabilities from 0 to 1; end the model"):
+        sr.score({"theirs": logits}, (X, LABEL), family="binomial")
+    with pytest.raises(DataError, match="rates are not negative"):
+        sr.score({"theirs": logits}, (X, LABEL), family="poisson")
+    chance = Curve(lambda eta: 1 / (1 + np.exp(-eta)))
+    chance.loss = "binary_crossentropy"  # as a compiled Keras model says it
+    assert sr.score({"theirs": chance, "ours": sr.Logistic().fit((X, LABEL))}, (X, LABEL)).family == "binomial"
+    chance.loss = {"out": "mse"}
+    assert sr.score({"theirs": chance}, (X, LABEL)).family == "gaussian"

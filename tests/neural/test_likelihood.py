@@ -144,7 +144,8 @@ def test_more_columns_than_rows_tell_all_labels_apart(conditioning, seed):
     fit = sr.Keras(loss="binary_cross_entropy", conditioning=conditioning, epochs=15).fit(
         (x, np.array([0.0, 1, 0, 1, 1]))
     )
-    assert "told apart" in fit.status
+    assert "complete separation" in fit.status
+    assert np.isnan(fit.std_errors).all()
 
 
 @pytest.mark.parametrize("conditioning", ["whiten", "standardise", "none"])
@@ -164,3 +165,61 @@ def test_a_wide_huber_loss_is_the_square_and_a_narrow_one_is_refused(precision):
     assert distance(fit, sr.Linear().fit((x, counts))) < 1e-3
     with pytest.raises(UsageError, match="spreads over"):
         sr.Keras(loss="huber", delta=1e-300, precision=precision).fit((x, counts))
+
+
+@pytest.mark.parametrize("epochs", [3, 10, 40])
+def test_labels_that_a_line_tells_apart_give_no_errors(epochs):
+    x = np.random.default_rng(0).normal(size=(2000, 3))
+    y = (x[:, 0] + 0.5 * x[:, 1] > 0).astype(float)
+    fit = sr.Keras(loss="binary_cross_entropy", epochs=epochs).fit((x, y))
+    assert fit.status.startswith("not converged")
+    assert np.isnan([*fit.std_errors, *fit.pvalues, fit.intercept_std_error, fit.intercept_pvalue]).all()
+    if epochs > 3:
+        said = sr.Logistic().fit((x, y)).status
+        assert "complete separation" in fit.status
+        assert fit.status.partition("tells")[2].startswith(said.partition("tells")[2].partition(",")[0])
+    penalised = sr.Keras(loss="binary_cross_entropy", epochs=epochs, l2=0.01).fit((x, y))
+    assert "separation" not in penalised.status
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "poisson"])
+def test_a_rare_category_that_settles_its_rows_gives_no_errors(loss):
+    random = np.random.default_rng(1)
+    x = np.column_stack([random.normal(size=3000), random.random(3000) < 0.01])
+    y = random.poisson(np.exp(0.3 * x[:, 0])) if loss == "poisson" else random.random(3000) < 1 / (1 + np.exp(-x[:, 0]))
+    y = np.where(x[:, 1] == 1, 0.0, y)
+    for epochs in (5, 30):
+        fit = sr.Keras(loss=loss, epochs=epochs).fit((x, y))
+        solved = sr.Glm(family=fit.family).fit((x, y))
+        assert solved.status.partition(":")[0] == fit.status.partition(":")[0] == "not converged"
+        if epochs > 5:
+            assert fit.status.partition(": ")[2].partition(" ")[0] == solved.status.partition(": ")[2].partition(" ")[0]
+        assert np.isnan(fit.std_errors).all()
+
+
+def test_a_fit_that_stopped_early_has_no_errors():
+    x, y, _ = labelled()
+    fit = sr.Keras(loss="binary_cross_entropy", epochs=1).fit((x, y))
+    assert fit.status.startswith("not converged")
+    assert np.isnan(fit.std_errors).all()
+    assert np.isnan(fit.digits).all()
+    whole = sr.Keras(loss="binary_cross_entropy").fit((x, y))
+    assert whole.status == "ok"
+    assert np.isfinite(whole.std_errors).all()
+
+
+def test_what_is_no_likelihood_has_no_criteria(tmp_path):
+    random = np.random.default_rng(2)
+    x = random.normal(size=(500, 2))
+    y = x.sum(axis=1) + random.standard_t(2, size=500)
+    line = sr.Keras().fit((x, y))
+    assert line.aic == pytest.approx(sr.Linear().fit((x, y)).aic, abs=1e-4)
+    fits = [sr.Keras(loss="huber"), sr.Keras(l2=0.1), sr.Keras(epochs=1)]
+    for fit in [model.fit((x, y)) for model in fits]:
+        fit.save(tmp_path / "fit.npz")
+        for found in (fit, sr.FitResult.load(tmp_path / "fit.npz")):
+            assert np.isnan([found.log_likelihood, found.aic, found.bic, found.fvalue, found.f_pvalue]).all()
+            assert "AIC" in found.no_likelihood
+            assert found.no_likelihood.split()[-1] in found.summary()
+        with pytest.raises(sr.UsageError, match="no covariance"):
+            fit.cov()

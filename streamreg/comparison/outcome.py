@@ -1,0 +1,165 @@
+"""What a comparison returns: verdict, distances, and both as a table."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg import tables
+from streamreg.agreement import Direction
+from streamreg.comparison.diagnosis import Verdict, figure
+from streamreg.stored import plain
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Comparison:
+    """Outcome of `compare`. True if the fits agree.
+
+    Attributes
+    ----------
+    verdict : {"agree", "agree where identifiable", "cannot tell", "not converged", "differ"}
+        "cannot tell": the digits leave it open. It is the same if the two fits change places.
+    reason, advice : str
+        One sentence each, or two; `advice` is empty where there is nothing to do.
+    names : tuple of str
+        The features, in the order of the first fit.
+    coef : tuple of two ndarrays of shape (p,)
+    distance : ndarray of shape (p,)
+        ``|difference| / SE`` for each coefficient; NaN where it is not identifiable. For a perfect fit, whose errors
+        are zero, the norm of the target stands in for the residual standard error.
+    intercept_distance : float
+        Likewise; NaN if neither fit has an intercept, or the data do not determine it.
+    max_distance : float
+        The greatest distance among coefficients, intercept, fitted mean and directions.
+    bounds : tuple of two floats
+        What that distance (the fitted one, for a perfect fit) is at least and at most, as far as the digits of the
+        fits support a difference and the moments are known.
+    wald : float
+        ``sqrt((b - b^)'S(b - b^) / (s**2 k))`` for k coefficients: joint distance in standard errors.
+    excess_loss : float
+        ``rss(b) / rss_min - 1`` of the farther fit (its deviance, in families other than gaussian).
+    fitted_distance : float
+        ``||X(b - b^)|| / ||y - mean(y)||``.
+    from_minimum : tuple of two floats
+        Newton distance of each fit from the minimum of the loss. NaN where the minimum is not known, as `excess_loss`,
+        `gradient` and `newton` then are.
+    gradient : float
+        Of the farther fit: the largest score of a column divided by its standard deviation. Zero at the minimum; one
+        where that column alone, the others held fast, would ask for a step of one standard error.
+    newton : float
+        ``sqrt(g'H^-1 g)`` of the farther fit, g being the gradient of the loss and H its curvature: no coefficient is
+        farther from the minimum than so many standard errors.
+    from_rows : bool
+        Whether gradient and Newton distance were computed from the rows, not from the curvature at the minimum.
+    directions : tuple of Direction
+        Those that carry most of the difference, the farthest first.
+    tolerance : float
+        Standard errors within which fits agree.
+    labels : tuple of str
+    passes : int
+        Times that the rows were read. Where several comparisons share a measure, the first of them counts it.
+    """
+
+    verdict: Verdict
+    reason: str
+    advice: str
+    names: tuple[str, ...]
+    coef: tuple[Float, Float]
+    distance: Float
+    intercept_distance: float
+    max_distance: float
+    bounds: tuple[float, float]
+    wald: float
+    excess_loss: float
+    fitted_distance: float
+    from_minimum: tuple[float, float]
+    gradient: float
+    newton: float
+    from_rows: bool
+    directions: tuple[Direction, ...]
+    tolerance: float
+    labels: tuple[str, str]
+    passes: int
+
+    def __bool__(self) -> bool:
+        return self.verdict.startswith("agree")
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return f"<Comparison on {len(self.names)} terms: {self.verdict}>"
+
+    def table(self, rows: int | None = 10) -> str:
+        """Return the comparison as text, with the `rows` most distant coefficients (None: all)."""
+        order = np.argsort(-np.nan_to_num(self.distance, nan=-1.0), kind="stable")[:rows]
+        lines = [
+            [self.names[i], *(figure(c[i], 8) for c in self.coef), figure(self.coef[1][i] - self.coef[0][i]),
+             figure(self.distance[i])]
+            for i in order
+        ]  # fmt: skip
+        facts = [
+            ("max |difference| / SE", figure(self.max_distance)),
+            ("Wald distance", figure(self.wald)),
+            ("Newton distance", figure(self.newton) + (" (from the rows)" if self.from_rows else "")),
+            ("gradient", figure(self.gradient)),
+            ("tolerance", f"{self.tolerance:g} SE"),
+            ("excess loss", figure(self.excess_loss)),
+            ("fitted-value distance", figure(self.fitted_distance)),
+            ("intercept distance", figure(self.intercept_distance)),
+        ]
+        notes = [f"Verdict: {self.verdict}. {self.reason}"] + ([self.advice] if self.advice else [])
+        if rows is not None and rows < len(self.names):
+            notes.insert(0, f"The {rows} most distant of {len(self.names)} coefficients.")
+        header = ("", *self.labels, "difference", "in SE")
+        return tables.render(f"{self.labels[0]} against {self.labels[1]}", facts, header, lines, notes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain values, for JSON."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        values["directions"] = [dataclasses.asdict(d) | {"along": str(d)} for d in self.directions]
+        out: dict[str, Any] = plain(values)
+        return out
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Comparisons:
+    """Several fits, each compared with one of them. True if all agree.
+
+    Attributes
+    ----------
+    reference : str
+        The one that the others are compared with.
+    pairs : mapping of str to Comparison
+    """
+
+    reference: str
+    pairs: Mapping[str, Comparison]
+
+    def __bool__(self) -> bool:
+        return all(self.pairs.values())
+
+    def __getitem__(self, name: str) -> Comparison:
+        return self.pairs[name]
+
+    def __repr__(self) -> str:
+        verdicts = ", ".join(f"{name}: {pair.verdict}" for name, pair in self.pairs.items())
+        return f"<Comparisons with {self.reference}: {verdicts}>"
+
+    def __str__(self) -> str:
+        header = (f"against {self.reference}", "verdict", "max in SE", "Wald", "Newton", "excess loss")
+        lines = [
+            (name, c.verdict, *(figure(v) for v in (c.max_distance, c.wald, c.newton, c.excess_loss)))
+            for name, c in self.pairs.items()
+        ]
+        notes = [f"{name}: {c.reason} {c.advice}".strip() for name, c in self.pairs.items()]
+        return tables.render(f"{len(lines) + 1} fits", [], header, lines, notes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparisons as plain values, for JSON."""
+        return {"reference": self.reference, "pairs": {name: c.to_dict() for name, c in self.pairs.items()}}
