@@ -136,7 +136,7 @@ def open_hdf5(
 def _defined_fill(dataset: h5py.Dataset) -> Any:
     """Return what rows hold that were never written, if that was set and is not zero."""
     set_by_user = dataset.id.get_create_plist().fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED
-    fill = dataset.fillvalue if set_by_user and dataset.dtype.kind in "fiu" else 0
+    fill = dataset.fillvalue if set_by_user and dataset.dtype.kind in "fiu" else None
     return fill.item() if fill else None
 
 
