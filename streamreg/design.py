@@ -219,9 +219,9 @@ class Design:
             i, j = (int(k[0]) for k in np.nonzero(bad))
             row = start + (i if rows is None else int(rows[i]))
             whole = [part.dtype.kind != "f" for part in parts for _ in range(part.shape[1])][j]
-            value = (
-                ("-2^63, NaT (a missing value)" if whole else "NaN (a missing value)") if absent[i, j] else "infinity"
-            )
+            value = "infinity"
+            if absent[i, j]:
+                value = "-2^63, NaT (a missing value)" if whole else "NaN (a missing value)"
             drop = "leave such rows out with missing='drop' (--missing drop), or fill them"
             remedy = drop if absent[i, j] else "mend it"
             name = (*self.features, *([] if y is None else [self.target]), *self.keys)[j]
