@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import DataError, NonFiniteError, UsageError, nearest
-from streamreg.kernels.gram import finite
+from streamreg.kernels.gram import NAT, finite
 from streamreg.kernels.rowhash import Sample
 from streamreg.sources.base import Chunk, Source
 from streamreg.terms import Terms
@@ -217,17 +217,22 @@ class Design:
         groups: Sequence[NDArray[Any]] = (),
     ) -> NDArray[np.int64]:
         """Return the rows without NaN; raise for infinity, and for NaN unless it is to be dropped."""
-        table = x if y is None and not groups else np.column_stack([x, *([] if y is None else [y]), *groups])
-        bad = np.isinf(table) if self.missing == "drop" else ~np.isfinite(table)
+        parts = [x, *([] if y is None else [y[:, None]]), *(g[:, None] for g in groups)]
+        absent = np.hstack([np.isnan(part) | _nat(part) for part in parts])
+        infinite = np.hstack([np.isinf(part) for part in parts])
+        bad = infinite if self.missing == "drop" else infinite | absent
         if bad.any():
             i, j = (int(k[0]) for k in np.nonzero(bad))
             row = start + (i if rows is None else int(rows[i]))
-            value = "NaN (a missing value)" if np.isnan(table[i, j]) else "infinity"
+            whole = [part.dtype.kind != "f" for part in parts for _ in range(part.shape[1])][j]
+            value = "infinity"
+            if absent[i, j]:
+                value = "-2^63, NaT (a missing value)" if whole else "NaN (a missing value)"
             drop = "leave such rows out with missing='drop' (--missing drop), or fill them"
-            remedy = drop if np.isnan(table[i, j]) else "mend it"
+            remedy = drop if absent[i, j] else "mend it"
             name = (*self.features, *([] if y is None else [self.target]), *self.keys)[j]
             raise NonFiniteError(f"{self.label}, row {row:,} (from 0), column {name!r}: {value}; {remedy}")
-        return np.flatnonzero(~np.isnan(table).any(axis=1))
+        return np.flatnonzero(~absent.any(axis=1))
 
     def _whole(self, groups: Sequence[NDArray[Any]], start: int, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Return the keys as integers, shape (m, k)."""
@@ -258,6 +263,11 @@ class Design:
             )
 
 
+def _nat(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where int64 holds its least number, which stands for a missing date or integer."""
+    return values == NAT if values.dtype == np.int64 else np.zeros(values.shape, bool)
+
+
 def _all_finite(chunk: Chunk, parts: list[NDArray[Any]]) -> bool:
     """Say whether parts of a chunk are finite; if they make up its matrix, that is looked through in one go."""
     whole = not chunk.vectors and sum(part.size for part in parts) == chunk.matrix.size
@@ -285,7 +295,13 @@ def _columns(chunk: Chunk, names: tuple[str, ...], label: str) -> NDArray[Any]:
     for absent in names:
         if absent not in chunk.vectors and absent not in position:
             raise DataError(f"{label}, row {chunk.start:,}: column {absent!r} is gone{nearest(absent, chunk.names)}")
-    return np.column_stack([chunk.vectors[n] if n in chunk.vectors else chunk.matrix[:, position[n]] for n in names])
+    columns = [chunk.vectors[n] if n in chunk.vectors else chunk.matrix[:, position[n]] for n in names]
+    table = np.column_stack(columns)
+    if table.dtype.kind == "f":  # int64 beside floats: what stands for a missing value must not become a number
+        for k, column in enumerate(columns):
+            if not finite(column) and column.dtype == np.int64:
+                table[_nat(column), k] = np.nan
+    return table
 
 
 @lru_cache(maxsize=64)

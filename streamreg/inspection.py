@@ -17,13 +17,16 @@ _SHOWN = 12  # columns, in text
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """One array of a file: its path in it, and how it is stored. `stored` are the bytes on disk."""
+    """One array of a file: its path in it, and how it is stored. `stored` are the bytes on disk, `meaning` the
+    attributes that change what its numbers mean.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     layout: str
     stored: int
+    meaning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class Inspection:
         header = ("dataset", "shape", "type", "layout", "on disk")
         names = list(self.columns)
         shown = ", ".join(names[:_SHOWN]) + (f", ... {names[-1]}" if len(names) > _SHOWN else "")
-        notes = [self.note] if self.note else []
+        notes = [f"{d.name or 'array'}: {d.meaning}" for d in self.datasets if d.meaning]
+        notes += [self.note] if self.note else []
         if not self.note:
             notes += [
                 f"{_many(self.rows, 'row')} x {_many(len(names), 'column')}: {shown}",
@@ -138,6 +142,8 @@ def _datasets(path: Path, kind: str) -> Iterator[Dataset]:
 def _hdf5(path: Path) -> list[Dataset]:
     import h5py
 
+    from streamreg.sources.coding import told
+
     found = []
 
     def note(name: str, thing: Any) -> None:
@@ -147,7 +153,8 @@ def _hdf5(path: Path) -> list[Dataset]:
             )
             if thing.chunks is not None:
                 layout = _chunked(thing.chunks, thing.compression)
-            found.append(Dataset(name, thing.shape, str(thing.dtype), layout, thing.id.get_storage_size()))
+            size_there, meaning = thing.id.get_storage_size(), told(thing.attrs)
+            found.append(Dataset(name, thing.shape, str(thing.dtype), layout, size_there, meaning))
 
     with h5py.File(path, "r") as file:
         file.visititems(note)
@@ -156,6 +163,8 @@ def _hdf5(path: Path) -> list[Dataset]:
 
 def _zarr(path: Path) -> Iterator[Dataset]:
     import zarr
+
+    from streamreg.sources.coding import told
 
     root = zarr.open(path, mode="r")
     arrays = [("", root)] if isinstance(root, zarr.Array) else sorted(root.members(max_depth=None))
@@ -167,7 +176,10 @@ def _zarr(path: Path) -> Iterator[Dataset]:
                 layout += f", shards {_times(array.shards)}"
             folder = path / name
             stored = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-            yield Dataset(name, array.shape, str(array.dtype), f"{layout}, format {array.metadata.zarr_format}", stored)
+            layout += f", format {array.metadata.zarr_format}"
+            attributes = array.metadata.attributes
+            meaning = told(attributes) if isinstance(attributes, dict) else ""
+            yield Dataset(name, array.shape, str(array.dtype), layout, stored, meaning)
 
 
 def _chunked(shape: tuple[int, ...], compression: str | None) -> str:

@@ -124,8 +124,13 @@ def merge(a: tuple[NDArray[Any], ...], b: tuple[NDArray[Any], ...], weight_a: fl
     return _KERNEL is not None and _gram.merge(a, b, weight_a, weight_b)  # type: ignore[arg-type]  # six arrays
 
 
+NAT = np.iinfo(np.int64).min
+
+
 def finite(values: NDArray[Any]) -> bool:
-    """Say whether a block holds neither NaN nor infinity."""
+    """Say whether a block holds neither NaN nor infinity, nor the least int64: NaT, and NA of 64-bit integers in R."""
+    if values.dtype == np.int64:
+        return not values.size or bool(values.min() > NAT)
     if values.dtype.kind != "f":
         return True
     found = None if _KERNEL is None else _gram.finite(_KERNEL, values)

@@ -147,8 +147,9 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
         )
     if hasattr(data, "to_numpy"):
         raise UsageError("data is a data frame; pass frame.to_numpy() and columns=list(frame.columns)")
-    if library == "scipy":
-        raise UsageError("data is a sparse matrix; pass data.toarray(), or batches of rows: (x[a:b].toarray(), y[a:b])")
+    if type(first).__module__.partition(".")[0] == "scipy":
+        what = "is a sparse matrix" if first is data else f"begins with a {type(first).__name__}, which is sparse"
+        raise UsageError(f"data {what}; pass its .toarray(), or batches of rows: (x[a:b].toarray(), y[a:b])")
     if isinstance(data, Mapping):
         raise UsageError("data is a mapping; pass numpy.column_stack(list(data.values())) and columns=list(data)")
     if isinstance(data, list) and data and _is_row(data[0]):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from streamreg.errors import ChangedError, CorruptError, DataError
 from streamreg.sources.checks import check_numeric, native, span
+from streamreg.sources.coding import decoded
 from streamreg.sources.files import file_fingerprint, require_file, require_unchanged
 from streamreg.sources.hdf5_access import get, listing, opened
 from streamreg.sources.hdf5_chunks import ChunksStored, chunk_table
@@ -118,7 +119,10 @@ def open_hdf5(
             return get(file, name) is not None
 
         def stored(name: str) -> Stored:
-            return _stored(where, file, name, missing_chunks == "fill")
+            array = _stored(where, file, name, missing_chunks == "fill")
+            dataset = file[name]
+            fill = None if missing_chunks == "fill" else _defined_fill(dataset)
+            return decoded(array, dataset.attrs, fill, dataset.parent.attrs.get("encoding-type", ""))
 
         chosen = choose_matrix(where, x, has, lambda: listing(file))
         matrix = stored(chosen)
@@ -127,6 +131,13 @@ def open_hdf5(
         table = TableSource(where, matrix, columns=names)
         paths = choose_vectors(where, (target, weights), table.schema.names, has, lambda: listing(file))
         return TableSource(where, matrix, {name: stored(p) for name, p in paths.items()}, names) if paths else table
+
+
+def _defined_fill(dataset: h5py.Dataset) -> Any:
+    """Return what rows hold that were never written, if that was set and is not zero."""
+    set_by_user = dataset.id.get_create_plist().fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED
+    fill = dataset.fillvalue if set_by_user and dataset.dtype.kind in "fiu" else None
+    return fill.item() if fill else None
 
 
 def _stored(where: str, file: h5py.File, name: str, fill: bool) -> Stored:

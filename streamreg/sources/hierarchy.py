@@ -26,6 +26,7 @@ def choose_matrix(where: str, x: str | None, has: Callable[[str], bool], listing
     """
     if x is not None:
         if not has(x):
+            _refuse_sparse(where, x.strip("/"), listing())
             raise NotFound(f"{where}: no dataset {x!r}{nearest(x, listing())}")
         return x.strip("/")
     shapes = listing()
@@ -38,8 +39,20 @@ def choose_matrix(where: str, x: str | None, has: Callable[[str], bool], listing
     held = ", ".join(f"{path} {shape}" for path, shape in list(shapes.items())[:12])
     if matrices:
         raise UsageError(f"{where}: holds several matrices ({held}); say which one is meant with x='{matrices[0]}'")
+    for path in shapes:
+        if path.endswith("/indptr"):
+            _refuse_sparse(where, path.removesuffix("/indptr"), shapes)
     found = f"no two-dimensional dataset, but {held}" if held else "nothing"
     raise DataError(f"{where}: holds {found}; store the features as a matrix (n, p)")
+
+
+def _refuse_sparse(where: str, group: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise if a group holds the three arrays of a compressed sparse matrix."""
+    if {f"{group}/{part}" for part in ("data", "indices", "indptr")} <= shapes.keys():
+        raise DataError(
+            f"{where}: {group!r} is a sparse matrix (a group of data, indices and indptr), and dense ones can be read; "
+            "store it as a two-dimensional dataset, or pass batches of rows: (x[a:b].toarray(), y[a:b])"
+        )
 
 
 def choose_vectors(

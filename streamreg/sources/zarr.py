@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from streamreg.errors import ChangedError, CorruptError, DataError, MissingExtra
 from streamreg.sources.checks import check_numeric, native, span
+from streamreg.sources.coding import decoded
 from streamreg.sources.files import require
 from streamreg.sources.hierarchy import choose_matrix, choose_vectors, named_columns
 from streamreg.sources.table import Read, Stored, TableSource
@@ -143,7 +144,10 @@ def open_zarr(
         return {name: shape for name, shape in arrays.items() if has(name)}  # consolidated metadata may be outdated
 
     def stored(name: str) -> Stored:
-        return _stored(where, name, missing_chunks == "fill")
+        array = _stored(where, name, missing_chunks == "fill")
+        node, parent = _node(where, name), _attributes(_node(where, str(Path(name).parent) if "/" in name else ""))
+        fill = None if missing_chunks == "fill" else _defined_fill(node)
+        return decoded(array, _attributes(node), fill, parent.get("encoding-type", ""))
 
     chosen = "" if isinstance(root, zarr.Array) and x is None else choose_matrix(where, x, has, listing)
     matrix = stored(chosen)
@@ -172,8 +176,24 @@ def _node(root: str, name: str) -> Any:
 
 def _attribute(node: Any, default: Any = None) -> Any:
     """Return the attribute ``columns`` of an array or group, if it has attributes at all."""
-    attributes = node.metadata.attributes
-    return attributes.get("columns", default) if isinstance(attributes, Mapping) else default
+    return _attributes(node).get("columns", default)
+
+
+def _attributes(node: Any) -> Mapping[str, Any]:
+    attributes = None if node is None else node.metadata.attributes
+    return attributes if isinstance(attributes, Mapping) else {}
+
+
+def _defined_fill(node: Any) -> Any:
+    """Return what rows hold that were never written, where it is a mark and not plain zero.
+
+    In format 2, xarray writes ``_FillValue`` as the fill value alone; ``_ARRAY_DIMENSIONS`` tells its arrays.
+    """
+    fill = node.metadata.fill_value
+    if fill is None or node.dtype.kind not in "fiu":
+        return None
+    marked = node.metadata.zarr_format == 2 and "_ARRAY_DIMENSIONS" in _attributes(node)
+    return fill.item() if hasattr(fill, "item") and (fill or marked) else fill if fill or marked else None
 
 
 def _stored(where: str, name: str, fill: bool) -> Stored:
