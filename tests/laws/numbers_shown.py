@@ -13,12 +13,14 @@ import pytest
 from numpy.typing import NDArray
 from truth import Covariance, Line, Wald, distance, f_tail, number, t_tails
 
+from streamreg.hypotheses import RestrictionTest
 from streamreg.result import FitResult
 
 Float = NDArray[np.float64]
 
 SLACK = 10**0.3  # a promise may be wrong by this much
 LAST = 4e-16  # rounding of the last operations
+NOTHING = 1e60  # error of a number of which no digit is promised
 TAIL = 1e-11  # relative error of a tail probability for exact arguments
 
 
@@ -76,21 +78,25 @@ class Case:
         return self.cov.errors[int(self.line.intercept) :]
 
     @property
+    def given(self) -> NDArray[np.bool_]:
+        """Which coefficients have an error above zero: no residual bears on a dummy of a single row."""
+        return floats(self.cov.errors) > 1e-60
+
+    @property
     def off(self) -> Float:
-        """Errors of all coefficients, as promised."""
-        promised = [self.fit.digits_intercept] if self.line.intercept else []
-        return np.abs(floats(self.line.coef)) * 10.0 ** -np.array([*promised, *self.fit.digits]) + LAST * np.abs(
-            floats(self.line.coef)
-        )
+        """Errors of all coefficients, as promised: none at all is promised with no digit."""
+        promised = np.array([*([self.fit.digits_intercept] if self.line.intercept else []), *self.fit.digits])
+        size = np.abs(floats(self.line.coef))
+        return np.where(promised > 0, size * (10.0**-promised + LAST), NOTHING)
 
     @property
     def share(self) -> float:
         """Relative error of the standard errors, as promised."""
-        return 10.0 ** -min(self.fit.digits_se, 15.3) + LAST
+        return 10.0**-self.fit.digits_se + LAST if self.fit.digits_se > 0 else NOTHING
 
     @property
     def rss_share(self) -> float:
-        return 2 * 10.0 ** -min(self.digits_se, 15.3) + 4 * LAST
+        return 2 * 10.0**-self.digits_se + 4 * LAST if self.digits_se > 0 else NOTHING
 
 
 def coef(c: Case) -> Shown:
@@ -110,26 +116,32 @@ def _every(c: Case, slopes: Any, first: float) -> Float:
 
 
 def std_errors(c: Case) -> Shown:
-    size = floats(c.cov.errors)
-    return Shown(_every(c, c.fit.std_errors, c.fit.intercept_std_error), c.cov.errors, size * c.share, 1e-6 * size)
+    size, got = floats(c.cov.errors), _every(c, c.fit.std_errors, c.fit.intercept_std_error)
+    got = np.where(c.given, got, np.nan_to_num(got))  # an error of zero may be withheld
+    allowed = np.where(c.given, size * c.share, 1e-8 * floats(c.line.classical.errors))
+    return Shown(got, c.cov.errors, allowed, np.where(c.given, 1e-6 * size, np.inf))
 
 
 def _t(c: Case) -> tuple[list[Any], Float]:
-    true = [b / e for b, e in zip(c.line.coef, c.cov.errors, strict=True)]
-    size = np.abs(floats(true))
-    return true, c.off / floats(c.cov.errors) + size * (c.share + LAST)
+    pairs = zip(c.line.coef, c.cov.errors, c.given, strict=True)
+    true = [b / e if given else None for b, e, given in pairs]
+    size = np.array([0.0 if t is None else abs(float(t)) for t in true])
+    return true, c.off / np.where(c.given, floats(c.cov.errors), np.inf) + size * (c.share + LAST)
 
 
 def tstats(c: Case) -> Shown:
     true, off = _t(c)
-    return Shown(_every(c, c.fit.tstats, c.fit.intercept_tstat), true, off, 2e-6 * (1 + np.abs(floats(true))))
+    return Shown(_every(c, c.fit.tstats, c.fit.intercept_tstat), true, off, 2e-6 + off * 1e6)
 
 
 def pvalues(c: Case) -> Shown:
     true, off = _t(c)
-    p = [t_tails(t, c.cov.df) for t in true]
-    lower = [t_tails(number(max(abs(float(t)) - o, 0.0)), c.cov.df) for t, o in zip(true, off, strict=True)]
-    allowed = floats([a - b for a, b in zip(lower, p, strict=True)]) + TAIL * floats(p)
+    p = [None if t is None else t_tails(t, c.cov.df) for t in true]
+    allowed = np.zeros(len(p))
+    for k, (t, tail) in enumerate(zip(true, p, strict=True)):
+        if t is not None:
+            near = t_tails(number(max(abs(float(t)) - off[k], 0.0)), c.cov.df)
+            allowed[k] = float(near - tail) + TAIL * float(tail)
     return Shown(_every(c, c.fit.pvalues, c.fit.intercept_pvalue), p, allowed)
 
 
@@ -139,14 +151,18 @@ def conf_int(c: Case) -> Shown:
     ends = c.fit.conf_int()
     got = np.vstack([c.fit.intercept_conf_int(), ends]) if c.line.intercept else ends
     off = c.off + size * float(q) * (c.share + TAIL) + LAST * floats([abs(b) for b in c.line.coef])
-    return Shown(got, true, np.repeat(off, 2), 5e-6 * np.repeat(np.maximum(size, np.abs(floats(c.line.coef))), 2))
+    aim, given = 5e-6 * np.maximum(size, np.abs(floats(c.line.coef))), np.repeat(c.given, 2)
+    true = [v for v, known in zip(true, given, strict=True) if known]
+    return Shown(np.ravel(got)[given], true, np.repeat(off, 2)[given], np.repeat(aim, 2)[given])
 
 
 def cov(c: Case) -> Shown:
     first, m = int(c.line.intercept), c.cov.cov
     pairs = [(i, j) for i in range(first, c.line.k) for j in range(first, c.line.k)]
+    pairs = [(i, j) for i, j in pairs if c.given[i] and c.given[j]]
     size = np.array([float(c.cov.errors[i]) * float(c.cov.errors[j]) for i, j in pairs])
-    return Shown(c.fit.cov(), [m[i, j] for i, j in pairs], 2 * size * c.share, 4e-6 * size)
+    got = [c.fit.cov()[i - first, j - first] for i, j in pairs]
+    return Shown(got, [m[i, j] for i, j in pairs], 2 * size * c.share, 4e-6 * size)
 
 
 def f_test(c: Case) -> Shown:
@@ -183,6 +199,23 @@ def wald_share(c: Case, test: Wald, rows: Any) -> float:
     reach = sum(o * float(test.inverse[i, i].sqrt()) for i, o in enumerate(off))
     size = float(test.chi2)
     return (2 * np.sqrt(size) * reach + reach**2) / max(size, 1e-300) + 4 * c.share + 1e-10
+
+
+def wald_shown(c: Case, test: Wald, rows: Any, got: RestrictionTest) -> Shown:
+    """All numbers of a test of restrictions."""
+    share, size, chi2_p, p = wald_share(c, test, rows), float(test.chi2), test.chi2_p, test.p
+    lower = number(max(1 - share, 0.0))
+    p_off = float(f_tail(test.f * lower, test.q, test.df) - p) + TAIL * float(p)
+    chi2_off = float(f_tail(test.f * lower, test.q, np.inf) - chi2_p) + TAIL * float(chi2_p)
+    errors, terms = floats(test.errors), np.abs(np.asarray(rows, dtype=float))
+    # A difference of coefficients is known as well as they are.
+    gap = terms @ (c.off + LAST * np.abs(floats(c.line.coef))) + LAST
+    return Shown(
+        [got.chi2, got.fvalue, got.pvalue, got.chi2_pvalue, got.df_num, got.df_denom, *got.estimate, *got.std_errors],
+        [test.chi2, test.f, p, chi2_p, number(test.q), number(test.df), *test.gap, *test.errors],
+        [size * share, size * share / test.q, p_off, chi2_off, 0.0, 0.0, *gap, *(errors * (c.share + LAST))],
+        [2e-6 * (1 + size), 2e-6 * (1 + size), *[np.inf] * 4, *(1e-6 * errors + gap), *(1e-6 * errors)],
+    )
 
 
 def rsquared(c: Case) -> Shown:
@@ -269,4 +302,6 @@ def faults(case: Case, numbers: Sequence[Number], aimed: bool) -> list[str]:
 def hold(faulty: Sequence[str]) -> None:
     """Fail with all faults in words, the first ones in full."""
     if faulty:
-        pytest.fail("\n".join([*faulty[:12], *([f"... and {len(faulty) - 12} more"] if len(faulty) > 12 else [])]), False)
+        pytest.fail(
+            "\n".join([*faulty[:12], *([f"... and {len(faulty) - 12} more"] if len(faulty) > 12 else [])]), False
+        )

@@ -1,13 +1,13 @@
 """Numbers of ridge, restricted and penalised lines, of subsets, groups and replicates: right to the digits promised."""
 
-from itertools import combinations
+from itertools import combinations, combinations_with_replacement
 from typing import Any
 
 import numpy as np
 import pytest
 from designs import DESIGNS, NAMES, Table
 from numbers_shown import FIT, LAST, TESTS, Case, Shown, coef, faults, floats, hold, intercept, predictions
-from truth import Line, Penalised, f_tail, number, t_quantile
+from truth import Line, Penalised, column, f_tail, flat, number, t_quantile
 
 import streamreg as sr
 
@@ -38,8 +38,7 @@ def test_ridge(design):
         fit = sr.Linear(**table.options, ridge=ridge).fit(table.source())
         case = Case(fit, line, line.classical, fit.digits_se, table.x)
         faulty = faults(case, (coef, intercept, predictions), True)
-        share = 10.0 ** -float(np.min(fit.digits)) + LAST
-        shown = Shown([fit.rss, fit.tss], [line.rss, line.tss], floats([line.rss, line.tss]) * [2 * share, 1e-13])
+        shown = Shown([fit.rss, fit.tss], [line.rss, line.tss], floats([line.rss, line.tss]) * [case.rss_share, 1e-13])
         faulty += [f"sums: {text}" for text in shown.faults(False)]
         if np.isfinite(fit.aic):
             true = 2 * (line.effective + int(line.intercept)) - 2 * line.log_likelihood
@@ -83,12 +82,11 @@ def _penalties(line: Line, alpha: float, options: dict[str, Any]) -> tuple[list[
     return [whole * ratio * s for s in spread], [whole * (1 - ratio) * s * s for s in spread]
 
 
-def _candidates(found: Any, lines: list[Any], line: Line, easy: bool, full: float) -> list[str]:
-    """Return what is wrong with candidates; `lines` are their references.
-
-    `full` is the relative error that the residual sum of all columns may have in float64.
-    """
-    first, faulty = int(line.intercept), []
+def _candidates(found: Any, lines: list[Any], line: Line, easy: bool, table: Table) -> list[str]:
+    """Return what is wrong with candidates; `lines` are their references."""
+    first, faulty, x = int(line.intercept), [], table.x
+    # What the residual variance of all columns is known to.
+    full = 2 * 10.0 ** -sr.Linear(**table.options, precision="float64").fit(table.source()).digits_se + 4 * LAST
     for k, true in enumerate(lines):
         one = found.candidate(k)
         promised = [one.digits_intercept, *one.digits] if first else one.digits
@@ -112,7 +110,12 @@ def _candidates(found: Any, lines: list[Any], line: Line, easy: bool, full: floa
         df_off = 1e-9 + share
         sizes = {
             "rss": (found.rss[k], one.rss, true.rss, rss * share),
-            "rsquared": (found.rsquared[k], one.rsquared, 1 - true.rss / line.tss, share * rss / float(line.tss) + LAST),
+            "rsquared": (
+                found.rsquared[k],
+                one.rsquared,
+                1 - true.rss / line.tss,
+                share * rss / float(line.tss) + LAST,
+            ),
             "log_likelihood": (found.log_likelihood[k], one.log_likelihood, ll, more),
             "aic": (found.aic[k], one.aic, 2 * count - 2 * ll, 2 * more + 2 * df_off),
             "bic": (found.bic[k], one.bic, count * number(n).log() - 2 * ll, 2 * more + 5 * df_off),
@@ -122,9 +125,17 @@ def _candidates(found: Any, lines: list[Any], line: Line, easy: bool, full: floa
         shown["df"] = Shown(found.df[k], [true.df], df_off * max(1.0, float(true.df)))
         cp = true.rss / (line.rss / number(line.df)) - number(n) + 2 * count
         shown["cp"] = Shown(found.cp[k], [cp], abs(float(cp + number(n))) * (2 * share + full) + 2 * df_off + 1e-12 * n)
+        slopes = np.abs(x - found.centre) @ (off[first:] + LAST * size[first:])
+        level = LAST * 4 * (np.abs(floats(line.y)).max() + np.abs(x - found.centre) @ size[first:])
+        for how, got in (("predict", found.predict(x)[:, k]), ("candidate predicts", one.predict(x))):
+            shown[how] = Shown(got, flat(line.x * column(true.coef)), slopes + level)
         for name, numbers in shown.items():
             faulty += [f"{found.label(k)}, {name}: {text}" for text in numbers.faults(easy)]
-    return faulty
+    full_variance = line.rss / number(line.df)
+    shown = Shown(
+        [found.sigma2, found.tss], [full_variance, line.tss], floats([full_variance, line.tss]) * [full, 1e-13]
+    )
+    return [*faulty, *(f"sigma2 and tss: {text}" for text in shown.faults(False))]
 
 
 def _easy(design: Any) -> bool:
@@ -140,12 +151,49 @@ def test_path(design, kind):
     alphas = tuple(float(top) * np.array([0.5, 0.03, 1e-3, 1e-6]))
     found = sr.Penalised(**table.options, **PATHS[kind], alphas=alphas).fit(table.source())
     lines = [Penalised(line, *_penalties(line, alpha, PATHS[kind]), "nonnegative" in kind) for alpha in found.alphas]
-    hold(_candidates(found, lines, line, _easy(design), _full(table)))
+    hold(_candidates(found, lines, line, _easy(design), table))
 
 
-def _full(table: Table) -> float:
-    fit = sr.Linear(**table.options, precision="float64").fit(table.source())
-    return 2 * 10.0**-fit.digits_se
+@pytest.mark.parametrize("design", [d for d in HARD if d.condition <= 1e4], ids=str)
+@pytest.mark.parametrize("kind", ["lasso", "ridge"])
+def test_cross_validation(design, kind):
+    table, line = posed(design)
+    folds = sr.scan(table.source(), NAMES, by="few")
+    top = sr.Penalised(**table.options, **PATHS[kind], alphas=1).fit(folds).alphas[0]
+    found = sr.Penalised(**table.options, **PATHS[kind], alphas=(float(top) * 0.3, float(top) * 1e-3)).cross_validate(
+        folds
+    )
+    errors, weights = [], []
+    for key in range(3):
+        out = table.keys[:, 0] == key
+        train, held = _rows(table, ~out), _rows(table, out)
+        weights.append(held.weight)
+        for alpha in found.alphas:
+            # The penalty is per unit of weight of the rows that are fitted.
+            coef = Penalised(train, *_penalties(train, alpha, PATHS[kind])).coef
+            away = [y - v for y, v in zip(held.y, flat(held.x * column(coef)), strict=True)]
+            errors.append(sum((w * e * e for w, e in zip(held.w, away, strict=True)), number(0)) / held.weight)
+    share = [w / sum(weights, number(0)) for w in weights]
+    each = [[errors[2 * key + k] for key in range(3)] for k in range(2)]
+    mean = [sum((s * e for s, e in zip(share, row, strict=True)), number(0)) for row in each]
+    spread = [
+        (sum((s * (e - m) ** 2 for s, e in zip(share, row, strict=True)), number(0)) / 2).sqrt()
+        for row, m in zip(each, mean, strict=True)
+    ]
+    # The rounding of float64 cross-products, relative to the target's sum of squares.
+    off = 1e-9 * design.condition * floats([line.tss / line.weight] * 2) / 1e2
+    shown = {
+        "fold_errors": Shown(found.fold_errors, [v for row in each for v in row], np.repeat(off, 3)),
+        "fold_weights": Shown(found.fold_weights, weights, 1e-12 * floats(weights)),
+        "cv": Shown(found.cv, mean, off),
+        "cv_std_error": Shown(found.cv_std_error, spread, off),
+    }
+    hold([f"{name}: {text}" for name, numbers in shown.items() for text in numbers.faults(False)])
+
+
+def _rows(table: Table, rows: Any) -> Line:
+    weight = None if table.weight is None else table.weight[rows]
+    return Line(table.x[rows], table.y[rows], weight, intercept=table.intercept, frequency=table.frequency)
 
 
 class _Subset:
@@ -176,7 +224,24 @@ def test_best_subsets(design):
     chosen = [tuple(int(j) for j in np.flatnonzero(i)) for i in found.included]
     if chosen != [s.used for s in lines]:
         hold([f"chosen {chosen}, where {[s.used for s in lines]} are the best"])
-    hold(_candidates(found, lines, line, _easy(design), _full(table)))
+    hold(_candidates(found, lines, line, _easy(design), table))
+
+
+@pytest.mark.parametrize("design", HARD[:4], ids=str)
+def test_bootstrap(design):
+    """Each replicate is the line through some three of the three groups, drawn with replacement."""
+    table, _ = posed(design)
+    found = sr.bootstrap(sr.Linear(**table.options), sr.scan(table.source(), NAMES, by="few"), replicates=20)
+    near = []
+    for times in combinations_with_replacement(range(3), 3):
+        rows = np.concatenate([np.flatnonzero(table.keys[:, 0] == key) for key in times])
+        near.append(floats(_rows(table, rows).coef))
+    least = [min(np.max(np.abs(one - other) / np.abs(other)) for other in near) for one in found.replicates]
+    assert max(least) < 1e-9
+    np.testing.assert_allclose(found.cov(), np.cov(found.replicates.T), rtol=1e-9)
+    np.testing.assert_allclose(found.std_errors, found.replicates.std(axis=0, ddof=1), rtol=1e-12)
+    np.testing.assert_allclose(found.bias, found.replicates.mean(axis=0) - found.estimates, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.conf_int(), np.quantile(found.replicates, [0.025, 0.975], axis=0).T, rtol=1e-12)
 
 
 @pytest.mark.parametrize("design", HARD, ids=str)
@@ -186,9 +251,7 @@ def test_groups(design):
     faulty, sums, shares, params = [], [], [], 0
     for key, fit in found.fits.items():
         rows = table.keys[:, 0] == key
-        weight = None if table.weight is None else table.weight[rows]
-        own = {"intercept": table.intercept, "frequency": table.frequency}
-        line = Line(table.x[rows], table.y[rows], weight, **own)
+        line = _rows(table, rows)
         if fit.rank < 4:
             continue
         case = Case(fit, line, line.classical, fit.digits_se, table.x[rows])
@@ -222,10 +285,7 @@ def test_jackknife(design):
     count = 14
     lines = []
     for key in range(count):
-        rows = table.keys[:, 1] != key
-        weight = None if table.weight is None else table.weight[rows]
-        own = {"intercept": table.intercept, "frequency": table.frequency}
-        lines.append(Line(table.x[rows], table.y[rows], weight, **own).coef)
+        lines.append(_rows(table, table.keys[:, 1] != key).coef)
     mean = [sum(column, number(0)) / count for column in zip(*lines, strict=True)]
     variance = [
         sum(((v - m) ** 2 for v in column), number(0)) * (count - 1) / count
@@ -246,5 +306,3 @@ def test_jackknife(design):
         "replicates": Shown(found.replicates, [v for line in lines for v in line], np.tile(off * 2, count)),
     }
     hold([f"{name}: {text}" for name, shown in faulty.items() for text in shown.faults(False)])
-
-

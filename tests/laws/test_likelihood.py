@@ -111,5 +111,3 @@ def test_likelihood(design, family):
         shown[f"wald_test {text}"] = Shown([test.chi2, test.fvalue], [want.chi2, want.f], allowed, 2e-6 * (1 + chi2))
     faulty = [f"{name}: {text}" for name, numbers in shown.items() for text in numbers.faults(True)]
     hold(faulty)
-
-

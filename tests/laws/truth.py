@@ -62,25 +62,23 @@ def positive(m: arb_mat) -> bool:
 
 def t_tails(t: arb, df: float) -> arb:
     """Return the two-sided p-value of Student's t, or of the normal distribution for infinite `df`."""
-    if np.isinf(df):
-        return (abs(t) / arb(2).sqrt()).erfc()
     return f_tail(t * t, 1, df)
 
 
 def f_tail(f: arb, num: int, denom: float) -> arb:
     """Return the p-value of an F statistic, by the regularised incomplete beta function."""
-    if np.isinf(denom):
-        half = f * num / 2
-        return half.gamma_upper(arb(num) / 2, regularized=1)
-    m, n = number(num), number(denom)
-    return (n / (n + m * f)).beta_lower(n / 2, m / 2, regularized=1)
+    with ctx.workdps(60):
+        if np.isinf(denom):
+            return (f * num / 2).gamma_upper(arb(num) / 2, regularized=1)
+        m, n = number(num), number(denom)
+        return (n / (n + m * f)).beta_lower(n / 2, m / 2, regularized=1)
 
 
 def t_quantile(alpha: float, df: float) -> arb:
     """Return the value that Student's t exceeds in size with probability `alpha`: Newton's method on the tails."""
     q, target = arb(float(stats.norm.isf(alpha / 2) if np.isinf(df) else stats.t.isf(alpha / 2, df))), arb(alpha)
     for _ in range(3):
-        h = arb(10) ** -40
+        h = arb(10) ** -20
         slope = (t_tails(q + h, df) - t_tails(q - h, df)) / (2 * h)
         q = (q - (t_tails(q, df) - target) / slope).mid()
     return q
@@ -350,19 +348,42 @@ class Line:
             indices = [arb(str(mp.sqrt(values[p - 1] / v))) for v in values]
             return indices, [[arb(str(v / t)) for v, t in zip(share, totals, strict=True)] for share in shares]
 
+    def _last_bits(self, column: int) -> float:
+        """Return the norm of the rounding that the numbers of a slope's column may hold."""
+        i = int(self.intercept) + column
+        return 2.0**-53 * float(self.gram[i, i].sqrt())
+
+    def independent(self) -> tuple[list[int], bool]:
+        """Return the columns that do not depend on those before them, and whether none is close to the border.
+
+        A column depends on others where its distance from them is within four times the rounding that its numbers and
+        theirs may hold.
+        """
+        m, kept, sure = self.centred, [], True
+        for j in range(m.nrows()):
+            away, weights = m[j, j], []
+            if kept:
+                inner = arb_mat([[m[a, b] for b in kept] for a in kept])
+                weights = flat(inner.solve(column([m[a, j] for a in kept])))
+                away = away - sum((w * m[a, j] for w, a in zip(weights, kept, strict=True)), arb(0))
+            parts = [self._last_bits(j), *(float(w) * self._last_bits(a) for w, a in zip(weights, kept, strict=True))]
+            ratio = max(float(away), 0.0) ** 0.5 / max(4.0 * float(np.linalg.norm(parts)), 1e-300)
+            sure &= not 0.8 < ratio < 1.25
+            if ratio > 1.0:
+                kept.append(j)
+        return kept, sure
+
     @cached_property
     def margin(self) -> float:
         """How far the columns are from dependent, as a multiple of the rounding that their own numbers may hold.
 
         For each column, its distance from the others, over the norm of the last bits of the columns that explain it.
         """
-        c, m = int(self.intercept), self.centred
+        m = self.centred
         inverse, p = determined(m), m.nrows()
         if inverse is None:
             return 0.0
-        last = [
-            2.0**-53 * max(float(abs(row[c + j])) for row in self.rows) * float(self.weight.sqrt()) for j in range(p)
-        ]
+        last = [self._last_bits(j) for j in range(p)]
         least = np.inf
         for j in range(p):
             away = float((1 / inverse[j, j]).sqrt())
@@ -414,6 +435,7 @@ class Likelihood:
 
     def _unit(self, y: arb, m: arb) -> arb:
         """Return half the deviance of one row."""
+
         def part(a: arb, b: arb) -> arb:
             return arb(0) if a == 0 else a * (a / b).log()
 
