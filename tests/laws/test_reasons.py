@@ -39,6 +39,7 @@ def test_reason_is_stated(kind):
     fit = make()
     withheld = [name for name in NUMBERS if np.isnan(np.asarray(getattr(fit, name), dtype=float)).any()]
     assert withheld
-    last = max(k for k, line in enumerate(lines := fit.summary().splitlines()) if line.startswith(" d "))
+    lines = fit.summary().splitlines()
+    last = max(k for k, line in enumerate(lines) if line.startswith(" d "))
     notes = " ".join(lines[last + 1 :]).lower()
     assert any(word in notes for word in words), (withheld, notes)
