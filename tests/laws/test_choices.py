@@ -306,3 +306,24 @@ def test_jackknife(design):
         "replicates": Shown(found.replicates, [v for line in lines for v in line], np.tile(off * 2, count)),
     }
     hold([f"{name}: {text}" for name, shown in faulty.items() for text in shown.faults(False)])
+
+
+@pytest.mark.parametrize("design", HARD, ids=str)
+def test_scores(design):
+    """Of a line on its own rows: R2 and the root mean squared error."""
+    table, line = posed(design)
+    fit = sr.Linear(**table.options).fit(table.source())
+    score = sr.score({"line": fit}, table.source())["line"]
+    count = line.weight
+    mean = sum((w * v for w, v in zip(line.w, line.y, strict=True)), number(0)) / count
+    tss = sum((w * (v - mean) ** 2 for w, v in zip(line.w, line.y, strict=True)), number(0))
+    rmse = (line.rss / count).sqrt()
+    # Predictions are float64 numbers, of coefficients that are.
+    terms = np.abs(table.x - fit.centre) @ np.abs(fit.coef)
+    rounded = LAST * float(np.abs(table.y).max() + terms.max()) / float(rmse)
+    share = 2 * 10.0**-fit.digits_se + 2 * rounded + 1e-13
+    numbers = {
+        "explained": Shown(score.explained, [1 - line.rss / tss], float(line.rss / tss) * share + LAST),
+        "rmse": Shown(score.rmse, [rmse], float(rmse) * share),
+    }
+    hold([f"{name}: {text}" for name, shown in numbers.items() for text in shown.faults(False)])
