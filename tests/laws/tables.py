@@ -55,6 +55,18 @@ def frames(package: str) -> Iterator[tuple[str, pd.DataFrame]]:
             yield path.name.split(".")[0], frame
 
 
+def binary(frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return the same with the first column of zeros and ones for the target; None without one."""
+    plain = frame.select_dtypes(["number", "bool"]).astype(np.float64)
+    for name in plain:
+        share = plain[name].dropna()
+        if share.isin([0.0, 1.0]).all() and 0.1 < share.mean() < 0.9:
+            ordered = plain[[name, *(other for other in plain if other != name)]]
+            table = numbers(ordered.iloc[:, :7], target_last=False)
+            return None if table is None or not 5 < table[1].sum() < len(table[1]) - 5 else table
+    return None
+
+
 def numbers(frame: pd.DataFrame, target_last: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return features and target of the rows without missing values; None if there are too few to fit."""
     plain = frame.select_dtypes(["number", "bool"]).astype(np.float64)

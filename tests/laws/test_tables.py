@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numbers_shown import COLUMNS, ESTIMATES, FIT, TESTS, Case, Shown, faults, hold, vif, wald_shown
-from tables import frames, numbers
+from tables import binary, frames, numbers
+from test_likelihood import faults as likelihood_faults
 from truth import Line
 
 import streamreg as sr
@@ -33,6 +34,27 @@ def test_tables(part):
         except Exception as error:  # all that is not a number is a fault of the table, and the others go on
             faulty.append(f"{where}: {type(error).__name__}: {error}")
     assert seen > 3
+    hold(faulty)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part[0]} {part[1]}")
+def test_binary_columns(part):
+    """Logistic regressions on the first column of each table that holds zeros and ones."""
+    package, own, every = part
+    faulty = []
+    for k, (name, frame) in enumerate(frames(package)):
+        if k % every != own or (table := binary(frame)) is None:
+            continue
+        x, y = table
+        line = Line(x, y)
+        kept, sure = line.independent()
+        if len(kept) < x.shape[1] or not sure:
+            continue
+        fit = sr.Logistic().fit(sr.open((x, y)))
+        if fit.status != "ok":
+            assert np.isnan(fit.std_errors).any(), name
+            continue
+        faulty += [f"{package} {name}: {text}" for text in likelihood_faults(fit, x, y, None, False)]
     hold(faulty)
 
 
