@@ -120,4 +120,4 @@ def faults(fit: FitResult, x: Any, y: Any, weight: Any, frequency: bool) -> list
         chi2 = float(want.chi2)
         allowed = 2 * np.sqrt(chi2) * reach + reach**2 + chi2 * (4 * share + 1e-10)
         shown[f"wald_test {text}"] = Shown([test.chi2, test.fvalue], [want.chi2, want.f], allowed, 2e-6 * (1 + chi2))
-    return [f"{name}: {text}" for name, numbers in shown.items() for text in numbers.faults(True)]
+    return [f"{name}: {text}" for name, numbers in shown.items() for text in numbers.faults(False)]
