@@ -148,6 +148,12 @@ class Design:
         return self.terms.names if self.target is None else (*self.terms.names, self.target)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that are read."""
+        others = (self.target, self.weights, *self.keys)
+        return tuple(dict.fromkeys((*self.features, *(name for name in others if name is not None))))
+
+    @property
     def terms(self) -> Terms:
         """The features, raised to their powers."""
         return Terms.of(self.features, dict(self.powers))

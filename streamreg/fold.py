@@ -8,8 +8,10 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from streamreg.design import Design
-from streamreg.engines.threads import ordered_map
+from streamreg.engines.base import Engine
+from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, DataError
+from streamreg.ledger import Marks, marking, places
 from streamreg.sources.base import Chunk, Partition, Source
 from streamreg.stats.base import Statistic
 
@@ -18,13 +20,28 @@ Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
-class _Run(Generic[S]):
-    """A partition's rows, folded. Rows that do not fill a block at either border wait for their neighbours."""
+class Folded(Generic[S]):
+    """All that comes of some rows.
+
+    Attributes
+    ----------
+    state : Statistic
+    head, tail : list of Chunk
+        Rows that do not fill a block at either end; they wait for their neighbours.
+    rows : int
+        How many rows were read.
+    at_borders : int
+        How many of them waited for neighbours.
+    marks : dict of int to (int, str)
+        Hashes of a few rows; see `streamreg.ledger`.
+    """
 
     state: S
     head: list[Chunk] = field(default_factory=list)
     tail: list[Chunk] = field(default_factory=list)
     rows: int = 0
+    at_borders: int = 0
+    marks: Marks = field(default_factory=dict)
 
 
 def fold(
@@ -33,9 +50,17 @@ def fold(
     statistic: S,
     *,
     threads: int | None = None,
+    engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> S:
-    """Read every row once and return what `statistic` keeps of them.
+    """Read every row once and return what `statistic` keeps of them; see `folded`."""
+    return folded(source, design, statistic, engine=engine or Threads(threads), progress=progress).state
+
+
+def folded(
+    source: Source, design: Design, statistic: S, *, engine: Engine, progress: Progress | None = None
+) -> Folded[S]:
+    """Read every row once and return what `statistic` keeps of them, and which rows they were.
 
     Parameters
     ----------
@@ -44,8 +69,8 @@ def fold(
         Which columns, in which role.
     statistic : Statistic
         An empty statistic; it is not changed.
-    threads : int, optional
-        Workers; default: the processors of this process. The result has the same bits for any number.
+    engine : Engine
+        Who works on the partitions. The result has the same bits for any engine and any number of workers.
     progress : callable, optional
         Called with the number of rows done since the last call.
 
@@ -58,9 +83,10 @@ def fold(
     """
     before = source.fingerprint()
     blocks = statistic.block_rows
-    total = _Run(statistic.fresh())
+    total = Folded(statistic.fresh())
+    partitions = source.partitions(blocks, design.columns)
     work = partial(_fold_partition, design=design, statistic=statistic)
-    for run in ordered_map(work, source.partitions(), threads):
+    for run in engine.map(work, list(zip(partitions, *places(len(partitions)), strict=True))):
         _append(total, run, design, blocks)
         if progress is not None:
             progress(run.rows)
@@ -73,27 +99,29 @@ def fold(
     for chunk in _joined(total.tail):
         total.state.update(design.batch(chunk))
     total.state.settle()
-    return total.state
+    return total
 
 
-def _fold_partition(partition: Partition, *, design: Design, statistic: S) -> _Run[S]:
-    run = _Run(statistic.fresh())
+def _fold_partition(part: tuple[Partition, bool, bool], *, design: Design, statistic: S) -> Folded[S]:
+    partition, first, last = part
+    run = Folded(statistic.fresh())
     size = statistic.block_rows
-    for chunk in _blocks(partition.chunks(size), size):
+    for chunk in _blocks(marking(partition.chunks(size), design.columns, first, last, run.marks), size):
         run.rows += len(chunk)
         if chunk.start % size == 0 and len(chunk) == size:
             run.state.update(design.batch(chunk))
-        elif chunk.start % size == 0:
-            run.tail.append(_owned(chunk))
-        else:
-            run.head.append(_owned(chunk))
+            continue
+        run.at_borders += len(chunk)
+        (run.tail if chunk.start % size == 0 else run.head).append(_owned(chunk))
     run.state.settle()
     return run
 
 
-def _append(total: _Run[S], run: _Run[S], design: Design, size: int) -> None:
+def _append(total: Folded[S], run: Folded[S], design: Design, size: int) -> None:
     """Add the next rows. Those of `total` are followed without a gap, so it has no head."""
     total.rows += run.rows
+    total.at_borders += run.at_borders
+    total.marks |= run.marks
     if run.head:
         total.tail += run.head
         last = total.tail[-1]

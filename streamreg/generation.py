@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from streamreg import sinks
-from streamreg.engines.threads import ordered_map
+from streamreg.engines.threads import Threads
 from streamreg.files import whole
 from streamreg.progress import Progress
 from streamreg.sources.synthetic import TARGET, Recipe
@@ -55,7 +55,7 @@ class Generate(Recipe):
             sinks.create(path, self.layout(), force=force) as put,
             Progress(f"generate {path}", self.rows, shown=progress) as bar,
         ):
-            for start, x, y in _slabs(ordered_map(self.block, self.blocks()), self.slab_rows(path)):
+            for start, x, y in _slabs(Threads().map(self.block, self.blocks()), self.slab_rows(path)):
                 put(start, X=x, y=y)
                 bar(len(x))
             truth.write_text(json.dumps(self.truth(), indent=1) + "\n", encoding="utf-8")

@@ -7,13 +7,13 @@ of old rows elsewhere is not.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from streamreg.errors import ChangedError, UsageError
-from streamreg.sources.base import Chunk, Partition, Source
+from streamreg.sources.base import BLOCK, Chunk, Partition, Source
 from streamreg.stats.record import Part
 
 PROBE = 64
@@ -25,79 +25,55 @@ Marks = dict[int, tuple[int, str]]
 """Row number to number of rows, and their hash."""
 
 
-def mark(chunk: Chunk, part: slice = slice(None)) -> str:
-    """Return a hash of some rows, as stored."""
+_BY_COLUMN = "columns "
+"""What hashes of columns begin with; those of earlier versions were of the matrix as a whole."""
+
+
+def mark(chunk: Chunk, columns: Iterable[str], part: slice = slice(None)) -> str:
+    """Return a hash of some rows of some columns, as stored, in whatever order the columns lie."""
+    place = {name: k for k, name in enumerate(chunk.names)}
+    total = hashlib.sha256()
+    for name in sorted(set(columns)):
+        values = chunk.vectors[name] if name in chunk.vectors else chunk.matrix[:, place[name]]
+        total.update(f"{name!r} {values.dtype.str}".encode())
+        total.update(values[part].tobytes())
+    return _BY_COLUMN + total.hexdigest()[:24]
+
+
+def _mark_of_all(chunk: Chunk) -> str:
+    """Return the hash of all columns that earlier versions left."""
     total = hashlib.sha256(f"{chunk.names} {chunk.matrix.dtype.str}".encode())
-    total.update(chunk.matrix[part].tobytes())
+    total.update(chunk.matrix.tobytes())
     for name in sorted(chunk.vectors):
         total.update(f"{name} {chunk.vectors[name].dtype.str}".encode())
-        total.update(chunk.vectors[name][part].tobytes())
+        total.update(chunk.vectors[name].tobytes())
     return total.hexdigest()[:24]
 
 
-class Marked(Source):
-    """A source that notes hashes of some rows while they are read.
-
-    Parameters
-    ----------
-    inner : Source
-
-    Attributes
-    ----------
-    marks : dict of int to (int, str)
-        Filled during a pass.
-    """
-
-    def __init__(self, inner: Source) -> None:
-        self.inner, self.schema, self.label, self.roles = inner, inner.schema, inner.label, inner.roles
-        self.one_pass = inner.one_pass
-        self.marks: Marks = {}
-
-    def partitions(self) -> Sequence[Partition]:
-        """Return the inner source's partitions, some of which leave marks."""
-        found = self.inner.partitions()
-        chosen = set(np.linspace(0, len(found) - 1, min(len(found), _PLACES)).round().astype(int).tolist())
-        last = len(found) - 1
-        return [
-            _MarkedPartition(p, self.marks, k == last) if k in chosen or k == last else p for k, p in enumerate(found)
-        ]
-
-    def fingerprint(self) -> str:
-        """Return the inner source's."""
-        return self.inner.fingerprint()
-
-    def probes(self) -> tuple[tuple[int, int, str], ...]:
-        """Return (row, number of rows, hash), in row order."""
-        return tuple((row, *rest) for row, rest in sorted(self.marks.items()))
+def places(partitions: int) -> tuple[list[bool], list[bool]]:
+    """Return of each partition whether its first rows are marked, and whether its last ones are."""
+    chosen = set(np.linspace(0, partitions - 1, min(partitions, _PLACES)).round().astype(int).tolist())
+    return [k in chosen for k in range(partitions)], [k == partitions - 1 for k in range(partitions)]
 
 
-@dataclass
-class _MarkedPartition(Partition):
-    inner: Partition
-    marks: Marks
-    last: bool
+def marking(chunks: Iterator[Chunk], columns: Sequence[str], first: bool, last: bool, marks: Marks) -> Iterator[Chunk]:
+    """Yield the chunks of a partition, and note hashes of its first or last rows in `marks`."""
+    end = None
+    for chunk in chunks:
+        if first and len(chunk):
+            marks[chunk.start] = (min(PROBE, len(chunk)), mark(chunk, columns, slice(PROBE)))
+            first = False
+        if last and len(chunk):
+            at = max(len(chunk) - PROBE, 0)
+            end = (chunk.start + at, (len(chunk) - at, mark(chunk, columns, slice(at, None))))
+        yield chunk
+    if end is not None:
+        marks.setdefault(*end)
 
-    @property
-    def start(self) -> int:  # type: ignore[override]  # the inner partition's
-        return self.inner.start
 
-    @property
-    def stop(self) -> int | None:  # type: ignore[override]  # likewise
-        return self.inner.stop
-
-    def chunks(self, rows: int) -> Iterator[Chunk]:
-        """Yield the inner partition's chunks."""
-        first, end = True, None
-        for chunk in self.inner.chunks(rows):
-            if first and len(chunk):
-                self.marks[chunk.start] = (min(PROBE, len(chunk)), mark(chunk, slice(PROBE)))
-                first = False
-            if self.last and len(chunk):
-                at = max(len(chunk) - PROBE, 0)
-                end = (chunk.start + at, (len(chunk) - at, mark(chunk, slice(at, None))))
-            yield chunk
-        if end is not None:
-            self.marks.setdefault(*end)
+def probes(marks: Marks) -> tuple[tuple[int, int, str], ...]:
+    """Return (row, number of rows, hash), in row order."""
+    return tuple((row, *rest) for row, rest in sorted(marks.items()))
 
 
 class Later(Source):
@@ -111,11 +87,11 @@ class Later(Source):
         self.one_pass = inner.one_pass
         self.first = first
 
-    def partitions(self) -> Sequence[Partition]:
+    def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> Sequence[Partition]:
         """Return the partitions with such rows."""
         return [
             p if p.start >= self.first else _LaterPartition(p, self.first)
-            for p in self.inner.partitions()
+            for p in self.inner.partitions(block, columns)
             if p.stop is None or p.stop > self.first
         ]
 
@@ -142,8 +118,10 @@ class _LaterPartition(Partition):
                 yield Chunk(chunk.start + at, chunk.matrix[at:], chunk.names, vectors) if at else chunk
 
 
-def new_rows(source: Source, part: Part) -> Source | None:
+def new_rows(source: Source, part: Part, columns: Sequence[str]) -> Source | None:
     """Return the rows of a grown source that came after those of `part`, or None if there are none.
+
+    `columns` are those that were scanned.
 
     Raises
     ------
@@ -162,17 +140,17 @@ def new_rows(source: Source, part: Part) -> Source | None:
             f"{source.label}: has {n:,} rows, and {part.rows:,} were scanned; it was replaced or cut, so scan all of it"
         )
     for row, count, expected in part.probes:
-        if _mark_at(source, row, count) != expected:
+        if _mark_at(source, row, count, columns if expected.startswith(_BY_COLUMN) else None) != expected:
             raise ChangedError(
                 f"{source.label}: rows from {row:,} on are not those that were scanned; scan all of it again"
             )
     return Later(source, part.rows) if n > part.rows else None
 
 
-def _mark_at(source: Source, row: int, count: int) -> str:
-    """Hash as many rows from `row` on."""
+def _mark_at(source: Source, row: int, count: int, columns: Sequence[str] | None) -> str:
+    """Hash as many rows from `row` on; without `columns`, as earlier versions did."""
     pieces = []
-    for partition in source.partitions():
+    for partition in source.partitions(columns=columns):
         if partition.stop is not None and partition.stop <= row:
             continue
         for chunk in partition.chunks(PROBE):
@@ -183,5 +161,6 @@ def _mark_at(source: Source, row: int, count: int) -> str:
             pieces.append(Chunk(chunk.start, chunk.matrix[here].copy(), chunk.names, vectors))
             if chunk.start + len(chunk) >= row + count:
                 vectors = {name: np.concatenate([c.vectors[name] for c in pieces]) for name in vectors}
-                return mark(Chunk(row, np.concatenate([c.matrix for c in pieces]), chunk.names, vectors))
+                found = Chunk(row, np.concatenate([c.matrix for c in pieces]), chunk.names, vectors)
+                return _mark_of_all(found) if columns is None else mark(found, columns)
     return ""

@@ -9,6 +9,7 @@ import numpy as np
 
 from streamreg import sources
 from streamreg.design import Design
+from streamreg.engines.threads import Threads
 from streamreg.errors import DataError, UsageError
 from streamreg.ledger import new_rows
 from streamreg.scans import Given, opened, read
@@ -85,13 +86,13 @@ def append(state: Given, source: Any, *, threads: int | None = None, progress: b
             "scan it, then merge"
         )
     old = record.parts[found[0]]
-    rest = new_rows(source, old)
-    if rest is None:
-        return held
     by = By.parse(record.by) if record.by else None
     keys = (by.name,) if isinstance(by, Column) else ()
-    design = Design.of(rest, record.features, record.missing, dict(record.powers), keys)
-    added, part = read(rest, design, held.fresh(), threads, progress)
+    design = Design.of(source, record.features, record.missing, dict(record.powers), keys)
+    rest = new_rows(source, old, design.columns)
+    if rest is None:
+        return held
+    added, part = read(rest, design, held.fresh(), Threads(threads), progress)
     probes = old.probes + part.probes
     chosen = np.unique(np.linspace(0, len(probes) - 1, min(len(probes), _PROBES)).round().astype(int))
     grown = dataclasses.replace(

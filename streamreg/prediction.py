@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamreg import sinks
 from streamreg.design import Design, Missing
-from streamreg.engines.threads import ordered_map
+from streamreg.engines.threads import Threads
 from streamreg.errors import DataError, UsageError
 from streamreg.families import family
 from streamreg.kernels.gram import subtract
@@ -112,7 +112,7 @@ def predictions(
     design = Design(source.label, columns, missing=missing)
     work = partial(_of_partition, fit=fit, design=design, kind=kind)
     with Progress(f"predict {source.label}", source.schema.n_rows, shown=progress) as bar:
-        for start, values in ordered_map(work, source.partitions(), threads):
+        for start, values in Threads(threads).map(work, source.partitions(columns=design.columns)):
             yield start, values
             bar(len(values))
 

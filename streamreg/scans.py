@@ -6,9 +6,11 @@ from typing import Any, Literal, overload
 
 from streamreg import __version__, sources
 from streamreg.design import Design, Missing
+from streamreg.engines.base import Engine
+from streamreg.engines.choose import choose
 from streamreg.errors import UsageError
-from streamreg.fold import fold
-from streamreg.ledger import Marked
+from streamreg.fold import folded
+from streamreg.ledger import probes
 from streamreg.progress import Progress
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
@@ -33,6 +35,7 @@ def scan(
     *,
     target: str | None = None,
     weights: str | None = None,
+    engine: Any = None,
 ) -> Moments: ...
 
 
@@ -54,6 +57,7 @@ def scan(
     precision: Literal["float64", "exact"] = "float64",
     memory: int = MEMORY,
     device: str | None = None,
+    engine: Any = None,
 ) -> Any: ...
 
 
@@ -74,6 +78,7 @@ def scan(
     precision: Literal["float64", "exact"] = "float64",
     memory: int = MEMORY,
     device: str | None = None,
+    engine: Any = None,
 ) -> Any:
     """Read the rows once and return the moments of the features and, if there is one, the target.
 
@@ -111,6 +116,9 @@ def scan(
     device : str, optional
         "gpu", or "gpu:1": where cross-products are taken, by the library that Keras runs on; of float64 moments of all
         rows together.
+    engine : None, "threads", "serial", "dask", distributed.Client, or address of a scheduler
+        Who works on the rows; default: threads of this process. The result has the same bits on all of them. "dask" is
+        the client in use, and an address is like "tcp://host:8786".
 
     Returns
     -------
@@ -142,7 +150,7 @@ def scan(
         state = Moments(design.names, target=design.target, device=device)
     if apart is not None:
         state = Grouped(state, apart, memory)
-    state, part = read(source, design, state, threads, progress)
+    state, part = read(source, design, state, choose(engine, threads), progress)
     state.record = Record(
         (part,), design.features, design.target, design.weights, missing, design.powers, str(apart or ""), precision
     )
@@ -169,16 +177,14 @@ def _by(source: Source, folds: int | str | None, by: str | None, stretches: int 
     return Stretch(-(-n // stretches))
 
 
-def read(
-    source: Source, design: Design, state: Statistic, threads: int | None, progress: bool | None
-) -> tuple[Any, Part]:
+def read(source: Source, design: Design, state: Statistic, engine: Engine, progress: bool | None) -> tuple[Any, Part]:
     """Fold a source into a state, and say which rows they were."""
-    marked = Marked(source)
     with Progress(f"scan {source.label}", source.schema.n_rows, shown=progress) as bar:
-        state = fold(marked, design, state, threads=threads, progress=bar)
+        found = folded(source, design, state, engine=engine, progress=bar)
+    state = found.state
     weightless = state.n_read - state.n - state.n_missing
     counts = (state.n_read, state.n_missing, weightless)
-    return state, Part(source.label, source.fingerprint(), *counts, marked.probes(), __version__)
+    return state, Part(source.label, source.fingerprint(), *counts, probes(found.marks), __version__)
 
 
 def folds(state: Given) -> dict[int, Any]:

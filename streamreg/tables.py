@@ -39,7 +39,16 @@ def render(
         columns[0] = min(columns[0], room + 4)
     width = max(72, sum(columns) + 2)
     out = StringIO()
-    console = Console(file=out, width=width, color_system=None, highlight=False, markup=False, emoji=False)
+    # In a notebook rich would display what is printed, and leave the file empty.
+    console = Console(
+        file=out,
+        width=width,
+        color_system=None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        force_jupyter=False,
+    )
     console.print(Text(title, justify="center"))
     if facts:
         grid = Table(box=box.HORIZONTALS, show_header=False, expand=True, pad_edge=False)

@@ -50,6 +50,7 @@ class Claim(NamedTuple):
 
 CLAIMS = [
     Claim("npy fit / sklearnex", "npy", ("npy: sklearnex",), "<= 0.45, moonshot 0.3"),
+    Claim("fit of arrays / sklearnex", "arrays", ("arrays: sklearnex",), ""),
     Claim("contiguous HDF5 fit / sklearnex on npy", "contiguous HDF5", ("npy: sklearnex",), "<= 0.45"),
     Claim("npy fit with BLAS only / sklearnex", "npy, BLAS kernel", ("npy: sklearnex",), "<= 0.9"),
     Claim("whole process / sklearnex's", "process", ("process: sklearnex",), "<= 0.2"),
@@ -123,6 +124,18 @@ def fit(path: Path, **options: object) -> Action:
     return lambda: sr.Linear(**options).fit(sr.open(path, target="y"), progress=False)
 
 
+def split(npy: Path) -> tuple[np.memmap, np.memmap]:
+    """Return features and target of a .npy file in files of their own, mapped: contiguous, as peers like them."""
+    table = np.load(npy, mmap_mode="r")
+    mapped = []
+    for name, part in (("x", table[:, :-1]), ("y", table[:, -1])):
+        path = npy.with_name(f"{npy.stem}.{name}.npy")
+        if not path.exists():
+            np.save(path, part)
+        mapped.append(np.load(path, mmap_mode="r"))
+    return mapped[0], mapped[1]
+
+
 def process(*arguments: str, **environment: str) -> Action:
     """Return the start of a process, its imports included; a checkout is compiled first, as what pip installs is."""
     compileall.compile_dir(Path(sr.__file__).parent, quiet=1)
@@ -146,15 +159,19 @@ def actions(folder: Path, rows: int, blas: Worker) -> dict[str, Action]:
     weighted = sr.open(tuple(heavy))
     narrow, small = made(folder, "table.npy", rows // 4), made(folder, "table.npy", 1000)
     own = f"import streamreg as sr; sr.Linear().fit(sr.open({str(npy)!r}, target='y'))"
+    x, y = split(npy)
+    arrays = np.array(x), np.array(y)
     theirs = (
-        "import numpy as np; from sklearnex.linear_model import IncrementalLinearRegression as M; "
-        f"t = np.load({str(npy)!r}, mmap_mode='r'); M().fit(t[:, :-1], t[:, -1]).coef_"
+        f"import sys, numpy as np; sys.path.insert(0, {str(Path(__file__).parent)!r}); import peers; "
+        f"peers.sklearnex(*(np.load(path, mmap_mode='r') for path in {[str(x.filename), str(y.filename)]!r}))()"
     )
     return {
         "npy": fit(npy),
         "npy, BLAS kernel": blas,
         "npy, exact": fit(npy, precision="exact"),
-        "npy: sklearnex": peers.sklearnex(np.load(npy, mmap_mode="r")),
+        "npy: sklearnex": peers.sklearnex(x, y),
+        "arrays": lambda: sr.Linear().fit(arrays, progress=False),
+        "arrays: sklearnex": peers.sklearnex(*arrays),
         "raw read": peers.raw_read(npy),
         "raw read, float32": peers.raw_read(single),
         "matrix product": peers.matrix_product(SIDE),

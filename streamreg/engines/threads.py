@@ -1,17 +1,16 @@
-"""Run partitions on several threads of this process, and hand results back in order."""
+"""Run tasks on several threads of this process."""
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from dataclasses import dataclass
 
 from threadpoolctl import threadpool_limits
 
+from streamreg.engines.base import Item, Result
+from streamreg.engines.serial import Serial
 from streamreg.errors import UsageError
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def available_threads() -> int:
@@ -21,28 +20,49 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
-def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
-) -> Iterator[Result]:
-    """Yield ``function(item)`` for every item, in order, computed on `threads` threads.
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Threads of this process.
 
-    Each worker has one BLAS thread: workers do not wait for each other, and sums do not depend on how many there are.
-    At most two results a thread wait for their turn, so memory stays bounded. The first error in item order is raised,
-    and the items after it are abandoned.
+    Each has one BLAS thread: workers do not wait for each other, and sums do not depend on how many there are. At most
+    two results a thread wait for their turn.
+
+    Parameters
+    ----------
+    count : int, optional
+        Default: the processors of this process.
+
+    Raises
+    ------
+    UsageError
+        `count` is negative.
     """
-    if threads is not None and threads < 0:
-        raise UsageError(f"threads is {threads}; it can be 1 or more, or None for all processors")
-    threads = threads or available_threads()
-    with threadpool_limits(1, user_api="blas"):
-        if threads == 1:
-            yield from map(function, items)
+
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 0:
+            raise UsageError(f"threads is {self.count}; it can be 1 or more, or None for all processors")
+
+    @property
+    def workers(self) -> int:
+        """How many threads there are."""
+        return self.count or available_threads()
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield ``function(item)`` for every item, in order."""
+        if self.workers == 1:
+            yield from Serial().map(function, items)
             return
-        with ThreadPoolExecutor(threads, thread_name_prefix="streamreg") as pool:
+        with (
+            threadpool_limits(1, user_api="blas"),
+            ThreadPoolExecutor(self.workers, thread_name_prefix="streamreg") as pool,
+        ):
             pending: deque[Future[Result]] = deque()
             try:
                 for item in items:
                     pending.append(pool.submit(function, item))
-                    if len(pending) >= 2 * threads:
+                    if len(pending) >= 2 * self.workers:
                         yield pending.popleft().result()
                 while pending:
                     yield pending.popleft().result()

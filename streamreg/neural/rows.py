@@ -75,7 +75,7 @@ class Rows:
     _partitions: Sequence[Partition] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._partitions = self.source.partitions()
+        self._partitions = self.source.partitions(columns=self.design.columns)
 
     @property
     def kept(self) -> bool:

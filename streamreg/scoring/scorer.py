@@ -216,7 +216,7 @@ def _near(source: Source, design: Design) -> float:
     """Return the first target that is scored: a number near all of them, whatever the storage."""
     if source.one_pass:
         return 0.0
-    for partition in source.partitions():
+    for partition in source.partitions(columns=design.columns):
         for chunk in partition.chunks(256):
             y = design.batch(chunk).y
             if y is not None and len(y):

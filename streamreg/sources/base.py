@@ -5,6 +5,7 @@ one worker, yields `Chunk` after `Chunk`. Nothing here knows what the rows are f
 """
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 from streamreg.errors import DataError, NotFound, UsageError, nearest
 from streamreg.kernels.rowhash import Sample
+
+BLOCK = 1024
+"""Rows that a reader takes at a time unless it says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,17 @@ class Source(ABC):
     in_memory: bool = False
 
     @abstractmethod
-    def partitions(self) -> Sequence[Partition]:
-        """Return the partitions, in row order, always the same ones."""
+    def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> Sequence[Partition]:
+        """Return the partitions, in row order; always the same ones for the same arguments.
+
+        Parameters
+        ----------
+        block : int
+            Rows that the reader takes at a time. Where the storage allows it partitions end at multiples of `block`,
+            so that each can be worked on without its neighbours' rows.
+        columns : sequence of str, optional
+            What the reader needs; default: all. Chunks hold these, and others that cost nothing more to read.
+        """
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -176,11 +189,14 @@ class Source(ABC):
         return f"<{type(self).__name__} {self.label}: {rows} rows x {len(self.schema.names)} columns>"
 
 
-def row_ranges(n_rows: int, row_bytes: int, chunk_rows: int = 1) -> list[tuple[int, int]]:
+def row_ranges(n_rows: int, row_bytes: int, chunk_rows: int = 1, block: int = 1) -> list[tuple[int, int]]:
     """Cut rows into partitions of about 32 MB, along multiples of the storage's `chunk_rows`.
 
-    A table of many terabytes gets larger partitions rather than millions of them.
+    They are multiples of `block` too, unless storage chunks make that longer than 64 MB. A table of many terabytes
+    gets larger partitions rather than millions of them.
     """
-    wanted = max(32 * 2**20, n_rows * row_bytes // 65536)
-    rows = max(1, wanted // max(1, row_bytes * chunk_rows)) * chunk_rows
+    wanted = max(32 * 2**20, n_rows * row_bytes // 65536) // max(1, row_bytes)
+    both = math.lcm(chunk_rows, block)
+    unit = both if chunk_rows == 1 or both <= 2 * wanted else chunk_rows
+    rows = max(1, wanted // unit) * unit
     return [(a, min(a + rows, n_rows)) for a in range(0, n_rows, rows)]

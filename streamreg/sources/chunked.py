@@ -3,7 +3,8 @@
 import itertools
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from io import FileIO
 from typing import Any, Literal
 
@@ -31,6 +32,8 @@ class Layout:
         Whether chunks are compressed, or changed in another way.
     order : {"C", "F"}
         Whether the rows or the columns of a chunk are stored one after the other.
+    bands : tuple of int, optional
+        Which chunks of a row of chunks are read, of a matrix; default: all.
     """
 
     shape: tuple[int, ...]
@@ -38,6 +41,22 @@ class Layout:
     stored: np.dtype[Any]
     coded: bool
     order: Literal["C", "F"] = "C"
+    bands: tuple[int, ...] | None = None
+
+    def narrowed(self, columns: Sequence[int]) -> "tuple[Layout, list[int]]":
+        """Return the layout that reads these columns of a matrix, at least, and which columns those are."""
+        width, step = self.shape[1], self.chunks[1]
+        bands = tuple(sorted({column // step for column in columns}))
+        held = [column for band in bands for column in range(band * step, min((band + 1) * step, width))]
+        return replace(self, bands=bands), held
+
+    @property
+    def read_shape(self) -> tuple[int, ...]:
+        """Shape of what is read."""
+        if self.bands is None:
+            return self.shape
+        width, step = self.shape[1], self.chunks[1]
+        return self.shape[0], sum(min((band + 1) * step, width) - band * step for band in self.bands)
 
     @property
     def plain(self) -> bool:
@@ -56,8 +75,8 @@ class Layout:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row of the array, decoded."""
-        return math.prod(self.shape[1:]) * self.stored.itemsize
+        """Bytes of a row of what is read, decoded."""
+        return math.prod(self.read_shape[1:]) * self.stored.itemsize
 
 
 class ChunkReader(ABC):
@@ -65,8 +84,8 @@ class ChunkReader(ABC):
 
     def __init__(self, layout: Layout, pool: Pool) -> None:
         self.layout, self.pool = layout, pool
-        self.shape, self.chunks, self.stored = layout.shape, layout.chunks, layout.stored
-        self._rows = np.empty((0, *layout.shape[1:]), layout.stored)
+        self.shape, self.chunks, self.stored = layout.read_shape, layout.chunks, layout.stored
+        self._rows = np.empty((0, *self.shape[1:]), layout.stored)
 
     def read(self, a: int, b: int) -> NDArray[Any]:
         """Return rows `a` to `b` in the machine's byte order; they are overwritten by the next call."""
@@ -82,7 +101,8 @@ class ChunkReader(ABC):
             top = at[0] * self.chunks[0]
             first, last = max(start, top), min(stop, top + self.chunks[0])
             beside = (slice(c * step, (c + 1) * step) for c, step in zip(at[1:], self.chunks[1:], strict=True))
-            self.put(at, rows[(slice(first - start, last - start), *beside)], first - top)
+            stored = at if self.layout.bands is None else (at[0], self.layout.bands[at[1]])
+            self.put(stored, rows[(slice(first - start, last - start), *beside)], first - top)
         asked = rows[a - start : b - start]
         plain = native(self.stored)
         return asked if self.stored == plain else asked.byteswap(inplace=True).view(plain)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streamreg.errors import DataError, UsageError
 from streamreg.sources.arrays import TARGET, WEIGHT, as_array, given_roles
-from streamreg.sources.base import Chunk, Partition, Schema, Source
+from streamreg.sources.base import BLOCK, Chunk, Partition, Schema, Source
 from streamreg.sources.checks import check_matrix, check_numeric, check_vector, column_names, native, span
 
 _dask: Any = dask  # without types of its own
@@ -104,7 +104,7 @@ class DaskSource(Source):
         )
         self.roles = given_roles(len(arrays))
 
-    def partitions(self) -> list[Partition]:
+    def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> list[Partition]:
         """Return runs of whole blocks of rows, of about 32 MB if blocks are smaller."""
         rows = self._x.chunks[0]
         row_bytes = self._x.dtype.itemsize * self._x.shape[1]

@@ -5,7 +5,7 @@ Where the chunks lie in the file is noted when it is opened; they are read and d
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import FileIO
@@ -31,7 +31,8 @@ class ChunksStored(Stored):
     ----------
     path : str
     label : str
-    shape : tuple of int
+    full : tuple of int
+        Shape of the dataset; `shape` is that of what is read.
     stored : dtype
         Type and byte order in the file.
     chunks : tuple of int
@@ -44,27 +45,36 @@ class ChunksStored(Stored):
         Fingerprint of the file when it was opened.
     first : int
         Row of chunks that the table starts with.
+    bands : tuple of int, optional
+        Which chunks of a row of chunks are read; default: all.
     """
 
     path: str
     label: str
-    shape: tuple[int, ...]
+    full: tuple[int, ...]
     stored: np.dtype[Any]
     chunks: tuple[int, ...]
     filters: tuple[str, ...]
     table: NDArray[np.int64]
     seen: str
     first: int = 0
+    bands: tuple[int, ...] | None = None
     pool: Pool = field(default_factory=Pool, compare=False, repr=False)
     piece_bytes: int = field(init=False, default=PIECE)
     layout: Layout = field(init=False)
+    shape: tuple[int, ...] = field(init=False)
     chunk_rows: int = field(init=False)
     dtype: np.dtype[Any] = field(init=False)
 
     def __post_init__(self) -> None:
         self.dtype = native(self.stored)
-        self.layout = Layout(self.shape, self.chunks, self.stored, bool(self.filters))
-        self.chunk_rows = self.layout.unit
+        self.layout = Layout(self.full, self.chunks, self.stored, bool(self.filters), bands=self.bands)
+        self.shape, self.chunk_rows = self.layout.read_shape, self.layout.unit
+
+    def narrowed(self, columns: Sequence[int]) -> "tuple[ChunksStored, Sequence[int]]":
+        """Return what reads those chunks alone that hold some columns."""
+        layout, held = self.layout.narrowed(columns)
+        return replace(self, bands=layout.bands), held
 
     def part(self, start: int, stop: int) -> "ChunksStored":
         """Return the same with the places of rows `start` to `stop` alone."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamreg.errors import ChangedError, DataError, OnePassError, UsageError
 from streamreg.sources.arrays import TARGET, WEIGHT, as_array, given_roles
-from streamreg.sources.base import Chunk, Partition, Schema, Source
+from streamreg.sources.base import BLOCK, Chunk, Partition, Schema, Source
 from streamreg.sources.checks import check_matrix, check_vector, column_names, native
 
 _NAMES = ("X", TARGET, WEIGHT)
@@ -42,7 +42,7 @@ class BatchSource(Source):
         )
         self.roles = given_roles(1 + len(vectors))
 
-    def partitions(self) -> list[Partition]:
+    def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> list[Partition]:
         """Return the one partition."""
         return [self._stream]
 

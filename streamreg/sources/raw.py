@@ -4,9 +4,9 @@ No memory map: a file cut short is an error here and not a crash, and pages read
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ class RawStored(Stored):
     ----------
     path : str
     label : str
-    shape : tuple of int
+    full : tuple of int
+        Shape of the array; `shape` is that of what is read.
     stored : dtype
         Type and byte order in the file.
     offset : int
@@ -36,27 +37,36 @@ class RawStored(Stored):
         Fingerprint of the file when it was opened.
     fortran : bool
         Whether the columns, rather than the rows, are stored one after the other.
+    columns : sequence of int, optional
+        Which columns are read, if they are stored one after the other; default: all.
     """
 
     path: str
     label: str
-    shape: tuple[int, ...]
+    full: tuple[int, ...]
     stored: np.dtype[Any]
     offset: int
     seen: str
     fortran: bool = False
+    columns: Sequence[int] | None = None
     chunk_rows: int = 1
+    shape: tuple[int, ...] = field(init=False)
     dtype: np.dtype[Any] = field(init=False)
     piece_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.dtype = native(self.stored)
+        self.shape = self.full if self.columns is None else (self.full[0], len(self.columns))
         self.piece_bytes = 2**23 if self.fortran else 2**20
+
+    def narrowed(self, columns: Sequence[int]) -> "tuple[RawStored, Sequence[int]]":
+        """Return what reads some columns alone, where each lies in one piece; else rows are read as they lie."""
+        return (replace(self, columns=columns), columns) if self.fortran else (self, range(self.shape[1]))
 
     def check_size(self) -> None:
         """Raise `CorruptError` if the file is too short to hold all rows."""
         size = Path(self.path).stat().st_size
-        if size < self.offset + math.prod(self.shape) * self.stored.itemsize:
+        if size < self.offset + math.prod(self.full) * self.stored.itemsize:
             raise self._truncated(size)
 
     @contextmanager
@@ -74,8 +84,8 @@ class RawStored(Stored):
                 out = buffer[:count]
                 if self.fortran:
                     out = out.reshape(width, b - a)
-                    for j in range(width):
-                        self._fill(file, out[j], self.offset + (j * self.shape[0] + a) * self.stored.itemsize)
+                    for j, column in enumerate(range(width) if self.columns is None else self.columns):
+                        self._fill(file, out[j], self.offset + (column * self.shape[0] + a) * self.stored.itemsize)
                     out = out.T
                 else:
                     self._fill(file, out, self.offset + a * self.row_bytes)
@@ -102,5 +112,5 @@ class RawStored(Stored):
         held = f"{there:,} whole rows are there and {self.shape[0]:,} are promised"
         if self.fortran:
             there = max(0, size - self.offset) // (self.shape[0] * self.dtype.itemsize)
-            held = f"{there:,} whole columns are there and {self.shape[1]:,} are promised (Fortran order)"
+            held = f"{there:,} whole columns are there and {self.full[1]:,} are promised (Fortran order)"
         return CorruptError(f"{self.label}: the file is truncated: {held}; copy or write it again")

@@ -13,14 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.sources.base import Chunk, Partition, Roles, Schema, Source, row_ranges
+from streamreg.sources.base import BLOCK, Chunk, Partition, Roles, Schema, Source, row_ranges
 from streamreg.sources.checks import check_matrix, check_vector, column_names
 
 Read = Callable[[int, int], NDArray[Any]]
 """Return rows `a` to `b`; the array may be overwritten by the next call."""
-
-CUT = 1024
-"""Storage that can be cut anywhere is split into partitions at multiples of this many rows."""
 
 WINDOW = 65536
 """Rows of a chunked vector that are held at once, if its own chunks are not larger."""
@@ -55,6 +52,10 @@ class Stored(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a short text that changes when the data change."""
+
+    def narrowed(self, columns: Sequence[int]) -> "tuple[Stored, Sequence[int]]":
+        """Return what reads some columns of a matrix, at least, if that is less work; and which columns it reads."""
+        return self, range(self.shape[1])
 
     def part(self, start: int, stop: int) -> "Stored":
         """Return what is needed to read rows `start` to `stop` alone, numbered as before."""
@@ -129,14 +130,17 @@ class TableSource(Source):
         )
         self.roles = roles or Roles()
 
-    def partitions(self) -> list[Partition]:
-        """Return the partitions, along the chunks of the matrix."""
-        unit = CUT if self._matrix.chunk_rows == 1 else self._matrix.chunk_rows
+    def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> list[Partition]:
+        """Return the partitions, along the chunks of the matrix and, if these are small enough, the blocks."""
+        matrix, names, vectors = self._matrix, self._names, self._vectors
+        if columns is not None:
+            wanted = set(columns)
+            # The matrix says how many rows there are, even where all that is wanted lies beside it.
+            matrix, held = matrix.narrowed([k for k, name in enumerate(names) if name in wanted] or [0])
+            names, vectors = tuple(names[k] for k in held), {n: v for n, v in vectors.items() if n in wanted}
         return [
-            TablePartition(
-                a, b, self._matrix.part(a, b), {n: v.part(a, b) for n, v in self._vectors.items()}, self._names
-            )
-            for a, b in row_ranges(self._matrix.shape[0], self._matrix.row_bytes, unit)
+            TablePartition(a, b, matrix.part(a, b), {n: v.part(a, b) for n, v in vectors.items()}, names)
+            for a, b in row_ranges(matrix.shape[0], matrix.row_bytes, matrix.chunk_rows, block)
         ]
 
     def fingerprint(self) -> str:

@@ -8,7 +8,7 @@ library uses. Arrays stored in a less usual way are left to the library.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import FileIO
 from typing import Any, Literal
 
@@ -60,8 +60,13 @@ class ChunkStored(Stored):
     piece_bytes: int = field(init=False, default=PIECE)
 
     def __post_init__(self) -> None:
-        self.label, self.shape, self.dtype = self.grid.label, self.grid.shape, native(self.layout.stored)
-        self.chunk_rows = self.layout.unit
+        self.label, self.dtype = self.grid.label, native(self.layout.stored)
+        self.shape, self.chunk_rows = self.layout.read_shape, self.layout.unit
+
+    def narrowed(self, columns: Sequence[int]) -> "tuple[ChunkStored, Sequence[int]]":
+        """Return what reads those chunks alone that hold some columns."""
+        layout, held = self.layout.narrowed(columns)
+        return replace(self, layout=layout), held
 
     @contextmanager
     def reader(self) -> Iterator[Read]:

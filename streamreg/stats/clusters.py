@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streamreg.design import Batch
 from streamreg.stats.base import block_rows
-from streamreg.stats.keyed import KeyedSums, Spilled, Store
+from streamreg.stats.keyed import KeyedSums, Store
 from streamreg.stats.meat import Passing
 from streamreg.stats.scores import Scores
 
@@ -34,7 +34,7 @@ class Clusters(Passing):
     """
 
     def __init__(self, scores: Scores, ways: tuple[tuple[int, ...], ...], store: Store) -> None:
-        self._start(scores, ways, [KeyedSums(Spilled(store, len(way))) for way in ways])
+        self._start(scores, ways, [KeyedSums(store, len(way)) for way in ways])
 
     def _start(self, scores: Scores, ways: tuple[tuple[int, ...], ...], sums: list[KeyedSums]) -> None:
         self.scores, self.ways, self.sums, self.rss = scores, ways, sums, 0.0

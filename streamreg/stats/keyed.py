@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -20,6 +21,7 @@ Table = tuple[Keys, Float]
 _BUCKET_BITS = 6
 _DEEPEST = 8  # 64**9 buckets, each of them one key
 _SMALL = 2**20  # bytes of a file that is not worth cutting up
+_UNBOUNDED = 2**63 - 1
 _LEAST = 2**24  # bytes that wait before they are sorted in
 
 
@@ -52,9 +54,13 @@ class Store:
 
     def __init__(self, memory: int) -> None:
         self.memory = memory
-        self.lock = Lock()
+        self._lock = Lock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._count = 0
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int]]:
+        """Travel without a bound: another process holds the sums of one partition, and shares no files."""
+        return type(self), (_UNBOUNDED,)
 
     def __enter__(self) -> Self:
         return self
@@ -67,10 +73,11 @@ class Store:
 
     def path(self) -> Path:
         """Return the name of a file that does not exist yet."""
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="streamreg-")
-        self._count += 1
-        return Path(self._folder.name) / str(self._count)
+        with self._lock:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="streamreg-")
+            self._count += 1
+            return Path(self._folder.name) / str(self._count)
 
 
 class Spilled:
@@ -96,13 +103,12 @@ class Spilled:
         table = np.concatenate([keys, np.ascontiguousarray(rows).view(np.int64)], axis=1)
         order = np.argsort(bucket, kind="stable")
         borders = np.searchsorted(bucket[order], np.arange(2**_BUCKET_BITS + 1))
-        with self.store.lock:
-            self.width = table.shape[1]
-            self._paths = self._paths or [self.store.path() for _ in range(2**_BUCKET_BITS)]
-            for path, a, b in zip(self._paths, borders[:-1], borders[1:], strict=True):
-                if a < b:
-                    with path.open("ab") as file:
-                        table[order[a:b]].tofile(file)
+        self.width = table.shape[1]
+        self._paths = self._paths or [self.store.path() for _ in range(2**_BUCKET_BITS)]
+        for path, a, b in zip(self._paths, borders[:-1], borders[1:], strict=True):
+            if a < b:
+                with path.open("ab") as file:
+                    table[order[a:b]].tofile(file)
 
     def tables(self) -> Iterator[Table]:
         """Yield tables that have no key in common. The files are gone afterwards."""
@@ -137,30 +143,35 @@ class KeyedSums:
 
     Parameters
     ----------
-    spilled : Spilled
-        Where sums go that do not fit in memory; several states may share it.
+    store : Store
+        Where sums go that do not fit in memory.
+    columns : int
+        Columns c of a key.
 
     Notes
     -----
     Memory: about three times `Store.memory`. Disk: ``8 (c + k)`` bytes for each key and each time that memory filled.
     """
 
-    def __init__(self, spilled: Spilled) -> None:
-        self._spilled = spilled
+    def __init__(self, store: Store, columns: int) -> None:
+        # Files of its own: what several states wrote to shared ones would lie there in the order of their threads.
+        self._spilled = Spilled(store, columns)
         self._tables: list[Table] = []
         self._waiting = self._settled = 0
 
     def fresh(self) -> Self:
-        """Return no sums, with the same place to spill to."""
-        return type(self)(self._spilled)
+        """Return no sums, with the same place for files."""
+        return type(self)(self._spilled.store, self._spilled.columns)
 
     def add(self, keys: Keys, rows: Float) -> None:
         """Add rows, shape (m, k), to their keys, shape (m, c)."""
         self._push(reduced(keys, rows))
 
     def merge(self, other: Self) -> None:
-        """Add the sums of another state."""
-        for table in other._tables:
+        """Add the sums of another state, whose files are gone afterwards."""
+        if other._spilled and not (self._spilled or self._tables):
+            self._spilled = other._spilled
+        for table in chain(other._spilled.tables() if other._spilled is not self._spilled else (), other._tables):
             self._push(table)
 
     def _push(self, table: Table) -> None:

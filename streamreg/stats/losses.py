@@ -68,7 +68,18 @@ class Losses(Statistic):
         hits = [f"hit {k}" for k in range(len(models))] if self.labels else []
         self.moments = Moments([*losses, *hits, "y", "curved"])
         self.block_rows = self.moments.block_rows
-        self.tallies = np.zeros((len(models) if self.labels else 0, 2, _BINS))
+        self._tallies: Float | None = None  # made with the first rows, as empty statistics travel
+
+    @property
+    def tallies(self) -> Float:
+        """Weight of the rows by model, label and bin of the prediction, shape (models, 2, bins); labels only."""
+        if self._tallies is None:
+            self._tallies = np.zeros((len(self.models) if self.labels else 0, 2, _BINS))
+        return self._tallies
+
+    @tallies.setter
+    def tallies(self, value: Float) -> None:
+        self._tallies = value
 
     def fresh(self) -> Self:
         """Return an empty statistic of the same models."""
@@ -102,7 +113,8 @@ class Losses(Statistic):
         if [m.name for m in other.models] != [m.name for m in self.models] or other.shift != self.shift:
             raise DataError("losses of different models do not merge")
         self.moments.merge(other.moments)
-        self.tallies += other.tallies
+        if other._tallies is not None:
+            self.tallies += other.tallies
 
     def auc(self, k: int) -> tuple[float, float]:
         """Return the area under the ROC curve of a model, and how far it may be off.
@@ -132,7 +144,7 @@ class Losses(Statistic):
         self = cls([Scored(n, (), _absent) for n in meta["names"]], meta["family"], meta["shift"], meta["target"])
         self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
         inner = {name.removeprefix("moments."): a for name, a in arrays.items() if name.startswith("moments.")}
-        self.moments, self.tallies = Moments.from_arrays(inner), arrays["tallies"].copy()
+        self.moments, self._tallies = Moments.from_arrays(inner), arrays["tallies"].copy()
         return self
 
 

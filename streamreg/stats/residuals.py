@@ -11,9 +11,10 @@ from streamreg.design import Batch
 from streamreg.errors import DataError
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.gram import subtract
+from streamreg.kernels.scratch import scratch
 from streamreg.problem import Problem, Solution
 from streamreg.stats.base import Statistic, block_rows
-from streamreg.stats.tree import BlockTree
+from streamreg.stats.tree import BlockTree, unchanged
 
 Float = NDArray[np.float64]
 
@@ -46,8 +47,7 @@ class Residuals(Statistic):
         # Rows are centred on the high part, which is exact for near data; what that leaves is the same for all rows.
         rest = np.ldexp(centre[1], -exponent)
         self._constant = float(rest[-1] - rest[:-1] @ coef)
-        self._tree: BlockTree[dd.DD] = BlockTree(dd.add, lambda sums: sums)
-        self._buffer: Float | None = None
+        self._tree: BlockTree[dd.DD] = BlockTree(dd.add, unchanged)
 
     @classmethod
     def of(cls, problem: Problem, solution: Solution) -> Self:
@@ -78,9 +78,7 @@ class Residuals(Statistic):
 
     def _absorb(self, batch: Batch) -> None:
         p, m = batch.x.shape[1], len(batch)
-        if self._buffer is None:
-            self._buffer = np.empty((self.block_rows, p + 1))
-        z = self._buffer[:m]
+        z = scratch(m, p + 1, "residuals")
         assert batch.y is not None
         subtract(batch.x, self.centre[0][:p], z[:, :p])
         subtract(batch.y[:, None], self.centre[0][p:], z[:, p:])

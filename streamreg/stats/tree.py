@@ -6,6 +6,11 @@ from typing import Generic, TypeVar
 Node = TypeVar("Node")
 
 
+def unchanged(node: Node) -> Node:
+    """Return a node that `merge` never writes to."""
+    return node
+
+
 class BlockTree(Generic[Node]):
     """Merge nodes of consecutive blocks pairwise, at places that the block numbers fix.
 

@@ -13,10 +13,11 @@ from streamreg.errors import DataError
 from streamreg.families import Family, family
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.gram import subtract
+from streamreg.kernels.scratch import scratch
 from streamreg.problem import Problem
 from streamreg.stats.base import Statistic
 from streamreg.stats.moments import Moments
-from streamreg.stats.tree import BlockTree
+from streamreg.stats.tree import BlockTree, unchanged
 
 Float = NDArray[np.float64]
 
@@ -121,9 +122,8 @@ class WorkingMoments(Statistic):
         self._device = device
         self.moments = Moments(self.names, device=device)  # its target column is empty
         self.block_rows = self.moments.block_rows
-        self._tree: BlockTree[dd.DD] = BlockTree(dd.add, lambda sums: sums)
+        self._tree: BlockTree[dd.DD] = BlockTree(dd.add, unchanged)
         self._most = np.full(3, -np.inf)
-        self._buffer: Float | None = None
 
     def fresh(self) -> Self:
         """Return an empty statistic about the same predictor."""
@@ -197,9 +197,7 @@ class WorkingMoments(Statistic):
         )
 
     def _centred(self, batch: Batch) -> Float:
-        if self._buffer is None:
-            self._buffer = np.empty((self.block_rows, len(self.names) - 1))
-        rows = self._buffer[: len(batch)]
+        rows = scratch(len(batch), len(self.names) - 1, "working")
         subtract(batch.x, self.at.centre, rows)
         if batch.low is not None:
             rows += batch.low

@@ -18,8 +18,8 @@ class Counting(Source):
         self.one_pass = inner.one_pass
         self.reads = np.zeros(inner.schema.n_rows or 0, dtype=int)
 
-    def partitions(self) -> Sequence[Partition]:
-        return [_Counted(p, self.reads) for p in self.inner.partitions()]
+    def partitions(self, block: int = 1024, columns: Sequence[str] | None = None) -> Sequence[Partition]:
+        return [_Counted(p, self.reads) for p in self.inner.partitions(block, columns)]
 
     def fingerprint(self) -> str:
         return self.inner.fingerprint()
@@ -51,10 +51,10 @@ class Cut(Source):
         self.inner, self.schema, self.label, self.roles = inner, inner.schema, inner.label, inner.roles
         self.borders, self.sizes = partitions, chunks
 
-    def partitions(self) -> Sequence[Partition]:
+    def partitions(self, block: int = 1024, columns: Sequence[str] | None = None) -> Sequence[Partition]:
         n = self.schema.n_rows or 0
         borders = sorted({0, n, *(b for b in self.borders if 0 < b < n)})
-        (whole,) = self.inner.partitions()
+        (whole,) = self.inner.partitions(block, columns)
         return [_Piece(whole, a, b, tuple(self.sizes)) for a, b in pairwise(borders)]
 
     def fingerprint(self) -> str:
@@ -88,8 +88,8 @@ def disturbed(source: Source, action: Callable[[], None]) -> Source:
     other = copy.copy(source)
     plain = source.partitions
 
-    def partitions() -> Sequence[Partition]:
-        found = plain()
+    def partitions(block: int = 1024, columns: Sequence[str] | None = None) -> Sequence[Partition]:
+        found = plain(block, columns)
         action()
         return found
 

@@ -20,7 +20,7 @@ RANK = {
     "sources": 2, "solve": 2,
     "terms": 2.5, "design": 3,
     "stats": 4, "engines": 4,
-    "fold": 5, "ledger": 5, "system": 5, "scans": 5.5, "merging": 5.6, "generation": 5, "inspection": 5,
+    "ledger": 4.5, "fold": 5, "system": 5, "scans": 5.5, "merging": 5.6, "generation": 5, "inspection": 5,
     "result": 6, "crossvalidation": 6,
     "agreement": 7, "summary": 7,
     "candidates": 7, "choices": 7.5, "hypotheses": 7, "prediction": 7,

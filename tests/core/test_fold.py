@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import streamreg as sr
 from streamreg.design import Design
-from streamreg.engines.threads import ordered_map
+from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, DataError, NonFiniteError
 from streamreg.fold import fold
 from streamreg.stats.moments import Moments
@@ -161,8 +161,8 @@ def test_bad_weights_are_located(bad):
         sr.Linear().fit((X, Y, w))
 
 
-def test_ordered_map_keeps_order_and_raises_the_first_error():
-    assert list(ordered_map(lambda k: k * k, range(50), 4)) == [k * k for k in range(50)]
+def test_threads_keep_order_and_raise_the_first_error():
+    assert list(Threads(4).map(lambda k: k * k, range(50))) == [k * k for k in range(50)]
 
     def picky(k):
         if k in (7, 9):
@@ -171,8 +171,8 @@ def test_ordered_map_keeps_order_and_raises_the_first_error():
 
     seen = []
     with pytest.raises(ValueError, match="7"):
-        seen.extend(ordered_map(picky, range(50), 4))
-    assert list(ordered_map(picky, [], 2)) == []
+        seen.extend(Threads(4).map(picky, range(50)))
+    assert list(Threads(2).map(picky, [])) == []
 
 
 def test_merge_of_two_scans_is_a_scan_of_both():

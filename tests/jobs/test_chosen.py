@@ -28,9 +28,9 @@ def counted_reads(monkeypatch):
     reads = []
     whole = TableSource.partitions
 
-    def partitions(self):
+    def partitions(self, *options):
         reads.append(self.label)
-        return whole(self)
+        return whole(self, *options)
 
     monkeypatch.setattr(TableSource, "partitions", partitions)
     return reads

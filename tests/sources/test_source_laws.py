@@ -175,3 +175,29 @@ def test_vectors_with_large_chunks_are_not_decoded_piece_by_piece(
     monkeypatch.setattr(h5py.Dataset, "read_direct", counting)
     same(read(sources.open(tmp_path / "a.h5", target="y")), x, y)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("wanted", [("x3",), ("x0", "x10"), ("x9", "x2", "x5"), ()])
+def test_columns_that_are_asked_for_come_as_they_were(maker: Maker, wanted: tuple[str, ...], tmp_path: Path) -> None:
+    x, y = table("f8")
+    source = maker(tmp_path, x, y)
+    target = source.roles.target or ""
+    columns = {name: x[:, k] for k, name in enumerate(source.schema.names[:-1])} | {target: y}
+    found: dict[str, list[np.ndarray]] = {name: [] for name in (*wanted, target)}
+    for part in source.partitions(columns=(*wanted, target)):
+        for chunk in part.chunks(256):
+            for name in wanted:
+                found[name].append(chunk.matrix[:, chunk.names.index(name)].copy())
+            found[target].append(chunk.vectors[target].copy())
+    for name, pieces in found.items():
+        np.testing.assert_array_equal(np.concatenate(pieces), columns[name])
+
+
+@pytest.mark.parametrize("name", ["hdf5 gzip narrow chunks", "zarr 2", "zarr 3 sharded", "npy Fortran order"])
+def test_columns_that_are_not_asked_for_are_not_read(name: str, tmp_path: Path) -> None:
+    source = MAKERS[name](tmp_path, *table("f8"))
+    (part,) = source.partitions(columns=("x9",))
+    (names,) = {chunk.names for chunk in part.chunks(256)}
+    assert "x9" in names
+    assert len(names) <= 4
+    assert all(not chunk.vectors for chunk in part.chunks(256))

@@ -1,0 +1,135 @@
+"""Every statistic of a scan, in one list: each meets every law of test_statistics.py."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+import streamreg as sr
+from streamreg.design import Design
+from streamreg.models.robust import _scores
+from streamreg.solve import cholesky, exact
+from streamreg.sources import Source
+from streamreg.stats.base import Statistic
+from streamreg.stats.clusters import Clusters
+from streamreg.stats.grouped import Column, Grouped, Hash, Stretch
+from streamreg.stats.integer_moments import IntegerMoments
+from streamreg.stats.keyed import Store
+from streamreg.stats.losses import Losses, Scored
+from streamreg.stats.meat import Lagged, Meat
+from streamreg.stats.moments import Moments
+from streamreg.stats.residuals import Residuals
+from streamreg.stats.working import Predictor, WorkingMoments
+
+ROWS, COLUMNS = 9000, 5
+NAMES = ("a", "b", "c", "d", "e")
+
+
+@cache
+def rows(count: int = ROWS) -> tuple[np.ndarray, np.ndarray]:
+    """Return features, the last of them whole numbers below 40, and a target."""
+    random = np.random.default_rng(5)
+    x = random.normal(size=(count, COLUMNS)) * [1.0, 1e3, 1e-3, 1.0, 5.0] + [0.0, 1e4, 0.0, 3.0, 0.0]
+    x[:, 4] = random.integers(0, 40, count)
+    return x, x @ np.arange(1.0, 6.0) + random.normal(size=count)
+
+
+def source(labels: bool = False, count: int = ROWS) -> Source:
+    """Return these rows; or with zeros and ones as the target."""
+    x, y = rows(count)
+    return sr.open((x, (y > np.median(y)) * 1.0 if labels else y), columns=NAMES)
+
+
+def design(keys: tuple[str, ...] = (), labels: bool = False) -> Design:
+    """Return the design of all columns but the keys."""
+    features = tuple(name for name in NAMES if name not in keys)
+    return Design.of(source(labels), features, keys=keys).with_target()
+
+
+@cache
+def _fit() -> Any:
+    return sr.Linear(features=NAMES[:4]).fit(source())
+
+
+def _residuals() -> Residuals:
+    problem = sr.scan(source()).problem("y", NAMES, True)
+    return Residuals.of(problem, cholesky.solve(problem))
+
+
+def _predictor() -> Predictor:
+    return Predictor(rows()[0].mean(axis=0), np.array([0.1, 1e-4, 2.0, 0.0, 0.01]), 0.2)
+
+
+def _state(statistic: Statistic) -> dict[str, Any]:
+    return statistic.to_arrays()
+
+
+def _exact(statistic: Any) -> dict[str, Any]:
+    """Return what integers come to: they may stand on different grids."""
+    groups = statistic.groups if isinstance(statistic, Grouped) else {0: statistic}
+    problems = {key: state.problem(state.names[-1], None, True) for key, state in groups.items()}
+    return {f"coef {key}": exact.solve(problem).coef for key, problem in problems.items()}
+
+
+def _sums(statistic: Any) -> dict[str, Any]:
+    """Return the sums of scores, and remove the files that they lay in."""
+    found, rss = statistic.result()
+    parts = found if isinstance(found, list) else [(found, 0)]
+    return {"rss": np.array(rss)} | {f"sum {k}": part for k, (part, _) in enumerate(parts)}
+
+
+def _line(x: np.ndarray, slope: float = 0.5) -> np.ndarray:
+    return slope * (x[:, 0] - x[:, 3])
+
+
+@dataclass(frozen=True)
+class Case:
+    """A statistic, the rows that it takes, and the numbers that it must come to."""
+
+    make: Callable[[], Statistic]
+    design: Callable[[], Design]
+    labels: bool = False
+    numbers: Callable[[Any], dict[str, Any]] = _state
+    any_cut: bool = True  # whether the bits are the same however the rows are cut
+
+    def source(self, count: int = ROWS) -> Source:
+        """Return the rows."""
+        return source(self.labels, count)
+
+
+SMALL = Store(200)
+"""A place for files that takes all sums beyond 200 bytes; removed at the end of the tests."""
+
+ALL = (*NAMES, "y")
+STATISTICS: dict[str, Case] = {
+    "moments": Case(lambda: Moments(ALL), design),
+    "integer moments": Case(lambda: IntegerMoments(ALL), design, numbers=_exact),
+    "folds": Case(lambda: Grouped(Moments(ALL), Hash(7, 1)), design),
+    "stretches": Case(lambda: Grouped(Moments(ALL), Stretch(1000)), design),
+    "groups": Case(lambda: Grouped(Moments((*NAMES[:4], "y")), Column("e")), lambda: design(("e",))),
+    "exact groups": Case(
+        lambda: Grouped(IntegerMoments((*NAMES[:4], "y")), Column("e")), lambda: design(("e",)), numbers=_exact
+    ),
+    "residuals": Case(_residuals, design),
+    "working moments": Case(
+        lambda: WorkingMoments(ALL, "binomial", _predictor(), 0.5), lambda: design(labels=True), labels=True
+    ),
+    "losses": Case(
+        lambda: Losses(
+            [Scored("one", (0, 1, 2, 3, 4), _line), Scored("other", (3, 0, 1, 2), _line)], "binomial", 0, "y"
+        ),
+        lambda: design(labels=True),
+        labels=True,
+    ),
+    "HC0": Case(lambda: Meat(_scores(_fit())), lambda: design(("e",)), numbers=_sums),
+    "HC3": Case(lambda: Meat(_scores(_fit()), 3), lambda: design(("e",)), numbers=_sums),
+    "Newey-West": Case(lambda: Lagged(_scores(_fit()), 4), lambda: design(("e",)), numbers=_sums),
+    "clusters": Case(
+        lambda: Clusters(_scores(_fit()), ((0,),), Store(2**28)), lambda: design(("e",)), numbers=_sums, any_cut=False
+    ),
+    "spilled clusters": Case(
+        lambda: Clusters(_scores(_fit()), ((0,),), SMALL), lambda: design(("e",)), numbers=_sums, any_cut=False
+    ),
+}
