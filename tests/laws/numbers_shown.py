@@ -167,11 +167,15 @@ def cov(c: Case) -> Shown:
 
 def f_test(c: Case) -> Shown:
     """Of all slopes: the statistic and its p-value."""
-    line, r = c.line, c.line.params - int(c.line.intercept)
+    line, r = c.line, c.line.params - int(c.line.about_mean)
     if c.fit.sandwich is not None:
+        if line.about_mean and not line.intercept:  # which of the columns stands for the constant is not known
+            return Shown([c.fit.fvalue, c.fit.f_pvalue], [None, None], 0.0)
         first = int(line.intercept)
         rows = [[float(i == j) for j in range(line.k)] for i in range(first, line.k)]
         return _wald_shown(c, c.cov.wald(rows, [0.0] * len(rows)), rows, c.fit.fvalue, c.fit.f_pvalue)
+    if r < 1:
+        return Shown([c.fit.fvalue, c.fit.f_pvalue], [None, None], 0.0)
     f = (line.tss - line.rss) / r / (line.rss / number(line.df))
     share = c.rss_share * (1 + abs(float(line.rss / (line.tss - line.rss)))) + 4 * LAST * float(
         line.tss / (line.tss - line.rss)
@@ -225,7 +229,7 @@ def rsquared(c: Case) -> Shown:
 
 def rsquared_adj(c: Case) -> Shown:
     line = c.line
-    total = line.nobs - int(line.intercept)
+    total = line.nobs - int(line.about_mean)
     share = float(line.rss / line.tss) * total / line.df
     true = 1 - (line.rss / number(line.df)) / (line.tss / number(total))
     return Shown(c.fit.rsquared_adj, [true], share * c.rss_share + 4 * LAST * (1 + share))

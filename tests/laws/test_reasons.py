@@ -21,7 +21,7 @@ def _rows(x=X, y=Y):
 
 
 WITHHELD: dict[str, tuple[Callable[[], FitResult], tuple[str, ...]]] = {
-    "ridge": (lambda: sr.Linear(features=NAMES, ridge=1.0).fit(_rows()), ("biased",)),
+    "ridge": (lambda: sr.Linear(features=NAMES, ridge=1.0).fit(_rows()), ("biased", "penal")),
     "three clusters": (lambda: sr.Linear(features=NAMES, errors={"cluster": "g"}).fit(_rows()), ("cluster",)),
     "dependent": (lambda: sr.Linear(features=NAMES).fit(_rows(DEPENDENT)), ("depend",)),
     "dropped": (lambda: sr.Linear(features=NAMES, singular="drop").fit(_rows(DEPENDENT)), ("depend",)),

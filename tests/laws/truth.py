@@ -222,9 +222,18 @@ class Line:
         return sum((w * e * e for w, e in zip(self.w, self.resid, strict=True)), arb(0))
 
     @cached_property
+    def about_mean(self) -> bool:
+        """Whether a combination of the columns is constant, the intercept among them: up to the rounding of these."""
+        if self.intercept:
+            return True
+        ones = self.x.transpose() * column(self.w)
+        away = self.weight - (ones.transpose() * self.gram.inv() * ones)[0, 0]
+        return bool(away < self.weight * arb(10) ** -28)
+
+    @cached_property
     def tss(self) -> arb:
         mean = sum((w * v for w, v in zip(self.w, self.y, strict=True)), arb(0)) / self.weight
-        mean = mean if self.intercept else arb(0)
+        mean = mean if self.about_mean else arb(0)
         return sum((w * (v - mean) ** 2 for w, v in zip(self.w, self.y, strict=True)), arb(0))
 
     @property
