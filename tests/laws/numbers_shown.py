@@ -69,6 +69,9 @@ class Case:
     digits_se: float  # of the classical errors and of the residual sum, which robust errors do not change
     x: Float
 
+    def __post_init__(self) -> None:
+        self.line.settle(self.fit.about_mean)
+
     @property
     def slopes(self) -> list[Any]:
         return self.line.coef[int(self.line.intercept) :]
@@ -206,18 +209,19 @@ def wald_share(c: Case, test: Wald, rows: Any) -> float:
 
 
 def wald_shown(c: Case, test: Wald, rows: Any, got: RestrictionTest) -> Shown:
-    """All numbers of a test of restrictions."""
-    share, size, chi2_p, p = wald_share(c, test, rows), float(test.chi2), test.chi2_p, test.p
-    lower = number(max(1 - share, 0.0))
+    """All numbers of a test of restrictions, by the digits of its own."""
+    share = 10.0**-got.digits * max(1.0, 1.0 / max(float(test.f), 1e-300)) if got.digits > 0 else NOTHING
+    size, chi2_p, p, lower = float(test.chi2), test.chi2_p, test.p, number(max(1 - share, 0.0))
     p_off = float(f_tail(test.f * lower, test.q, test.df) - p) + TAIL * float(p)
     chi2_off = float(f_tail(test.f * lower, test.q, np.inf) - chi2_p) + TAIL * float(chi2_p)
     errors, terms = floats(test.errors), np.abs(np.asarray(rows, dtype=float))
     # A difference of coefficients is known as well as they are.
     gap = terms @ (c.off + LAST * np.abs(floats(c.line.coef))) + LAST
+    errors_off = errors * (max(c.share, 10.0**-got.digits if got.digits > 0 else NOTHING) + LAST)
     return Shown(
         [got.chi2, got.fvalue, got.pvalue, got.chi2_pvalue, got.df_num, got.df_denom, *got.estimate, *got.std_errors],
         [test.chi2, test.f, p, chi2_p, number(test.q), number(test.df), *test.gap, *test.errors],
-        [size * share, size * share / test.q, p_off, chi2_off, 0.0, 0.0, *gap, *(errors * (c.share + LAST))],
+        [size * share, size * share / test.q, p_off, chi2_off, 0.0, 0.0, *gap, *errors_off],
         [2e-6 * (1 + size), 2e-6 * (1 + size), *[np.inf] * 4, *(1e-6 * errors + gap), *(1e-6 * errors)],
     )
 

@@ -38,7 +38,7 @@ IN_THE_LAWS = {
     "PenaltyPath": CANDIDATES,
     "Selection": CANDIDATES,
     "RestrictionTest": {
-        *("estimate", "std_errors", "fvalue", "df_num", "df_denom", "pvalue", "chi2", "chi2_pvalue"),
+        *("estimate", "std_errors", "fvalue", "df_num", "df_denom", "pvalue", "chi2", "chi2_pvalue", "digits"),
     },
     "Resampled": {"estimates", "replicates", "cov", "std_errors", "bias", "conf_int"},
     "GroupFits": {"coef", "std_errors", "rsquared", "sigma", "chow"},

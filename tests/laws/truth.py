@@ -166,6 +166,7 @@ class Line:
         self.k = len(self.rows[0]) if n else 0
         self.weight = sum(self.w, arb(0))
         self.nobs = float(self.weight) if frequency else float(n)
+        self.about_mean = intercept
 
     @cached_property
     def x(self) -> arb_mat:
@@ -222,15 +223,20 @@ class Line:
         return sum((w * e * e for w, e in zip(self.w, self.resid, strict=True)), arb(0))
 
     @cached_property
-    def about_mean(self) -> bool:
-        """Whether a combination of the columns is constant, the intercept among them: up to the rounding of these."""
+    def constant_away(self) -> float:
+        """Squared distance of a constant from the columns, relative to its norm; zero with an intercept."""
         if self.intercept:
-            return True
+            return 0.0
         ones = self.x.transpose() * column(self.w)
-        away = self.weight - (ones.transpose() * self.gram.inv() * ones)[0, 0]
-        return bool(away < self.weight * arb(10) ** -28)
+        return float((self.weight - (ones.transpose() * self.gram.inv() * ones)[0, 0]) / self.weight)
 
-    @cached_property
+    def settle(self, about_mean: bool) -> None:
+        """Take another's word on whether the columns hold a constant, where that is a matter of rounding."""
+        self.about_mean = self.intercept or (
+            about_mean if 1e-29 < self.constant_away < 1e-12 else self.constant_away <= 1e-29
+        )
+
+    @property
     def tss(self) -> arb:
         mean = sum((w * v for w, v in zip(self.w, self.y, strict=True)), arb(0)) / self.weight
         mean = mean if self.about_mean else arb(0)
