@@ -95,7 +95,7 @@ def of_table(x: Any, y: Any, intercept: bool) -> list[str]:
     for kind, (errors, true) in kinds.items():
         robust = sr.robust(fit, source, errors)
         case = Case(robust, line, true(), fit.digits_se, x[:, kept])
-        faulty += [f"{kind} {text}" for text in (*faults(case, TESTS, True), *_wald(case, features))]
+        faulty += [f"{kind} {text}" for text in (*faults(case, TESTS, False), *_wald(case, features))]
     return faulty
 
 
@@ -115,7 +115,7 @@ def _wald(case: Case, features: tuple[str, ...]) -> list[str]:
             shown = Shown([test.fvalue, test.pvalue, test.chi2, test.chi2_pvalue], [None] * 4, 0.0)
         else:
             shown = wald_shown(case, true, rows, test)
-        found += [f"wald_test of {some}: {text}" for text in shown.faults(True)]
+        found += [f"wald_test of {some}: {text}" for text in shown.faults(False)]
     return found
 
 
