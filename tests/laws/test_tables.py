@@ -74,7 +74,7 @@ def of_table(x: Any, y: Any, intercept: bool) -> list[str]:
         line = Line(x[:, kept], y, intercept=intercept)
         if not whole.dependencies or not np.isnan(whole.std_errors[~whole.identifiable]).all():
             faulty.append("errors of what is not identifiable")
-        level = np.abs(y).max()
+        level = np.abs(y).max() + 1e-6 * (np.abs(x - whole.centre) @ np.abs(whole.coef)).max()
         away = np.abs(whole.predict(x) - np.array([float(v) for v in line.fitted])).max()
         if away > 1e-9 * level:
             faulty.append(f"fitted values off by {away / level:.2g}")
