@@ -113,6 +113,8 @@ def _notes(fit: FitResult) -> list[str]:
         notes.append(f"{_rows(fit.n_missing)} with missing values left out.")
     if unweighted := fit.n_read - fit.n_missing - fit.n:
         notes.append(f"{_rows(unweighted)} with zero weight left out.")
+    if fit.family == "gaussian" and fit.tss == 0:
+        notes.append("The target is constant: there is nothing to explain, and t, F and R2 are not defined.")
     if fit.df_resid == 0:
         notes.append("As many coefficients as rows: the line goes through all of them, and errors take more rows.")
     if fit.dependencies:
