@@ -9,52 +9,51 @@
 import gc
 from importlib import import_module
 
+from streamreg._version import __version__
+
 TYPE_CHECKING = False  # type checkers take it for true; typing's own would cost more time than all else here
 
-__version__ = "0.1.0"
 
 _HOME = {
     "Comparison": "streamreg.comparison",
     "Constrained": "streamreg.models.constrained",
     "DataError": "streamreg.errors",
-    "FitResult": "streamreg.result",
+    "FitResult": "streamreg.results.base",
     "Glm": "streamreg.models.glm",
-    "Keras": "streamreg.models.neural",
+    "Keras": "streamreg.neural.model",
     "Linear": "streamreg.models.linear",
     "Logistic": "streamreg.models.glm",
     "Moments": "streamreg.stats.moments",
     "NetworkResult": "streamreg.neural.result",
     "Penalised": "streamreg.models.penalised",
-    "PenaltyPath": "streamreg.choices",
-    "RestrictionTest": "streamreg.hypotheses",
-    "Selection": "streamreg.choices",
+    "PenaltyPath": "streamreg.results.selection",
+    "RestrictionTest": "streamreg.results.wald",
+    "Selection": "streamreg.results.selection",
     "StreamregError": "streamreg.errors",
-    "Subsets": "streamreg.models.selection",
+    "Subsets": "streamreg.models.subsets",
     "UsageError": "streamreg.errors",
-    "append": "streamreg.merging",
+    "append": "streamreg.scans.merge",
     "bootstrap": "streamreg.models.resampling",
     "coefficients": "streamreg.comparison.imported",
     "compare": "streamreg.comparison",
     "compare_all": "streamreg.comparison",
-    "fit_by": "streamreg.models.groups",
+    "fit_by": "streamreg.models.by_group",
     "fit_targets": "streamreg.models.targets",
-    "folds": "streamreg.scans",
-    "generate": "streamreg.generation",
+    "folds": "streamreg.scans.scan",
+    "generate": "streamreg.tools.generate",
     "jackknife": "streamreg.models.resampling",
-    "load": "streamreg.stats.saved",
-    "merge": "streamreg.merging",
+    "load": "streamreg.scans.moments_file",
+    "merge": "streamreg.scans.merge",
     "open": "streamreg.sources",
     "robust": "streamreg.models.robust",
     "run_job": "streamreg.jobs",
-    "scan": "streamreg.scans",
+    "scan": "streamreg.scans.scan",
     "score": "streamreg.scoring",
     "split": "streamreg.scoring.holdout",
-    "wald_test": "streamreg.hypotheses",
+    "wald_test": "streamreg.results.wald",
 }
 
 if TYPE_CHECKING:
-    from streamreg.choices import PenaltyPath as PenaltyPath
-    from streamreg.choices import Selection as Selection
     from streamreg.comparison import Comparison as Comparison
     from streamreg.comparison import compare as compare
     from streamreg.comparison import compare_all as compare_all
@@ -62,33 +61,35 @@ if TYPE_CHECKING:
     from streamreg.errors import DataError as DataError
     from streamreg.errors import StreamregError as StreamregError
     from streamreg.errors import UsageError as UsageError
-    from streamreg.generation import generate as generate
-    from streamreg.hypotheses import RestrictionTest as RestrictionTest
-    from streamreg.hypotheses import wald_test as wald_test
     from streamreg.jobs import run_job as run_job
-    from streamreg.merging import append as append
-    from streamreg.merging import merge as merge
+    from streamreg.models.by_group import fit_by as fit_by
     from streamreg.models.constrained import Constrained as Constrained
     from streamreg.models.glm import Glm as Glm
     from streamreg.models.glm import Logistic as Logistic
-    from streamreg.models.groups import fit_by as fit_by
     from streamreg.models.linear import Linear as Linear
-    from streamreg.models.neural import Keras as Keras
     from streamreg.models.penalised import Penalised as Penalised
     from streamreg.models.resampling import bootstrap as bootstrap
     from streamreg.models.resampling import jackknife as jackknife
     from streamreg.models.robust import robust as robust
-    from streamreg.models.selection import Subsets as Subsets
+    from streamreg.models.subsets import Subsets as Subsets
     from streamreg.models.targets import fit_targets as fit_targets
+    from streamreg.neural.model import Keras as Keras
     from streamreg.neural.result import NetworkResult as NetworkResult
-    from streamreg.result import FitResult as FitResult
-    from streamreg.scans import folds as folds
-    from streamreg.scans import scan as scan
+    from streamreg.results.base import FitResult as FitResult
+    from streamreg.results.selection import PenaltyPath as PenaltyPath
+    from streamreg.results.selection import Selection as Selection
+    from streamreg.results.wald import RestrictionTest as RestrictionTest
+    from streamreg.results.wald import wald_test as wald_test
+    from streamreg.scans.merge import append as append
+    from streamreg.scans.merge import merge as merge
+    from streamreg.scans.moments_file import load as load
+    from streamreg.scans.scan import folds as folds
+    from streamreg.scans.scan import scan as scan
     from streamreg.scoring import score as score
     from streamreg.scoring.holdout import split as split
     from streamreg.sources import open as open
     from streamreg.stats.moments import Moments as Moments
-    from streamreg.stats.saved import load as load
+    from streamreg.tools.generate import generate as generate
 
 __all__ = [*_HOME, "__version__"]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from streamreg import __version__
+from streamreg._version import __version__
 from streamreg.errors import UsageError
 
 EXIT_CODES = (

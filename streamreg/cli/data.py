@@ -29,13 +29,13 @@ def inspect(
       streamreg inspect --system
     """
     if system:
-        from streamreg.system import system as facts
+        from streamreg.tools.system import system as facts
 
         found = facts()
         return Output(as_json(found) if json else "\n".join(f"{name:<12}{value}" for name, value in found.items()))
     if file is None:
         raise UsageError("which file? Name one, or say --system to see the machine")
-    from streamreg.inspection import inspect
+    from streamreg.tools.inspect import inspect
 
     seen = inspect(file, x, target, weights, missing_chunks)
     return Output(as_json(seen.to_dict()) if json else str(seen))
@@ -69,7 +69,7 @@ def generate(
       streamreg generate big.zarr --rows 4000000 --columns 50 --correlation 0.9 --compression zstd
       streamreg generate clicks.npy --rows 100000 --columns 20 --kind logistic --dtype float32
     """
-    from streamreg.generation import generate
+    from streamreg.tools.generate import generate
 
     truth = generate(
         out,

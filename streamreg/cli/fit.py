@@ -70,7 +70,7 @@ def fit(
     """
     from streamreg import sources
     from streamreg.models.linear import Linear
-    from streamreg.validation import validated
+    from streamreg.models.validation import validated
 
     options = {
         "features": as_list(features),
@@ -102,7 +102,7 @@ def fit(
         data = sources.open(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
     model = validated(Linear, options)
     if by is not None:
-        from streamreg.models.groups import fit_by
+        from streamreg.models.by_group import fit_by
 
         if save is not None:
             raise UsageError(
@@ -143,8 +143,8 @@ def predict(
       streamreg predict network.keras fresh.h5 predictions.h5
     """
     from streamreg import sources
-    from streamreg.prediction import predict_to
-    from streamreg.result import FitResult
+    from streamreg.results.base import FitResult
+    from streamreg.results.predict import predict_to
 
     if missing not in ("error", "drop"):
         raise UsageError(f"--missing is {missing!r}; it can be 'error' or 'drop'")

@@ -57,8 +57,10 @@ def scan(
       streamreg scan million.h5 -o million.moments --append
       streamreg fit million.moments --target y --features x1,x7
     """
-    from streamreg import merging, scans, sources
-    from streamreg.stats.saved import load, require_suffix
+    from streamreg import sources
+    from streamreg.scans import merge, scan
+    from streamreg.scans.moments_file import load
+    from streamreg.stats.base import require_suffix
 
     if precision not in ("float64", "exact"):
         raise UsageError(f"--precision is {precision!r}; it can be 'float64' or 'exact'")
@@ -73,13 +75,13 @@ def scan(
     kept: Any = missing_chunks
     source = sources.open(file, x=x, target=target, weights=weights, missing_chunks=kept)
     if append:
-        state = merging.append(held, source, threads=threads)
+        state = merge.append(held, source, threads=threads)
     else:
         options: dict[str, Any] = {"missing": missing, "precision": precision, "memory": memory * 2**20}
         options["device"] = device
         options |= {"folds": int(folds) if folds is not None and folds.isdecimal() else folds, "by": by}
         options |= {"powers": {name: _degree(name, degree) for name, degree in as_pairs(power).items()}}
-        state = scans.scan(source, as_list(features), threads=threads, stretches=stretches, seed=seed, **options)
+        state = scan.scan(source, as_list(features), threads=threads, stretches=stretches, seed=seed, **options)
     state.save(out)
     return _told(out, state, json)
 
@@ -97,11 +99,11 @@ def merge(
     \b
       streamreg merge monday.moments tuesday.moments -o week.moments
     """
-    from streamreg import merging
-    from streamreg.stats.saved import require_suffix
+    from streamreg.scans import merge
+    from streamreg.stats.base import require_suffix
 
     require_suffix(out)
-    state = merging.merge(*files)
+    state = merge.merge(*files)
     state.save(out)
     return _told(out, state, json)
 

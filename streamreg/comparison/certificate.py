@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from streamreg.agreement import Distance, at
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.errors import UsageError
-from streamreg.fold import fold
 from streamreg.models.base import as_source
 from streamreg.models.newton import newton_step
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
+from streamreg.results.distance import Distance, at
+from streamreg.scans.fold import fold
 from streamreg.stats.base import Statistic
 from streamreg.stats.working import Predictor, WorkingMoments
 

@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.agreement import Distance, finite
 from streamreg.comparison.reference import least_digits, solved
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
+from streamreg.results.distance import Distance, finite
 
 Float = NDArray[np.float64]
 Verdict = Literal["agree", "agree where identifiable", "cannot tell", "not converged", "differ"]

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from streamreg.errors import CorruptError, DataError, NotFound, UsageError
-from streamreg.families import family as known_family
-from streamreg.result import NAN, FitResult
+from streamreg.families.base import family as known_family
+from streamreg.results.base import FitResult
+from streamreg.results.estimates import NAN
 
 _INTERCEPTS = ("(intercept)", "intercept", "const", "_cons", "bias")
 _VALUES = ("coef", "coefficient", "coefficients", "estimate", "value")

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg import tables
-from streamreg.agreement import Direction
 from streamreg.comparison.diagnosis import Verdict, figure
-from streamreg.stored import plain
+from streamreg.persist.archive import plain
+from streamreg.reporting import tables
+from streamreg.results.distance import Direction
 
 Float = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import numpy as np
 from streamreg.errors import UsageError
 from streamreg.models.glm import Glm
 from streamreg.models.linear import Linear
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
 from streamreg.stats.base import Statistic
 
 Precision = Literal["auto", "exact"]

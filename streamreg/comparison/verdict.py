@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.agreement import finite, measure
 from streamreg.comparison.diagnosis import judge
 from streamreg.comparison.outcome import Comparison, Comparisons
 from streamreg.comparison.reference import Measure, aligned, solved
 from streamreg.errors import UsageError
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
+from streamreg.results.distance import finite, measure
 
 Float = NDArray[np.float64]
 

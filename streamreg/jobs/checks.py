@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from streamreg import sources
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.errors import ConfigError, UsageError
-from streamreg.generation import truth_path
 from streamreg.jobs.job import Job, is_by_level, is_network
 from streamreg.jobs.sections import Data
 from streamreg.models.base import Spec
 from streamreg.sources.base import Source
+from streamreg.tools.generate import truth_path
 
 REPORT = "report.json"
 

@@ -14,7 +14,7 @@ from streamreg.errors import ConfigError, StreamregError, nearest
 from streamreg.jobs.document import Document, read
 from streamreg.jobs.sections import Data, FitName, Output, Pair, Scoring, Section
 from streamreg.models.base import Spec
-from streamreg.validation import validated
+from streamreg.models.validation import validated
 
 KINDS = {
     "linear": ("linear", "Linear"),
@@ -140,14 +140,14 @@ def _fit(document: Document, name: str) -> Spec:
 def _around(kind: str, options: Mapping[str, Any], where: str) -> Any:
     """Return what a model is part of: a choice of one line out of many, or lines by level; None if it stands alone."""
     if kind in ("penalised", "subsets"):
-        from streamreg.jobs.chosen import Chosen
+        from streamreg.models.selected import Chosen
 
         return Chosen
     if "by" not in options:
         return None
     if kind != "linear":
         raise ConfigError(f"{where}: lines by level are of kind linear, and this fit is {kind}; leave out by")
-    from streamreg.jobs.levels import ByLevel
+    from streamreg.models.by_group_spec import ByLevel
 
     return ByLevel
 

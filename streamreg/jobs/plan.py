@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from streamreg import tables
 from streamreg.engines.threads import available_threads
-from streamreg.inspection import size
 from streamreg.jobs.checks import check_recipe, checked, outputs
 from streamreg.jobs.job import Job, is_by_level
 from streamreg.jobs.shared import Shared
 from streamreg.models.base import Spec
+from streamreg.reporting import tables
 from streamreg.sources.base import Source
 from streamreg.stats.base import block_rows
+from streamreg.tools.inspect import size
 
 # Measured: Python with NumPy, SciPy and h5py; what Zarr adds; what TensorFlow adds.
 _BASE, _ZARR, _TENSORFLOW = 80 * 2**20, 25 * 2**20, 540 * 2**20
@@ -167,7 +167,7 @@ def _step(name: str, model: Spec) -> Step:
 
 
 def _levels(name: str, model: Any, columns: int) -> Levels:
-    from streamreg.models.groups import levels_in
+    from streamreg.models.by_group import levels_in
 
     terms = (columns - 2 if model.features is None else len(model.features)) + sum(model.powers.values())
     terms -= len(model.powers)

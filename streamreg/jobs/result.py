@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from streamreg import __version__, tables
+from streamreg._version import __version__
 from streamreg.comparison import Comparison
-from streamreg.inspection import size
-from streamreg.models.groupfits import GroupFits
-from streamreg.result import FitResult
+from streamreg.reporting import tables
+from streamreg.results.base import FitResult
+from streamreg.results.by_group import GroupFits
 from streamreg.scoring.scorecard import Scorecard
+from streamreg.tools.inspect import size
 
 _LEVELS = 20
 """How many levels a report has; a table beside it has all of them."""

@@ -12,7 +12,6 @@ from typing import Any
 
 from streamreg.comparison import compare
 from streamreg.errors import StreamregError, UsageError
-from streamreg.generation import truth_path
 from streamreg.jobs.checks import check_recipe, checked
 from streamreg.jobs.job import Job, load
 from streamreg.jobs.result import Failure, JobResult, of_all
@@ -23,6 +22,7 @@ from streamreg.scoring import score
 from streamreg.scoring.holdout import split
 from streamreg.scoring.scorecard import Scorecard
 from streamreg.sources.base import Source
+from streamreg.tools.generate import truth_path
 
 
 def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -> JobResult:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from streamreg.errors import DataError, UsageError
-from streamreg.files import beside
 from streamreg.jobs.checks import REPORT, archives
 from streamreg.jobs.job import Job
 from streamreg.jobs.result import JobResult
-from streamreg.models.groupfits import GroupFits
+from streamreg.persist.atomic import beside
+from streamreg.results.by_group import GroupFits
 
 
 def made(folder: Path) -> Path:

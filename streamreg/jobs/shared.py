@@ -4,13 +4,13 @@ import dataclasses
 from collections.abc import Container, Mapping
 from typing import Any
 
-from streamreg.design import Design
-from streamreg.jobs.chosen import Chosen
-from streamreg.jobs.levels import ByLevel
+from streamreg.design.design import Design
 from streamreg.models.base import Spec
+from streamreg.models.by_group_spec import ByLevel
 from streamreg.models.constrained import Constrained
 from streamreg.models.linear import Linear
-from streamreg.scans import scan
+from streamreg.models.selected import Chosen
+from streamreg.scans.scan import scan
 from streamreg.sources.base import Source
 from streamreg.stats.grouped import Grouped
 

@@ -9,10 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from streamreg import sources
 from streamreg.errors import UsageError
+from streamreg.models.validation import usage_error
 from streamreg.sources.base import Source
 from streamreg.stats.base import SUFFIX, Statistic
 from streamreg.stats.moments import Moments
-from streamreg.validation import usage_error
 
 
 def _device(value: str) -> str:
@@ -83,7 +83,7 @@ def as_state(data: Any) -> Any:
     None if `data` is something else.
     """
     if isinstance(data, str | os.PathLike) and str(data).endswith(SUFFIX):
-        from streamreg.stats.saved import load
+        from streamreg.scans.moments_file import load
 
         data = load(data)
     if not isinstance(data, Statistic):

@@ -7,15 +7,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design import Missing
+from streamreg.design.design import Missing
 from streamreg.errors import UsageError
-from streamreg.geometry import Geometry
+from streamreg.inference.covariance import Geometry
 from streamreg.kernels.blas import one_thread
 from streamreg.models.base import Spec, as_moments, as_source
 from streamreg.models.estimates import Origin, result
 from streamreg.problem import Problem
-from streamreg.result import FitResult
-from streamreg.scans import scan
+from streamreg.results.base import FitResult
+from streamreg.scans.scan import scan
 from streamreg.solve import cholesky, constrained, restrictions
 from streamreg.solve.digits import FULL
 from streamreg.solve.scaled import Scaled

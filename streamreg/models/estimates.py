@@ -6,14 +6,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamreg.design.terms import Terms
 from streamreg.errors import DataError
-from streamreg.geometry import Geometry
+from streamreg.inference.covariance import Geometry
 from streamreg.kernels import doubledouble as dd
 from streamreg.problem import ExactProblem, Problem, Solution
-from streamreg.result import NAN, FitResult
+from streamreg.results.base import FitResult
+from streamreg.results.estimates import NAN
 from streamreg.solve.products import inner
 from streamreg.solve.rank import moves_intercept
-from streamreg.terms import Terms
 
 Float = NDArray[np.float64]
 

@@ -8,17 +8,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from streamreg.design import Design, Missing
+from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, OnePassError, UsageError
-from streamreg.families import family
-from streamreg.fold import fold
+from streamreg.families.base import family
 from streamreg.models.base import Device, Spec, as_source
 from streamreg.models.estimates import Origin, centred_line, result
 from streamreg.models.linear import Linear
 from streamreg.models.newton import Maximum, maximise
 from streamreg.problem import Solution
 from streamreg.progress import Progress
-from streamreg.result import NAN, FitResult
+from streamreg.results.base import FitResult
+from streamreg.results.estimates import NAN
+from streamreg.scans.fold import fold
 from streamreg.solve import cholesky
 from streamreg.solve.conditioning import INDEX
 from streamreg.solve.digits import FULL

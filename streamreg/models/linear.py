@@ -7,15 +7,15 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from pydantic import Field, field_validator
 
-from streamreg.design import Design, Missing
+from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, UsageError
-from streamreg.fold import fold
 from streamreg.models.base import Device, Spec, as_source, as_state
 from streamreg.models.covariance import Errors, clusters
 from streamreg.models.estimates import Origin, result
 from streamreg.problem import ExactProblem, Problem, Solution
 from streamreg.progress import Progress
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
+from streamreg.scans.fold import fold
 from streamreg.solve import cholesky
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic

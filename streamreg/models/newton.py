@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.families import Family
+from streamreg.families.base import Family
 from streamreg.kernels import doubledouble as dd
 from streamreg.problem import Problem, Solution
 from streamreg.solve import cholesky

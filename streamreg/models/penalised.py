@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from streamreg.choices import PenaltyPath
-from streamreg.models.choice import Choice
+from streamreg.models.candidates import Choice
 from streamreg.problem import Problem
+from streamreg.results.selection import PenaltyPath
 from streamreg.solve import path
 from streamreg.solve.scaled import Scaled
 from streamreg.stats.moments import Moments

@@ -7,12 +7,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg import inference, scans, tables
 from streamreg.errors import UsageError, require
+from streamreg.inference import statistics
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.blas import one_thread
 from streamreg.models.base import Spec
-from streamreg.result import FitResult
+from streamreg.reporting import tables
+from streamreg.results.base import FitResult
+from streamreg.scans import scan
 from streamreg.stats import chan
 from streamreg.stats.moments import Moments
 
@@ -69,8 +71,8 @@ class Resampled:
     def conf_int(self, level: float = 0.95) -> Float:
         """Return intervals, shape (k, 2): percentiles of a bootstrap; Student's t with G - 1 df for a jackknife."""
         if self.kind == "jackknife":
-            return inference.t_interval(self.estimates, self.std_errors, self.groups - 1, level)
-        inference.require_level(level)
+            return statistics.t_interval(self.estimates, self.std_errors, self.groups - 1, level)
+        statistics.require_level(level)
         return np.asarray(np.quantile(self.replicates, [0.5 - level / 2, 0.5 + level / 2], axis=0).T)
 
     def summary(self, rows: int | None = 20) -> str:
@@ -163,7 +165,7 @@ class _Groups:
 
     @classmethod
     def of(cls, data: Any) -> Self:
-        parts = [part for part in scans.folds(data).values() if part.n]
+        parts = [part for part in scan.folds(data).values() if part.n]
         if not all(isinstance(part, Moments) for part in parts):
             raise UsageError("exact moments are not resampled; scan with precision='float64'")
         if len(parts) < 2:

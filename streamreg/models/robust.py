@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg import inference
-from streamreg.design import Design, Missing
+from streamreg.design.design import Design, Missing
 from streamreg.errors import ChangedError, DataError, OnePassError, UsageError, require
-from streamreg.fold import fold
-from streamreg.geometry import Sandwich
+from streamreg.inference import statistics
+from streamreg.inference.covariance import Sandwich
 from streamreg.models.base import as_source, as_state
 from streamreg.models.covariance import Errors, Plan
 from streamreg.progress import Progress
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
+from streamreg.scans.fold import fold
 from streamreg.solve.digits import EPS, FULL
 from streamreg.solve.rank import UNIT
 from streamreg.sources.base import Source
-from streamreg.stats.clusters import Clusters
-from streamreg.stats.keyed import Store
-from streamreg.stats.meat import Lagged, Meat
-from streamreg.stats.scores import Scores
+from streamreg.stats.sandwich.clusters import Clusters
+from streamreg.stats.sandwich.group_sums import Store
+from streamreg.stats.sandwich.meat import Lagged, Meat
+from streamreg.stats.sandwich.scores import Scores
 
 Float = NDArray[np.float64]
 
@@ -229,7 +229,7 @@ def _replaced(
     trusted = _digits(fit, whole, gross)
     with np.errstate(over="ignore"):
         cov, whole = np.ldexp(cov, 2 * unit), np.ldexp(whole, 2 * unit)
-    rank, reason = inference.rank_of(meat), "few rows have a residual that tells of them"
+    rank, reason = statistics.rank_of(meat), "few rows have a residual that tells of them"
     if most[0] <= rank:
         rank, reason = int(most[0]), most[1]
     return dataclasses.replace(

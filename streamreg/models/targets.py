@@ -10,7 +10,7 @@ from streamreg.kernels.blas import one_thread
 from streamreg.models.base import as_moments
 from streamreg.models.estimates import Origin, result
 from streamreg.models.linear import Linear
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
 from streamreg.solve import cholesky
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamreg.neural.result import NetworkResult
     from streamreg.neural.task import Task
-    from streamreg.result import FitResult
+    from streamreg.results.base import FitResult
 
 
 def to_keras(fit: "FitResult") -> Any:

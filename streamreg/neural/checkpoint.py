@@ -8,8 +8,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from streamreg import __version__, stored
+from streamreg._version import __version__
 from streamreg.errors import ChangedError, UsageError
+from streamreg.persist import archive
 from streamreg.stats.moments import Moments
 
 Arrays = dict[str, NDArray[Any]]
@@ -66,15 +67,15 @@ class Checkpoint:
                 raise UsageError(
                     f"{self._folder} holds a training; say resume to go on with it, or name another folder"
                 )
-            self._check(stored.load(self._folder / "moments.npz", _MOMENTS)[0])
+            self._check(archive.load(self._folder / "moments.npz", _MOMENTS)[0])
             if (self._folder / "state.npz").is_file():
-                self.meta, self.arrays = stored.load(self._folder / "state.npz", _STATE)
+                self.meta, self.arrays = archive.load(self._folder / "state.npz", _STATE)
 
     def moments(self) -> Moments | None:
         """Return the moments of the training that is resumed."""
         if self._folder is None or not (self._folder / "moments.npz").is_file():
             return None
-        _, arrays = stored.load(self._folder / "moments.npz", _MOMENTS)
+        _, arrays = archive.load(self._folder / "moments.npz", _MOMENTS)
         return Moments.from_arrays({name.removeprefix("state."): array for name, array in arrays.items()})
 
     def keep_moments(self, moments: Moments) -> None:
@@ -82,7 +83,7 @@ class Checkpoint:
         if self._folder is not None:
             identity = {"spec": self._identity[0], "fingerprint": self._identity[1], "version": __version__}
             arrays = {f"state.{name}": array for name, array in moments.to_arrays().items()}
-            stored.write(self._folder / "moments.npz", _MOMENTS, identity, arrays)
+            archive.write(self._folder / "moments.npz", _MOMENTS, identity, arrays)
 
     @property
     def due(self) -> bool:
@@ -92,7 +93,7 @@ class Checkpoint:
     def save(self, meta: dict[str, Any], arrays: Arrays) -> None:
         """Replace the state on disk."""
         if self._folder is not None:
-            stored.write(self._folder / "state.npz", _STATE, meta, arrays)
+            archive.write(self._folder / "state.npz", _STATE, meta, arrays)
             self._saved = time.monotonic()
 
     def _check(self, saved: dict[str, Any]) -> None:

@@ -6,8 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.families import FAMILIES
-from streamreg.fold import fold
+from streamreg.families.base import FAMILIES
 from streamreg.models.newton import FAR, newton_step, separation
 from streamreg.neural.checkpoint import Arrays
 from streamreg.neural.line import Line
@@ -15,7 +14,9 @@ from streamreg.neural.polish import Newton
 from streamreg.neural.task import Task
 from streamreg.neural.trainer import Sums
 from streamreg.progress import Progress
-from streamreg.result import NAN, FitResult
+from streamreg.results.base import FitResult
+from streamreg.results.estimates import NAN
+from streamreg.scans.fold import fold
 from streamreg.stats.working import Predictor, WorkingMoments
 
 Float: TypeAlias = NDArray[np.float64]

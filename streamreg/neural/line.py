@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg import backend
-from streamreg.agreement import Distance, measure
 from streamreg.neural import network
 from streamreg.neural.checkpoint import Arrays
 from streamreg.neural.conditioning import intercept
@@ -17,7 +16,9 @@ from streamreg.neural.polish import Secants
 from streamreg.neural.task import Task, Validation
 from streamreg.neural.trainer import Sums, Trainer
 from streamreg.progress import Progress
-from streamreg.result import NAN, FitResult
+from streamreg.results.base import FitResult
+from streamreg.results.distance import Distance, measure
+from streamreg.results.estimates import NAN
 from streamreg.solve import rank as ranks
 
 Float: TypeAlias = NDArray[np.float64]

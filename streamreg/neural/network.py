@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,8 @@ from streamreg.errors import UsageError
 from streamreg.neural import ending
 from streamreg.neural.conditioning import Conditioning
 from streamreg.neural.losses import Loss
-from streamreg.result import FitResult
-
-if TYPE_CHECKING:
-    from streamreg.models.neural import Keras
+from streamreg.neural.options import KerasOptions
+from streamreg.results.base import FitResult
 
 
 def line(p: int, intercept: bool, dtype: str, l2: float = 0.0) -> Any:
@@ -59,7 +57,7 @@ def learning_rate(name: str, curvature: float, p: int, size: int) -> float:
     return float(0.5 / (curvature * (1.0 + (p / size) ** 0.5) ** 2))
 
 
-def build(spec: "Keras", p: int, bias: float) -> Any:
+def build(spec: KerasOptions, p: int, bias: float) -> Any:
     """Return the network that a specification asks for; its input are p conditioned features, its output is one number.
 
     Raises

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamreg import backend
 from streamreg.errors import CorruptError, UsageError
-from streamreg.files import whole
-from streamreg.stored import existing, plain
+from streamreg.persist.archive import existing, plain
+from streamreg.persist.atomic import whole
 
 _MEMBER = "streamreg.json"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from streamreg import backend
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.engines.threads import available_threads
 from streamreg.neural.batches import Tensors
 from streamreg.neural.conditioning import Conditioning

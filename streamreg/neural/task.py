@@ -4,24 +4,22 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.errors import UsageError
 from streamreg.neural.checkpoint import Checkpoint
 from streamreg.neural.conditioning import Conditioning
 from streamreg.neural.feed import parts
 from streamreg.neural.losses import Loss
+from streamreg.neural.options import KerasOptions
 from streamreg.neural.rows import Rows
 from streamreg.neural.trainer import Trainer
 from streamreg.problem import Problem
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
 from streamreg.sources.base import Source
-
-if TYPE_CHECKING:
-    from streamreg.models.neural import Keras
 
 _WIDE, _NARROW = 1e18, 1e-18  # deltas of the Huber loss whose squares float32 holds
 
@@ -32,7 +30,7 @@ class Task:
 
     Attributes
     ----------
-    spec : Keras
+    spec : KerasOptions
     source : Source
     design : Design
         The training rows.
@@ -56,7 +54,7 @@ class Task:
         When the fit began, on the clock of `time.perf_counter`.
     """
 
-    spec: "Keras"
+    spec: KerasOptions
     source: Source
     design: Design
     problem: Problem

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from streamreg import tables
-from streamreg.stored import plain
+from streamreg.persist.archive import plain
+from streamreg.reporting import tables
 
 Worth = Literal["worth it", "suffices", "worse", "uncertain"]
 

@@ -7,14 +7,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design import Design, Missing
+from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, UsageError
-from streamreg.families import family as facts_of
-from streamreg.fold import fold
+from streamreg.families.base import family as facts_of
 from streamreg.kernels.rowhash import Sample
 from streamreg.models.base import as_source
 from streamreg.progress import Progress
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
+from streamreg.scans.fold import fold
 from streamreg.scoring.scorecard import Gain, Score, Scorecard, worthwhile
 from streamreg.sources.base import Source
 from streamreg.stats.losses import Losses, Scored

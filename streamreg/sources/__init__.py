@@ -109,11 +109,11 @@ def _open_path(
             raise UsageError(f"{path}: x={x!r} names a dataset, and a .npy file holds one array only; leave x out")
         return open_npy(path, target, weights, columns)
     if kind == "hdf5":
-        from streamreg.sources.hdf5 import open_hdf5
+        from streamreg.sources.hdf5.open import open_hdf5
 
         return open_hdf5(path, x, target, weights, columns, missing_chunks)
     if kind == "zarr":
-        from streamreg.sources.zarr import open_zarr
+        from streamreg.sources.zarr.open import open_zarr
 
         return open_zarr(path, x, target, weights, columns, missing_chunks)
     if path.suffix.lower() == ".moments":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreg.errors import DataError, UsageError
 from streamreg.sources.base import Roles
 from streamreg.sources.checks import native
-from streamreg.sources.table import Read, Stored, TableSource
+from streamreg.sources.stored.table import Read, Stored, TableSource
 
 TARGET, WEIGHT = "y", "weight"
 """Names of the columns that come with a matrix in a tuple or batch."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from streamreg.errors import CorruptError, DataError
 from streamreg.sources.checks import check_numeric, column_names
-from streamreg.sources.files import file_fingerprint, require_file
-from streamreg.sources.hierarchy import named_columns
-from streamreg.sources.raw import RawStored
-from streamreg.sources.table import TableSource
+from streamreg.sources.stored.datasets import named_columns
+from streamreg.sources.stored.files import file_fingerprint, require_file
+from streamreg.sources.stored.raw import RawStored
+from streamreg.sources.stored.table import TableSource
 
 
 def open_npy(

@@ -12,9 +12,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design import Batch
+from streamreg._version import __version__
+from streamreg.design.batch import Batch
 from streamreg.errors import NotFound, UsageError, nearest
-from streamreg.stats.record import Record
+from streamreg.stats.provenance import Record
 
 SUFFIX = ".moments"
 """What names of files end in to which states are saved."""
@@ -98,10 +99,27 @@ class Statistic(ABC):
     def _join(self, other: Self) -> None: ...
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the state to one file; `streamreg.load` reads it."""
-        from streamreg.stats.saved import save
+        """Write the state to one file, which `streamreg.load` reads: arrays and JSON with a checksum.
 
-        save(self, path)
+        Sums of parts of the rows are added up first, so ``8 * q * (q + 1) / 2`` bytes and a little more are written for
+        q columns (and for each group, if there are groups).
+
+        Raises
+        ------
+        NotFound
+            The folder does not exist.
+        DataError
+            The file cannot be written.
+        UsageError
+            Its name does not end in ``.moments``.
+        """
+        from streamreg.persist import archive
+
+        require_suffix(path)
+        record = None if self.record is None else self.record.to_dict()
+        values = {"statistic": type(self).__name__, "record": record, "version": __version__}
+        arrays = {f"state.{name}": array for name, array in self.compact().to_arrays().items()}
+        archive.write(path, "scan", values, arrays)
 
     def explained(self, target: str | None) -> str:
         """Return the column to explain: `target`, or the one remembered.
@@ -165,3 +183,9 @@ def columns(
         twice = next(n for n in chosen if chosen.count(n) > 1)
         raise UsageError(f"feature {twice!r} is named twice; name it once")
     return chosen, np.array([place[n] for n in (*chosen, target)])
+
+
+def require_suffix(path: str | os.PathLike[str]) -> None:
+    """Refuse another name for a file of moments than one by which fits know it."""
+    if not str(path).endswith(SUFFIX):
+        raise UsageError(f"{path}: moments go to a file whose name ends in {SUFFIX}, by which fits know it")

@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design import Batch
+from streamreg.design.batch import Batch
 from streamreg.errors import DataError, UsageError
 from streamreg.kernels.rowhash import fold_numbers
 from streamreg.stats.base import Statistic

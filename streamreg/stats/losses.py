@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design import Batch
+from streamreg.design.batch import Batch
 from streamreg.errors import DataError
-from streamreg.families import family
+from streamreg.families.base import family
 from streamreg.stats.base import Statistic
 from streamreg.stats.moments import Moments
 from streamreg.stats.working import checked_target

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design import Batch
+from streamreg.design.batch import Batch
 from streamreg.errors import DataError, NotFound, nearest
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels import gram
@@ -19,7 +19,7 @@ from streamreg.stats.base import Statistic, block_rows, columns
 from streamreg.stats.tree import BlockTree
 
 if TYPE_CHECKING:
-    from streamreg.stats.stage import Stage
+    from streamreg.stats.device_buffer import Stage
 
 
 class Moments(Statistic):
@@ -241,7 +241,7 @@ class Moments(Statistic):
 
 
 def _stage(device: str, columns: int) -> "Stage":
-    from streamreg.stats.stage import Stage
+    from streamreg.stats.device_buffer import Stage
 
     return Stage(device, columns)
 

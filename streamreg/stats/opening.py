@@ -6,8 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from streamreg.design import Batch
-from streamreg.families import Family, family
+from streamreg.design.batch import Batch
+from streamreg.families.base import Family, family
 from streamreg.kernels import doubledouble as dd
 from streamreg.stats.moments import Moments
 from streamreg.stats.tree import BlockTree, unchanged

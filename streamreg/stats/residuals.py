@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design import Batch
+from streamreg.design.batch import Batch
 from streamreg.errors import DataError
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.gram import subtract

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design import Batch
+from streamreg.design.batch import Batch
 from streamreg.errors import DataError
-from streamreg.families import Family, family
+from streamreg.families.base import Family, family
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.gram import subtract
 from streamreg.kernels.scratch import scratch

@@ -16,7 +16,7 @@ import zarr
 
 import streamreg as sr
 from streamreg.cli import main
-from streamreg.prediction import predict_to
+from streamreg.results.predict import predict_to
 
 
 class Cli:

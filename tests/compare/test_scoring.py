@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 import streamreg as sr
 from streamreg.errors import DataError, NotFound, UsageError
-from streamreg.families import family
+from streamreg.families.base import family
 from streamreg.kernels.rowhash import Sample
 from streamreg.scoring.scorecard import Gain, worthwhile
 from streamreg.stats.losses import Losses, Scored
@@ -201,7 +201,7 @@ def test_states_are_saved_and_merged():
     def state():
         return Losses([Scored("m", (0,), lambda x: x[:, 0] * 2)], "binomial", 0.0, "y")
 
-    from streamreg.design import Batch
+    from streamreg.design.design import Batch
 
     halves = [state().update(Batch(X[a:b], LABEL[a:b], None, a, b - a)) for a, b in ((0, 4096), (4096, N))]
     again = [Losses.from_arrays(half.to_arrays()) for half in halves]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streamreg as sr
-from streamreg.agreement import measure
+from streamreg.results.distance import measure
 
 
 @settings(max_examples=80, deadline=None)

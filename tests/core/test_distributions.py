@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from streamreg.distributions import f_tail, t_quantile, t_tails
+from streamreg.inference.distributions import f_tail, t_quantile, t_tails
 
 DF = [0.7, 1, 2, 5, 30, 989, 1e6]
 

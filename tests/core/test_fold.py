@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streamreg as sr
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, DataError, NonFiniteError
-from streamreg.fold import fold
+from streamreg.scans.fold import fold
 from streamreg.stats.moments import Moments
 
 

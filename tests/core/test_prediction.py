@@ -7,7 +7,7 @@ import zarr
 
 import streamreg as sr
 from streamreg.errors import NonFiniteError, NotFound, UsageError
-from streamreg.prediction import predict_to
+from streamreg.results.predict import predict_to
 
 RNG = np.random.default_rng(1)
 X = RNG.standard_normal((5000, 7)) + 10

@@ -5,10 +5,10 @@ import pytest
 from helpers import Cut
 
 import streamreg as sr
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.errors import UsageError
-from streamreg.fold import fold
 from streamreg.kernels.rowhash import Sample, fold_numbers, uniform
+from streamreg.scans.fold import fold
 from streamreg.stats.moments import Moments
 
 

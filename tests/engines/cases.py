@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 import streamreg as sr
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.models.robust import _scores
 from streamreg.solve import cholesky, exact
 from streamreg.sources import Source
 from streamreg.stats.base import Statistic
-from streamreg.stats.clusters import Clusters
 from streamreg.stats.grouped import Column, Grouped, Hash, Stretch
 from streamreg.stats.integer_moments import IntegerMoments
-from streamreg.stats.keyed import Store
 from streamreg.stats.losses import Losses, Scored
-from streamreg.stats.meat import Lagged, Meat
 from streamreg.stats.moments import Moments
 from streamreg.stats.residuals import Residuals
+from streamreg.stats.sandwich.clusters import Clusters
+from streamreg.stats.sandwich.group_sums import Store
+from streamreg.stats.sandwich.meat import Lagged, Meat
 from streamreg.stats.working import Predictor, WorkingMoments
 
 ROWS, COLUMNS = 9000, 5

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import streamreg as sr
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, DataError
-from streamreg.fold import folded
+from streamreg.scans.fold import folded
 from streamreg.stats.grouped import Grouped, Hash
 from streamreg.stats.moments import Moments
 

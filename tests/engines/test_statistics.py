@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streamreg.engines.base import Engine
 from streamreg.engines.serial import Serial
 from streamreg.engines.threads import Threads
-from streamreg.fold import _fold_partition, folded
+from streamreg.scans.fold import _fold_partition, folded
 
 NAMES = list(STATISTICS)
 

@@ -7,10 +7,10 @@ import statsmodels.api as sm
 from scipy import sparse  # noqa: F401 - statsmodels imports it lazily, with a warning of its own
 
 import streamreg as sr
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.errors import DataError, OnePassError, UsageError
-from streamreg.families import FAMILIES, family
-from streamreg.fold import fold
+from streamreg.families.base import FAMILIES, family
+from streamreg.scans.fold import fold
 from streamreg.stats.working import Predictor, WorkingMoments
 
 RNG = np.random.default_rng(1)

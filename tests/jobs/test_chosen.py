@@ -6,7 +6,7 @@ import pytest
 import streamreg as sr
 from streamreg import jobs
 from streamreg.errors import ConfigError
-from streamreg.sources.table import TableSource
+from streamreg.sources.stored.table import TableSource
 
 TEXT = """\
 data:

@@ -11,7 +11,7 @@ import streamreg as sr
 from streamreg import jobs
 from streamreg.cli import main
 from streamreg.errors import ConfigError, DataError, NonFiniteError, NotFound, UsageError
-from streamreg.sources.table import TableSource
+from streamreg.sources.stored.table import TableSource
 
 RNG = np.random.default_rng(6)
 N = 4000

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import streamreg as sr
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.errors import DataError
-from streamreg.fold import fold
 from streamreg.kernels import gram
+from streamreg.scans.fold import fold
 from streamreg.stats import chan
 from streamreg.stats.moments import Moments
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streamreg.design import Batch
+from streamreg.design.batch import Batch
 from streamreg.kernels import gram, integers
 from streamreg.kernels.slices import slice_bits
 from streamreg.stats.integer_moments import Grid, IntegerMoments

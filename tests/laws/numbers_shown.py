@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from truth import Covariance, Line, Wald, distance, f_tail, number, t_tails
 
-from streamreg.hypotheses import RestrictionTest
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
+from streamreg.results.wald import RestrictionTest
 
 Float = NDArray[np.float64]
 

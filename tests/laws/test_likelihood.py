@@ -10,7 +10,7 @@ from numbers_shown import LAST, TAIL, Shown, floats, hold
 from truth import Likelihood, Line, number, t_quantile, t_tails
 
 import streamreg as sr
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
 
 DESIGNS = [
     Design(condition, offset, weights, intercept)

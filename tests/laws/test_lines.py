@@ -11,7 +11,7 @@ from numbers_shown import COLUMNS, ESTIMATES, FIT, TESTS, Case, Shown, faults, h
 from truth import Covariance, Line
 
 import streamreg as sr
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
 
 ROBUST: dict[str, Any] = {
     "HC0": "HC0",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import streamreg as sr
-from streamreg.result import FitResult
+from streamreg.results.base import FitResult
 
 NUMBERS = ("coef", "std_errors", "tstats", "pvalues", "fvalue", "f_pvalue", "rsquared", "rsquared_adj", "sigma")
 N, NAMES = 60, ("a", "b", "c", "d")

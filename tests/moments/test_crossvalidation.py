@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Lasso, LassoCV, Ridge
 
 import streamreg as sr
-from streamreg import crossvalidation
 from streamreg.errors import UsageError
+from streamreg.models import cross_validation
 
 RNG = np.random.default_rng(11)
 N, P, K = 300, 8, 5
@@ -136,7 +136,7 @@ def test_training_sets_are_merges_of_the_other_folds(seed, k):
     fold = np.concatenate([np.arange(k), rng.integers(0, k, 60)])
     parts = list(folds(X[: k + 60], Y[: k + 60], fold=fold).values())
     before = [part.to_arrays() for part in parts]
-    for out, state in enumerate(crossvalidation.training(parts)):
+    for out, state in enumerate(cross_validation.training(parts)):
         rows = fold != out
         total = state.total()
         table = np.column_stack([X[: k + 60], Y[: k + 60]])[rows]

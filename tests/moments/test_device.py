@@ -14,10 +14,10 @@ import pytest
 
 import streamreg as sr
 from streamreg import backend
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.errors import DataError, UsageError
-from streamreg.fold import fold
 from streamreg.kernels import device as devices
+from streamreg.scans.fold import fold
 from streamreg.sources import open as open_source
 from streamreg.stats.moments import Moments
 

@@ -9,9 +9,8 @@ from keras_data import labelled, table
 
 import streamreg as sr
 from streamreg import backend
-from streamreg.design import Design
-from streamreg.models import neural
-from streamreg.neural import network
+from streamreg.design.design import Design
+from streamreg.neural import network, options
 from streamreg.neural import rows as rows_module
 from streamreg.neural.batches import Batch, Stretch
 from streamreg.neural.conditioning import Conditioning
@@ -172,7 +171,7 @@ def test_rows_are_in_memory_once_and_given_back():
 @pytest.fixture
 def kept(monkeypatch):
     """Return what says whether a fit kept its rows, where a megabyte does not hold them."""
-    monkeypatch.setattr(neural, "_MEMORY_MB", 1)
+    monkeypatch.setattr(options, "_MEMORY_MB", 1)
     found = []
     monkeypatch.setattr(Rows, "release", lambda rows: found.append(rows.kept))
 

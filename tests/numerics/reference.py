@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamreg.design import Batch
+from streamreg.design.batch import Batch
 from streamreg.kernels import doubledouble as dd
 
 NIST = Path(__file__).parents[1] / "data" / "nist"

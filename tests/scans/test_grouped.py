@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streamreg as sr
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.errors import DataError, NonFiniteError, NotFound, UsageError
-from streamreg.fold import fold
 from streamreg.kernels.rowhash import fold_numbers
+from streamreg.scans.fold import fold
 from streamreg.stats.grouped import Column, Grouped, Hash, Stretch
 from streamreg.stats.moments import Moments
 

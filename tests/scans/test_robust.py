@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import streamreg as sr
 from streamreg.errors import ChangedError, DataError, NotFound, UsageError
-from streamreg.stats import keyed
+from streamreg.stats.sandwich import group_sums
 
 RNG = np.random.default_rng(8)
 N, P = 6000, 5
@@ -188,7 +188,7 @@ def test_timestamps_and_powers():
 @pytest.mark.parametrize("errors", [{"cluster": "firm"}, {"cluster": ("firm", "year")}])
 def test_clusters_that_do_not_fit_in_memory_go_to_files(errors, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(keyed, "_SMALL", 4000)
+    monkeypatch.setattr(group_sums, "_SMALL", 4000)
     fit = sr.Linear().fit(source())
     cut = Cut(source(), range(500, N, 500), [500])
     expected = sr.robust(fit, source(), errors)

@@ -7,7 +7,7 @@ import statsmodels.api as sm
 
 import streamreg as sr
 from streamreg.errors import UsageError
-from streamreg.geometry import Geometry
+from streamreg.inference.covariance import Geometry
 
 N = 40
 NAMES = ("a", "b", "c")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import streamreg.sources as sources
-from streamreg.sources.buffers import Pool
-from streamreg.sources.codecs import inflate
+from streamreg.sources.stored.buffers import Pool
+from streamreg.sources.stored.codecs import inflate
 
 
 def address(array: np.ndarray) -> int:

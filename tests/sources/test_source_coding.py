@@ -10,10 +10,10 @@ import scipy.sparse
 import zarr
 
 import streamreg as sr
-from streamreg.design import Design
+from streamreg.design.design import Design
 from streamreg.errors import DataError, UsageError
-from streamreg.inspection import inspect
 from streamreg.sources.base import Chunk
+from streamreg.tools.inspect import inspect
 
 FORMATS = ("hdf5", "hdf5-chunked", "zarr2", "zarr3")
 RNG = np.random.default_rng(7)

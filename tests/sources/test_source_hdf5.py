@@ -12,7 +12,7 @@ from test_source_open import refused
 
 import streamreg.sources as sources
 from streamreg.errors import ChangedError, CorruptError, DataError, NotFound, UsageError
-from streamreg.sources.raw import RawStored
+from streamreg.sources.stored.raw import RawStored
 
 X, Y = table("f8", rows=1000, width=4)
 

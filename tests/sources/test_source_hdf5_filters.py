@@ -19,10 +19,10 @@ from test_source_open import refused
 
 import streamreg.sources as sources
 from streamreg.errors import CorruptError, MissingExtra
-from streamreg.sources.buffers import Pool
-from streamreg.sources.hdf5 import Hdf5Stored
-from streamreg.sources.hdf5_chunks import ChunksStored
-from streamreg.sources.hdf5_filters import undo
+from streamreg.sources.hdf5.chunks import ChunksStored
+from streamreg.sources.hdf5.filters import undo
+from streamreg.sources.hdf5.open import Hdf5Stored
+from streamreg.sources.stored.buffers import Pool
 
 COMPRESSIONS: dict[str, Any] = {
     "none": {},

@@ -90,7 +90,7 @@ def test_files_that_may_not_be_read(suffix: str, tmp_path: Path, monkeypatch: py
 
 def test_chunks_that_may_not_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = store(tmp_path / "a.zarr")
-    monkeypatch.setattr("streamreg.sources.zarr_grid.Path.is_file", denied)
+    monkeypatch.setattr("streamreg.sources.zarr.grid.Path.is_file", denied)
     refused(CorruptError, "array 'X'", "rows 0-9", "Permission denied", data=path)
 
 

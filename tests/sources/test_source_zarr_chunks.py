@@ -18,8 +18,8 @@ from zarr.codecs.numcodecs import BZ2, LZ4, Zlib, Zstd
 
 import streamreg.sources as sources
 from streamreg.errors import ChangedError, CorruptError
-from streamreg.sources.zarr import LibraryStored
-from streamreg.sources.zarr_chunks import ChunkStored
+from streamreg.sources.zarr.chunks import ChunkStored
+from streamreg.sources.zarr.open import LibraryStored
 
 N, P = 1000, 11
 CHUNKS = [(100, 11), (128, 11), (70, 4), (999, 1), (1000, 11), (2000, 30), (1, 11), (333, 7)]

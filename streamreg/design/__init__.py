@@ -1,0 +1,1 @@
+"""What a model asks of the rows: columns, powers, roles, missing values."""

@@ -1,0 +1,59 @@
+"""Rows of a design as numbers: what statistics absorb."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows ready to accumulate. Never written to: the arrays may be views of storage.
+
+    Attributes
+    ----------
+    x : ndarray of shape (m, p)
+        Features, in the storage's type; all values finite.
+    y : ndarray of shape (m,) or None
+        Target, in the storage's type; all values finite.
+    weight : float64 ndarray of shape (m,) or None
+        Positive weights.
+    start : int
+        Row number, in the source, of the first row read.
+    read : int
+        Rows read; those of another sample, with zero weight or with missing values are not in `x`.
+    missing : int
+        Rows left out for a missing value.
+    low : float64 ndarray of shape (m, p) or None
+        What `x` lacks to the exact values, where they are known to twice float64's digits.
+    keys : int64 ndarray of shape (m, k) or None
+        What groups the rows belong to.
+    kept : int ndarray of shape (m,) or None
+        Where the rows of `x` stand among the rows read; None: all of them are there.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any] | None
+    weight: NDArray[np.float64] | None
+    start: int
+    read: int
+    missing: int = 0
+    low: NDArray[np.float64] | None = None
+    keys: NDArray[np.int64] | None = None
+    kept: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, rows: NDArray[np.int64] | slice) -> "Batch":
+        """Return some of the rows, as a batch that was read alone."""
+        x, weight, low = self.x[rows], self.weight, self.low
+        return Batch(
+            x,
+            None if self.y is None else self.y[rows],
+            None if weight is None else weight[rows],
+            self.start,
+            len(x),
+            low=None if low is None else low[rows],
+        )

@@ -1,0 +1,262 @@
+"""From stored rows to numbers ready to accumulate: which columns, in which role, and what to do with missing values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.design.batch import Batch
+from streamreg.design.terms import Terms
+from streamreg.errors import DataError, NonFiniteError, UsageError, nearest
+from streamreg.kernels.gram import NAT, finite
+from streamreg.kernels.rowhash import Sample
+from streamreg.sources.base import Chunk, Source
+
+Missing = Literal["error", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Pick features, target and weights out of chunks.
+
+    Attributes
+    ----------
+    label : str
+        The source's name, for messages.
+    features : tuple of str
+        Columns.
+    target, weights : str or None
+    missing : {"error", "drop"}
+        What to do with NaN: refuse, or leave the row out and count it. Infinity is always refused.
+    powers : tuple of (str, int)
+        Columns to raise to powers up to a degree; see `terms`.
+    sample : Sample or None
+        Which part of the rows; None: all of them.
+    keys : tuple of str
+        Columns of whole numbers that say which groups a row belongs to.
+    """
+
+    label: str
+    features: tuple[str, ...]
+    target: str | None = None
+    weights: str | None = None
+    missing: Missing = "error"
+    powers: tuple[tuple[str, int], ...] = ()
+    sample: Sample | None = None
+    keys: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        source: Source,
+        features: tuple[str, ...] | None = None,
+        missing: Missing = "error",
+        powers: Mapping[str, int] | None = None,
+        keys: tuple[str, ...] = (),
+    ) -> Self:
+        """Read the roles of `source`; `features` overrides which columns are regressed on.
+
+        Columns in `keys` are features only if they are named as such.
+
+        Raises
+        ------
+        NotFound
+            A feature or key is not a column.
+        UsageError
+            The target or the weights are among the features or keys, or powers are asked of what is not a feature.
+        """
+        if features is not None:
+            source = source.with_roles(features=features)
+        roles, names = source.roles, source.schema.names
+        for key in keys:
+            if source.schema.require(key, source.label) in (roles.target, roles.weights):
+                what = "target" if key == roles.target else "weights"
+                raise UsageError(f"{source.label}: column {key!r} is the {what} and cannot say which group a row is in")
+        others = {roles.target, roles.weights, *keys}
+        chosen = roles.features if roles.features is not None else tuple(n for n in names if n not in others)
+        Terms.of(chosen, powers or {})
+        raised = tuple((powers or {}).items())
+        return cls(source.label, chosen, roles.target, roles.weights, missing, raised, roles.sample, keys)
+
+    def with_target(self) -> Self:
+        """Return this design, having made sure that there is a target."""
+        if self.target is None:
+            raise UsageError(f"{self.label}: no target; say which column to explain, as in target='y'")
+        return self
+
+    def without_target(self) -> Self:
+        """Return this design for rows to predict: features only."""
+        return replace(self, target=None, weights=None, keys=())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a batch holds: the terms, then the target if there is one."""
+        return self.terms.names if self.target is None else (*self.terms.names, self.target)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that are read."""
+        others = (self.target, self.weights, *self.keys)
+        return tuple(dict.fromkeys((*self.features, *(name for name in others if name is not None))))
+
+    @property
+    def terms(self) -> Terms:
+        """The features, raised to their powers."""
+        return Terms.of(self.features, dict(self.powers))
+
+    def batch(self, chunk: Chunk) -> Batch:
+        """Turn a chunk into a batch.
+
+        Raises
+        ------
+        NonFiniteError
+            NaN (unless `missing` is "drop") or infinity, with row and column.
+        DataError
+            A negative or non-finite weight, or a key that is not a whole number, with its row.
+        """
+        x = _columns(chunk, self.features, self.label)
+        y = None if self.target is None else _columns(chunk, (self.target,), self.label)[:, 0]
+        groups = [_columns(chunk, (name,), self.label)[:, 0] for name in self.keys]
+        weight = None
+        rows: NDArray[np.int64] | None = None
+        if self.sample is not None:
+            rows = np.flatnonzero(self.sample.mask(chunk.start, len(chunk)))
+        if self.weights is not None:
+            weight = _columns(chunk, (self.weights,), self.label)[:, 0].astype(np.float64)
+            self._check_weights(weight, chunk.start)
+            if not weight.all():
+                rows = np.flatnonzero(weight) if rows is None else rows[weight[rows] > 0]
+        if rows is not None:
+            x, y = x[rows], None if y is None else y[rows]
+            weight, groups = None if weight is None else weight[rows], [g[rows] for g in groups]
+        missing = 0
+        if not _all_finite(chunk, [x, *([] if y is None else [y]), *groups]):
+            keep = self._complete(x, y, chunk.start, rows, groups)
+            missing = len(x) - len(keep)
+            x, weight, y = x[keep], None if weight is None else weight[keep], None if y is None else y[keep]
+            rows, groups = keep if rows is None else rows[keep], [g[keep] for g in groups]
+        keys = self._whole(groups, chunk.start, rows) if groups else None
+        low = None
+        if self.powers:
+            x, low = self.terms.expand(x)
+            _require_finite_powers(x, self.terms, self.label, chunk.start)
+        return Batch(x, y, weight, chunk.start, len(chunk), missing, low, keys, rows)
+
+    def rows(self, chunk: Chunk) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Return the features of the rows that are complete, in storage order, and which rows those are.
+
+        Raises
+        ------
+        NonFiniteError
+            NaN (unless `missing` is "drop") or infinity, with row and column.
+        """
+        x = _columns(chunk, self.features, self.label)
+        keep = np.arange(len(x)) if finite(x) else self._complete(x, None, chunk.start, None)
+        return (x if len(keep) == len(x) else x[keep]), keep
+
+    def _complete(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any] | None,
+        start: int,
+        rows: NDArray[np.int64] | None,
+        groups: Sequence[NDArray[Any]] = (),
+    ) -> NDArray[np.int64]:
+        """Return the rows without NaN; raise for infinity, and for NaN unless it is to be dropped."""
+        parts = [x, *([] if y is None else [y[:, None]]), *(g[:, None] for g in groups)]
+        absent = np.hstack([np.isnan(part) | _nat(part) for part in parts])
+        infinite = np.hstack([np.isinf(part) for part in parts])
+        bad = infinite if self.missing == "drop" else infinite | absent
+        if bad.any():
+            i, j = (int(k[0]) for k in np.nonzero(bad))
+            row = start + (i if rows is None else int(rows[i]))
+            whole = [part.dtype.kind != "f" for part in parts for _ in range(part.shape[1])][j]
+            value = "infinity"
+            if absent[i, j]:
+                value = "-2^63, NaT (a missing value)" if whole else "NaN (a missing value)"
+            drop = "leave such rows out with missing='drop' (--missing drop), or fill them"
+            remedy = drop if absent[i, j] else "mend it"
+            name = (*self.features, *([] if y is None else [self.target]), *self.keys)[j]
+            raise NonFiniteError(f"{self.label}, row {row:,} (from 0), column {name!r}: {value}; {remedy}")
+        return np.flatnonzero(~absent.any(axis=1))
+
+    def _whole(self, groups: Sequence[NDArray[Any]], start: int, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Return the keys as integers, shape (m, k)."""
+        out = np.empty((len(groups[0]), len(groups)), dtype=np.int64)
+        for column, (name, values) in enumerate(zip(self.keys, groups, strict=True)):
+            good = np.ones(len(values), dtype=bool)
+            if values.dtype.kind == "f":
+                good = (values == np.rint(values)) & (np.abs(values) <= 2.0**53)
+            elif values.dtype == np.uint64:
+                good = values < 2**63
+            if not good.all():
+                i = int(np.argmin(good))
+                row = start + (i if rows is None else int(rows[i]))
+                raise DataError(
+                    f"{self.label}, row {row:,} (from 0), column {name!r}: {values[i]} does not name a group; "
+                    "groups are whole numbers that int64 holds, so code the column as such"
+                )
+            out[:, column] = values
+        return out
+
+    def _check_weights(self, weight: NDArray[np.float64], start: int) -> None:
+        good = (weight >= 0) & np.isfinite(weight)
+        if not good.all():
+            i = int(np.argmin(good))
+            raise DataError(
+                f"{self.label}, row {start + i:,} (from 0), weights {self.weights!r}: {weight[i]}; "
+                "weights are finite and not negative (0 leaves the row out)"
+            )
+
+
+def _nat(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where int64 holds its least number, which stands for a missing date or integer."""
+    return values == NAT if values.dtype == np.int64 else np.zeros(values.shape, bool)
+
+
+def _all_finite(chunk: Chunk, parts: list[NDArray[Any]]) -> bool:
+    """Say whether parts of a chunk are finite; if they make up its matrix, that is looked through in one go."""
+    whole = not chunk.vectors and sum(part.size for part in parts) == chunk.matrix.size
+    return (whole and finite(chunk.matrix)) or all(map(finite, parts))
+
+
+def _require_finite_powers(x: NDArray[Any], terms: Terms, label: str, start: int) -> None:
+    if not finite(x):
+        name = terms.names[int(np.argmin(np.isfinite(x).all(axis=0)))]
+        raise DataError(f"{label}, rows from {start:,}: {name} is beyond 1e308; rescale the column or lower the degree")
+
+
+def _columns(chunk: Chunk, names: tuple[str, ...], label: str) -> NDArray[Any]:
+    """Return the named columns, shape (m, len(names)): a view wherever the storage order allows it."""
+    if names == chunk.names:
+        return chunk.matrix
+    if len(names) == 1 and names[0] in chunk.vectors:
+        return chunk.vectors[names[0]][:, None]
+    if not chunk.vectors or chunk.vectors.keys().isdisjoint(names):
+        try:
+            return chunk.matrix[:, _positions(chunk.names, names)]
+        except ValueError:
+            pass
+    position = {n: k for k, n in enumerate(chunk.names)}
+    for absent in names:
+        if absent not in chunk.vectors and absent not in position:
+            raise DataError(f"{label}, row {chunk.start:,}: column {absent!r} is gone{nearest(absent, chunk.names)}")
+    columns = [chunk.vectors[n] if n in chunk.vectors else chunk.matrix[:, position[n]] for n in names]
+    table = np.column_stack(columns)
+    if table.dtype.kind == "f":  # int64 beside floats: what stands for a missing value must not become a number
+        for k, column in enumerate(columns):
+            if not finite(column) and column.dtype == np.int64:
+                table[_nat(column), k] = np.nan
+    return table
+
+
+@lru_cache(maxsize=64)
+def _positions(held: tuple[str, ...], names: tuple[str, ...]) -> slice | list[int]:
+    """Return where names are: a slice if they follow one another. Raises ValueError where one is missing."""
+    index = [held.index(n) for n in names]
+    if index and index == list(range(index[0], index[0] + len(index))):
+        return slice(index[0], index[0] + len(index))
+    return index

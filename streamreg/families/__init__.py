@@ -1,0 +1,1 @@
+"""Distributions of the target: mean, variance, deviance."""

@@ -1,0 +1,146 @@
+"""One fit for each group of rows, all from one pass."""
+
+import dataclasses
+import os
+import time
+from typing import Any
+
+from streamreg.errors import DataError, UsageError, require
+from streamreg.models.base import as_source, as_state
+from streamreg.models.linear import Linear
+from streamreg.results.base import FitResult
+from streamreg.results.by_group import ChowTest, GroupFits
+from streamreg.scans.moments_file import load
+from streamreg.scans.scan import scan
+from streamreg.stats.base import SUFFIX
+from streamreg.stats.grouped import MEMORY, Column, Grouped
+
+__all__ = ["ChowTest", "GroupFits", "fit_by", "levels_in", "lines", "require_classical"]
+
+
+def fit_by(
+    model: Linear,
+    data: Any,
+    by: str | None = None,
+    *,
+    memory: int = MEMORY,
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> GroupFits:
+    """Fit a line for each level of a column, in one pass over the rows, or from moments kept by level.
+
+    Parameters
+    ----------
+    model : Linear
+        Precision "auto" is "float64" here; "exact" is exact. The column is a feature only if it is named as such.
+    data : Source, Grouped or the path of its file, or anything that `streamreg.open` takes
+    by : str, optional
+        A column of whole numbers or bool; not needed where `data` is kept by level already.
+    memory : int
+        Bytes that the moments of all levels may take up, about ``4 q**2 log2(blocks)`` for each level of q columns; and
+        again as many for their fits, about ``16 p**2`` and 6 kB for each level of p terms.
+    threads : int, optional
+    progress : bool, optional
+
+    Raises
+    ------
+    DataError
+        The rows are missing, damaged or not finite; or a level cannot be fitted as asked, and the message says which.
+    UsageError
+        The levels do not fit in `memory`, no column is named, or the model is no `Linear`, or asks for errors
+        that need the rows.
+
+    Notes
+    -----
+    Cost: one pass; then a fit for each level.
+    """
+    began = time.perf_counter()
+    require_classical(model)
+    if isinstance(data, str | os.PathLike) and str(data).endswith(SUFFIX):
+        data = load(data)
+    if isinstance(data, Grouped):
+        if by is not None and str(data.by) != f"column {by}":
+            raise UsageError(f"these moments are kept apart by {data.by}, not by column {by}; scan with by={by!r}")
+        if model.powers:
+            raise UsageError("powers are made from rows; scan with powers, and name them as features ('x^2')")
+        label = data.record.parts[0].label if data.record is not None else "moments"
+        return lines(model, data, label, began=began, memory=memory)
+    if as_state(data) is not None:
+        raise UsageError("these moments were not kept apart; scan with by=")
+    if by is None:
+        raise UsageError("say which column names the groups, as in by='country'")
+    source = as_source(data, model.target)
+    features = model.features
+    if features is None and source.roles.features is not None:
+        features = tuple(name for name in source.roles.features if name != by)
+    exact = "exact" if model.precision == "exact" else "float64"
+    options: dict[str, Any] = {"by": by, "precision": exact, "memory": memory, "device": model.device}
+    kept = scan(source, features, model.missing, threads, progress, model.powers, **options)
+    terms = tuple(name for name in kept.names if name != kept.target)
+    return lines(model, kept, source.label, features=terms, passes=1, began=began, memory=memory)
+
+
+def lines(
+    model: Linear,
+    kept: Grouped[Any],
+    label: str,
+    *,
+    features: tuple[str, ...] | None = None,
+    passes: int = 0,
+    began: float | None = None,
+    memory: int = MEMORY,
+) -> GroupFits:
+    """Fit a line for each group of moments that were kept apart. No row is read.
+
+    `features` are the model's own if they are not given, or else all columns but the target and the one that made the
+    groups, which has one value in each of them. `passes` and `began` are those of the scan.
+    """
+    kept = kept.compact()
+    by = kept.by.name if isinstance(kept.by, Column) else str(kept.by)
+    if features is None:
+        features = model.features or tuple(n for n in kept.names if n not in (by, kept.explained(model.target)))
+    if len(kept.groups) * _fit_bytes(len(features)) > memory:
+        raise UsageError(
+            f"{len(kept.groups):,} fits ({kept.by}) of {len(features)} terms need more than {memory / 2**20:,.0f} MiB; "
+            "raise memory, choose fewer features, or group by fewer levels"
+        )
+    plain, options = model.model_copy(update={"powers": {}, "features": features}), model.to_dict()
+
+    def fit(state: Any, label: str) -> FitResult:
+        return dataclasses.replace(plain.fit(state), source=label, passes=passes, model=options)
+
+    found = {}
+    for key, state in kept.groups.items():
+        try:
+            found[key] = fit(state, f"{label}, {by} {key}")
+        except DataError as error:
+            wanted = len(features) + model.intercept
+            few = (
+                f"{state.n:,} rows do not determine {wanted} coefficients; leave out singular: error, or some features"
+            )
+            raise DataError(f"{label}, {by} = {key}: {few if state.n < wanted else error}") from error
+    pooled = fit(kept.merged(), label)
+    if began is not None:
+        pooled = dataclasses.replace(pooled, seconds=time.perf_counter() - began)
+    return GroupFits(by, found, pooled, kept)
+
+
+def require_classical(model: Linear) -> None:
+    """Raise `UsageError` if the model is no `Linear`, or asks for errors that moments do not give."""
+    rule = (
+        "fits by group are made from moments, by a sr.Linear(...); for another model select the rows of each group, "
+        "and fit them one after the other"
+    )
+    require(model, Linear, rule)
+    if model.errors != "classical":
+        raise UsageError("fits by group are made from moments, which have classical errors only; leave errors out")
+
+
+def levels_in(memory: int, terms: int) -> int:
+    """Return about how many levels `memory` has room for, if the rows of each lie together."""
+    q = terms + 1
+    return memory // max(_fit_bytes(terms), 8 * q * (q + 6) + 3200)
+
+
+def _fit_bytes(terms: int) -> int:
+    return 6000 + 16 * terms**2

@@ -1,0 +1,149 @@
+"""What penalties and subsets share: many candidate lines from the moments of one scan, and cross-validation."""
+
+import dataclasses
+import time
+from abc import abstractmethod
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.design.design import Missing
+from streamreg.kernels.blas import one_thread
+from streamreg.models import cross_validation
+from streamreg.models.base import Spec, as_moments, as_source
+from streamreg.problem import Problem
+from streamreg.results.estimates import NAN
+from streamreg.results.path import Candidates
+from streamreg.scans.scan import scan
+from streamreg.solve import cholesky
+from streamreg.solve.scaled import Scaled
+from streamreg.stats.moments import Moments
+
+Float = NDArray[np.float64]
+Found = TypeVar("Found", bound=Candidates)
+
+
+class Choice(Spec, Generic[Found]):
+    """Base of the models that fit many candidates.
+
+    Parameters
+    ----------
+    intercept : bool
+    features : tuple of str, optional
+        Columns to choose from; default: all that have no other role.
+    target : str, optional
+        Column to explain; default: the target of the source or of the moments.
+    missing : {"error", "drop"}
+        What to do with rows that hold NaN.
+    weights : {"analytic", "frequency"}
+        What weights mean: the precision of a row, or how often it occurred.
+    """
+
+    intercept: bool = True
+    features: tuple[str, ...] | None = None
+    target: str | None = None
+    missing: Missing = "error"
+    weights: Literal["analytic", "frequency"] = "analytic"
+
+    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> Found:
+        """Fit all candidates.
+
+        Parameters
+        ----------
+        data : Moments or the path of their file, Source, or anything that `streamreg.open` takes
+            From moments no row is read; else they are read once.
+        threads : int, optional
+        progress : bool, optional
+
+        Raises
+        ------
+        DataError
+            The rows are missing, damaged or not finite.
+        UsageError
+            No target, a column with two roles, or options that do not fit the data.
+        """
+        began = time.perf_counter()
+        moments, label, passes = as_moments(data), "moments", 0
+        if moments is None:
+            source = as_source(data, self.target)
+            moments, label, passes = scan(source, self.features, self.missing, threads, progress), source.label, 1
+        with one_thread(len(moments.names)):
+            found = self._fit(self._pose(moments), moments)
+        return dataclasses.replace(found, seconds=time.perf_counter() - began, source=label, passes=passes)
+
+    def cross_validate(self, folds: Any) -> Found:
+        """Fit all candidates to all rows, and measure the error of each on held-out rows. No row is read.
+
+        For each fold, the candidates are fitted to the merged moments of the others (a search for subsets is repeated
+        there), and their squared error on the fold's rows is computed from its moments.
+
+        Parameters
+        ----------
+        folds : Grouped, path of a file of moments, dict of any to Moments, or sequence of Moments
+            The moments of each fold: what ``sr.scan(data, folds=10)`` returns. Empty folds are left out.
+
+        Raises
+        ------
+        UsageError
+            Fewer than two folds, or folds of different columns.
+
+        Notes
+        -----
+        Cost: k + 1 fits and ``4 k`` merges of ``q**2`` numbers for k folds.
+        """
+        began = time.perf_counter()
+        parts = cross_validation.as_folds(folds)
+        with one_thread(len(parts[0].names)):
+            whole = cross_validation.merged(parts)
+            found = self._fit(self._pose(whole), whole)
+            errors, weights = cross_validation.errors(parts, self._pose, lambda train: self._again(train, found))
+        label = f"moments of {len(parts)} folds"
+        seconds = time.perf_counter() - began
+        return dataclasses.replace(found, fold_errors=errors, fold_weights=weights, source=label, seconds=seconds)
+
+    @abstractmethod
+    def _fit(self, problem: Problem, moments: Moments) -> Found:
+        """Return the candidates for one problem."""
+
+    @abstractmethod
+    def _again(self, problem: Problem, found: Found) -> Float:
+        """Return the slopes of the same candidates for other rows, shape (m, p)."""
+
+    def _pose(self, moments: Moments) -> Problem:
+        return moments.problem(moments.explained(self.target), self.features, self.intercept)
+
+    def _common(self, scaled: Scaled, moments: Moments, coef: Float, df: Float) -> dict[str, Any]:
+        """Return the fields that all candidates have."""
+        problem = scaled.problem
+        full = cholesky.solve(problem)
+        nobs = problem.weight if self.weights == "frequency" else float(problem.n)
+        rest = nobs - full.rank - self.intercept
+        with np.errstate(over="ignore"):
+            sigma2 = float(np.ldexp(full.rss, 2 * full.target_exponent)) / rest if rest > 0 else NAN
+        centre = problem.mean[0][:-1].copy() if self.intercept else np.zeros(len(problem.names))
+        return {
+            "names": problem.names,
+            "target": problem.target,
+            "coef": coef,
+            "intercept": scaled.intercepts(coef),
+            "has_intercept": self.intercept,
+            "rss": scaled.rss(coef),
+            "tss": scaled.tss,
+            "df": df,
+            "sigma2": sigma2,
+            "n": moments.n,
+            "n_read": moments.n_read,
+            "n_missing": moments.n_missing,
+            "nobs": nobs,
+            "log_weight": 0.0 if self.weights == "frequency" else moments.log_weight,
+            "centre": centre,
+            "at_centre": scaled.at_means(coef, centre),
+            "fold_errors": np.zeros((len(coef), 0)),
+            "fold_weights": np.zeros(0),
+            "passes": 0,
+            "status": "ok",
+            "seconds": NAN,
+            "model": self.to_dict(),
+            "source": "moments",
+        }

@@ -1,0 +1,103 @@
+"""Which columns to keep: all subsets, forward, backward, or a list of candidates, from one scan."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from streamreg.errors import NotFound, UsageError, nearest
+from streamreg.models.candidates import Choice
+from streamreg.problem import Problem
+from streamreg.results.selection import Selection
+from streamreg.solve import subsets
+from streamreg.solve.scaled import Scaled
+from streamreg.stats.moments import Moments
+
+Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+
+class Subsets(Choice[Selection]):
+    """Least squares on subsets of the features, one of each size, or those of a list.
+
+    Parameters
+    ----------
+    method : {"best", "forward", "backward"}
+        "best": the subset with the least residual sum of each size, found by branch and bound; up to 30 features.
+        "forward": add the column that lowers the residual sum most; "backward": drop the one that raises it least.
+    size : int, optional
+        Features at most; default: all.
+    keep : tuple of str
+        Features that every subset holds.
+    candidates : tuple of tuples of str, optional
+        Subsets to compare; nothing is searched for.
+    intercept, features, target, missing, weights
+        As in `sr.Linear`.
+
+    Notes
+    -----
+    Columns that depend on others by the rank rule are left out, later ones first (in forward selection: whichever
+    comes second); so are constant columns. With fewer rows than columns, no subset has more columns than there are
+    degrees of freedom. Standard errors of a chosen model ignore that it was chosen: for those of its columns alone,
+    ``sr.Linear(features=selection.features()).fit(moments)``.
+    """
+
+    method: Literal["best", "forward", "backward"] = "best"
+    size: Annotated[int, Field(ge=0)] | None = None
+    keep: tuple[str, ...] = ()
+    candidates: tuple[tuple[str, ...], ...] | None = None
+
+    def _fit(self, problem: Problem, moments: Moments) -> Selection:
+        scaled = Scaled.of(problem)
+        included = self._listed(problem.names) if self.candidates is not None else self._search(scaled)
+        coef = subsets.refit(scaled, included)
+        df = included.sum(axis=1).astype(np.float64)
+        if self.candidates is not None:
+            df = np.array([_rank(scaled, subset) for subset in included])
+        return Selection(**self._common(scaled, moments, coef, df), included=included)
+
+    def _again(self, problem: Problem, found: Selection) -> Float:
+        scaled = Scaled.of(problem)
+        if self.candidates is not None:
+            return subsets.refit(scaled, found.included)
+        again = self._search(scaled)
+        # The same sizes; where other rows have fewer independent columns, the largest subset stands for the rest.
+        match = np.searchsorted(again.sum(axis=1), found.included.sum(axis=1))
+        return subsets.refit(scaled, again[np.minimum(match, len(again) - 1)])
+
+    def _search(self, scaled: Scaled) -> Bool:
+        names = scaled.problem.names
+        keep = _members(names, self.keep, "keep")
+        size = len(names) if self.size is None else self.size
+        if size < keep.sum():
+            raise UsageError(f"size is {size}, but keep names {keep.sum()} features; raise size")
+        if self.method == "best":
+            if len(names) > subsets.LIMIT:
+                raise UsageError(
+                    f"best subset of {len(names)} features would take too long; up to {subsets.LIMIT}, "
+                    "choose features first, or use method='forward' or sr.Penalised"
+                )
+            return subsets.best(scaled, size, keep)
+        if self.method == "forward":
+            return subsets.forward(scaled, size, keep)
+        found = subsets.backward(scaled, keep)
+        return np.asarray(found[found.sum(axis=1) <= size])
+
+    def _listed(self, names: tuple[str, ...]) -> Bool:
+        assert self.candidates is not None
+        if not self.candidates:
+            raise UsageError("candidates is empty; leave it out to search, or name subsets")
+        listed = np.array([_members(names, (*self.keep, *subset), "candidates") for subset in self.candidates])
+        return listed[np.argsort(listed.sum(axis=1), kind="stable")]
+
+
+def _members(names: tuple[str, ...], wanted: tuple[str, ...], option: str) -> Bool:
+    for name in wanted:
+        if name not in names:
+            raise NotFound(f"{option}: no feature {name!r}{nearest(name, names)}")
+    return np.array([name in wanted for name in names], dtype=bool)
+
+
+def _rank(scaled: Scaled, subset: Bool) -> float:
+    return float(subsets.independent(scaled, subset)[1][subset].sum())

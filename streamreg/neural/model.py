@@ -1,0 +1,213 @@
+"""Mini-batch training with Keras, as a model like any other."""
+
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamreg.design.design import Design
+from streamreg.errors import UsageError
+from streamreg.kernels.rowhash import Sample
+from streamreg.models.base import as_source
+from streamreg.models.linear import Linear
+from streamreg.neural.options import KerasOptions
+from streamreg.progress import Progress
+from streamreg.results.base import FitResult
+from streamreg.scans.fold import fold
+from streamreg.sources.base import Source
+from streamreg.stats.moments import Moments
+
+if TYPE_CHECKING:
+    from streamreg.neural.result import NetworkResult
+
+
+class Keras(KerasOptions):
+    """A line or a network trained by Keras on rows that stream past.
+
+    A line (`hidden` empty) is trained in mini-batches and then by full-batch steps, until its coefficients are those
+    that minimise the loss; they are returned in the units of the data. A network is trained in mini-batches.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+        Units of each hidden layer; none makes a line.
+    activation : str
+        Of the hidden layers, by Keras's name.
+    model : keras.Model or callable, optional
+        A network of your own instead, or a function that takes the number of features and returns one. It maps
+        conditioned features (m, p) to one output (m, 1): for squared error and Huber the conditioned target, for
+        cross-entropy a logit or, if its last layer is a sigmoid, a probability; for Poisson a log rate or, by an
+        exponential, a rate. Another activation at the end is refused.
+    loss : {"squared_error", "binary_cross_entropy", "poisson", "huber"}
+    delta : float
+        Where the Huber loss turns from square to linear, in the units of the target.
+    optimizer : str, optional
+        Of the mini-batches; default: sgd for a line, adam for a network.
+    learning_rate : float, optional
+        Default: for sgd from the curvature of the loss, for others 0.02 (a line) or 0.001 (a network).
+    batch_size : int, optional
+        Default: up to 4096 for a line and 1024 for a network, less for few rows.
+    epochs : int
+        At most so many passes over the rows, the scan not counted. Training stops by itself before that.
+    tolerance : float
+        A line: distance to the minimum, in standard errors, at which training stops.
+    intercept : bool
+        Whether a line may have a constant; without one, features are whitened about zero.
+    conditioning : {"whiten", "standardise", "none"}
+        What is done to the features before training, from the moments of one scan, in float64.
+    precision : {"float32", "float64"}
+        What training computes in. A line on whitened features goes on in float64 once rounding holds it up.
+    validation : float
+        Share of rows held out, chosen by a hash of their number.
+    patience : int, optional
+        A network: stop after so many epochs without a better loss (on the rows held out, if there are any), and return
+        the best weights.
+    l1, l2 : float
+        Penalties on the weights of conditioned features, as in Keras, added to the mean loss; l1 for networks only.
+    start : {"zeros", "random"}, FitResult or path of a saved one, optional
+        Where a line begins; default: zeros. Networks begin at random.
+    device : {"cpu", "gpu", "gpu:1", ...}, optional
+        Where to train; default: a graphics card if Keras's library sees one.
+    seed : int
+        Of the order of rows, of random weights, and of the validation rows.
+    memory_mb : int, optional
+        For the windows that rows are shuffled in, and to keep rows between passes if they fit. Default: 128, and rows
+        of arrays in memory are kept unless that takes more than twice the memory of the arrays.
+    features, target, missing
+        As for `Linear`.
+    """
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        moments: Moments | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        checkpoint_seconds: float = 30.0,
+        callbacks: Sequence[Any] = (),
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> "FitResult | NetworkResult":
+        """Train.
+
+        Parameters
+        ----------
+        data : Source, or anything that `streamreg.open` takes
+            It is read several times.
+        moments : Moments, optional
+            Of an earlier `scan` of the same rows, which saves a pass.
+        checkpoint : path, optional
+            A folder to keep the state of the training in.
+        resume : bool
+            Go on from what that folder holds, at the very batch: on a CPU the result has the bits that an unbroken
+            training would have given.
+        checkpoint_seconds : float
+            Least time between two saves; one is made after every pass anyway.
+        callbacks : sequence of keras.callbacks.Callback
+            TensorBoard, for one. They see the model that is trained on conditioned features.
+        threads : int, optional
+            Workers that read and condition rows; their number does not change the result.
+        progress : bool, optional
+            Show a progress bar with loss and distance; default: on a terminal.
+
+        Returns
+        -------
+        FitResult
+            Of a line; `training` holds the loss curve and the like.
+        NetworkResult
+            Of a network.
+
+        Raises
+        ------
+        MissingExtra
+            Keras, or a library for it to run on, is not installed.
+        OnePassError
+            The rows can be read only once.
+        DataError
+            The rows are missing, damaged or not finite, or the target is not what the loss is made for.
+        UsageError
+            Options that exclude each other, or a device that there is not.
+        """
+        from streamreg import backend
+        from streamreg.neural import train
+        from streamreg.neural.checkpoint import Checkpoint
+        from streamreg.neural.task import Task
+
+        began = time.perf_counter()
+        backend.load()
+        device = backend.device(self.device)
+        self._check()
+        if isinstance(data, Moments):
+            raise UsageError("Keras trains on rows, and moments hold none; pass the source, and moments=... beside it")
+        source = as_source(data, self.target).with_roles(features=self.features)
+        design = Design.of(source, None, self.missing).with_target()
+        if not design.features:
+            raise UsageError(
+                f"{source.label}: there is no feature to train on; sr.Linear needs none, and takes the mean"
+            )
+        if self.validation:
+            sample = Sample(self.validation, self.seed, held_out=False, within=design.sample)
+            design = dataclasses.replace(design, sample=sample)
+        data_id = f"{source.fingerprint()} {source.roles.sample or ''}".strip()
+        identity = self.to_dict() | {"backend": backend.name()}
+        state = Checkpoint(checkpoint, identity, data_id, resume, checkpoint_seconds)
+        moments = state.moments() or moments
+        passes = int(moments is None)
+        if moments is None:
+            moments = _scan(source, design, threads, progress)
+        state.keep_moments(moments)
+        target = source.roles.target or ""
+        exact = Linear(intercept=self.intercept, features=design.features, target=target).fit(moments)
+        total = moments.total()
+        column = moments.names.index(target)
+        return train(
+            Task(
+                spec=self,
+                source=source,
+                design=design,
+                problem=moments.problem(target, design.features, self.intercept),
+                low=float(total.low[column]),
+                high=float(total.high[column]),
+                exact=exact,
+                checkpoint=state,
+                callbacks=tuple(callbacks),
+                device=device,
+                start=self._start(exact),
+                threads=threads,
+                progress=progress,
+                passes=passes,
+                began=began,
+            )
+        )
+
+    def _check(self) -> None:
+        if self.hidden and self.model is not None:
+            raise UsageError("hidden and model both say what to build; give one of them")
+        if self.is_line and self.l1:
+            raise UsageError("l1 on a line needs no training: scan once and take the lasso path; here use l2")
+        if self.is_line and self.patience is not None:
+            raise UsageError("a line stops by its distance to the minimum; leave out patience, or set tolerance")
+        if not self.is_line and self.start not in (None, "random"):
+            raise UsageError("a network begins at random; start is for a line")
+        if min(self.hidden, default=1) < 1:
+            raise UsageError(f"hidden is {list(self.hidden)}; every layer needs at least one unit")
+
+    def _start(self, exact: FitResult) -> FitResult | None:
+        if self.start in (None, "zeros", "random"):
+            return None
+        start = self.start
+        if isinstance(start, str | Path):
+            start = FitResult.load(start)
+        if not isinstance(start, FitResult):
+            raise UsageError(f"start is a {type(start).__name__}; it can be 'zeros', 'random' or the result of a fit")
+        if start.names != exact.names:
+            raise UsageError("start is a fit of other columns; fit the same features, in the same order")
+        return start
+
+
+def _scan(source: Source, design: Design, threads: int | None, progress: bool | None) -> Moments:
+    with Progress(f"scan {source.label}", source.schema.n_rows, shown=progress) as bar:
+        return fold(source, design, Moments(design.names), threads=threads, progress=bar)

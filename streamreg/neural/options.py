@@ -1,0 +1,58 @@
+"""What can be chosen of a training with Keras."""
+
+import os
+from typing import Any, Literal
+
+from pydantic import Field, field_serializer
+
+from streamreg.design.design import Missing
+from streamreg.models.base import Device, Spec
+
+_MEMORY_MB = 128
+
+
+class KerasOptions(Spec):
+    """The options of `streamreg.Keras`, where they are explained."""
+
+    hidden: tuple[int, ...] = ()
+    activation: str = "relu"
+    model: Any = None
+    loss: Literal["squared_error", "binary_cross_entropy", "poisson", "huber"] = "squared_error"
+    delta: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    optimizer: Literal["sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad"] | None = None
+    learning_rate: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+    batch_size: int | None = Field(default=None, ge=1)
+    epochs: int = Field(default=10, ge=1)
+    tolerance: float = Field(default=1e-3, gt=0.0, allow_inf_nan=False)
+    intercept: bool = True
+    conditioning: Literal["whiten", "standardise", "none"] = "whiten"
+    precision: Literal["float32", "float64"] = "float32"
+    validation: float = Field(default=0.0, ge=0.0, lt=1.0)
+    patience: int | None = Field(default=None, ge=1)
+    l1: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    l2: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    start: Any = None
+    device: Device | None = None
+    seed: int = Field(default=0, ge=0)
+    memory_mb: int | None = Field(default=None, ge=1)
+    features: tuple[str, ...] | None = None
+    target: str | None = None
+    missing: Missing = "error"
+
+    @property
+    def memory(self) -> int:
+        """Bytes for rows that are not in memory anyway."""
+        return (self.memory_mb or _MEMORY_MB) * 2**20
+
+    @field_serializer("model", "start")
+    def _plain(self, value: Any) -> str | None:
+        if value is None:
+            return None
+        if isinstance(value, str | os.PathLike):
+            return str(value)
+        return f"{type(value).__name__} {getattr(value, 'name', getattr(value, '__name__', ''))}".strip()
+
+    @property
+    def is_line(self) -> bool:
+        """Whether this is a line, whose coefficients mean something."""
+        return not self.hidden and self.model is None

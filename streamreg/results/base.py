@@ -1,0 +1,107 @@
+"""What a fit returns, and what can be asked of it: covariances, predictions, tables, files."""
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.errors import UsageError
+from streamreg.inference.covariance import Geometry, Sandwich
+from streamreg.persist import archive
+from streamreg.results.estimates import Estimates, Scale
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FitResult(Estimates):
+    """Estimates of a linear predictor, and what is known about them; the attributes are those of `Estimates`."""
+
+    def cov(self) -> Float:
+        """Return the covariance of the slopes, shape (p, p); NaN where a coefficient is not identifiable.
+
+        Raises
+        ------
+        UsageError
+            The model gives no errors (Keras).
+        """
+        if self.geometry is None or self.level == "mini-batch":
+            raise UsageError("this result has no covariance: it was trained, not solved; fit sr.Linear for errors")
+        scaled = self.geometry.inverse * self.sigma**2 if self.sandwich is None else self.sandwich.cov[1:, 1:]
+        out = self.geometry.unscaled(scaled)
+        out[~self.identifiable] = np.nan
+        out[:, ~self.identifiable] = np.nan
+        return out
+
+    def predict(self, data: Any, kind: Scale = "mean") -> Float:
+        """Return fitted values: means of the target, which are probabilities in the binomial family.
+
+        Parameters
+        ----------
+        data : array of shape (m, number of columns), or Source
+            An array has its columns in the order of `columns`. A source is read as a stream, by column names;
+            `streamreg.results.predict.predict_to` writes to a file what does not fit in memory.
+        kind : {"mean", "link"}
+            "link": the linear predictor, such as the logit of a probability.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+
+        Raises
+        ------
+        UsageError
+            The array has another number of columns, or no such `kind`.
+        NotFound
+            The source lacks a column.
+        """
+        from streamreg.results.predict import predict
+
+        return predict(self, data, kind)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        of = f" of {self.target}" if self.target else ""
+        rows = f", {self.n:,} rows of {self.source}" if self.source else ""
+        return f"<FitResult{of} on {len(self.names)} terms{rows}: {self.status}>"
+
+    def summary(self, rows: int | None = None) -> str:
+        """Return a table of estimates, errors and diagnostics; `rows` shows only the first few coefficients."""
+        from streamreg.results.summary import summary
+
+        return summary(self, rows)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the result to one file: plain arrays and JSON (an .npz archive, without pickle)."""
+        archive.save(path, "fit", self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        NotFound
+            No such file.
+        CorruptError
+            The file is damaged, or is not a saved fit.
+        """
+        return archive.restore(path, "fit", cls, geometry=Geometry, sandwich=Sandwich)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain Python values, for JSON; what is undefined is None."""
+        out: dict[str, Any] = {}
+        for f in dataclasses.fields(self):
+            if f.name in ("geometry", "centre", "at_centre", "log_weight", "sandwich"):
+                continue
+            out[f.name] = getattr(self, f.name)
+        out["errors"] = self.errors
+        for name in ("tstats", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
+            out[name] = getattr(self, name)
+        out["log_likelihood"], out["conf_int"] = self.log_likelihood, self.conf_int()
+        return {name: archive.plain(value) for name, value in out.items()}

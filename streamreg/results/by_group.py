@@ -1,0 +1,240 @@
+"""The fits of groups of rows together: as a table, as a file, and whether the groups share a line."""
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.errors import UsageError
+from streamreg.inference import statistics
+from streamreg.inference.distributions import f_tail
+from streamreg.persist import archive
+from streamreg.persist.atomic import whole
+from streamreg.reporting import tables
+from streamreg.results.base import FitResult
+from streamreg.results.estimates import NAN
+from streamreg.stats.grouped import Grouped
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ChowTest:
+    """Outcome of `GroupFits.chow`.
+
+    Attributes
+    ----------
+    fvalue : float
+    df_num, df_denom : float
+    pvalue : float
+    rss_pooled : float
+        Residual sum of squares of one line for all groups.
+    rss_groups : float
+        The sum of those of the groups' own lines.
+    """
+
+    fvalue: float
+    df_num: float
+    df_denom: float
+    pvalue: float
+    rss_pooled: float
+    rss_groups: float
+
+    def __str__(self) -> str:
+        return f"F = {self.fvalue:.6g} on {self.df_num:.10g} and {self.df_denom:.10g} df, p = {self.pvalue:.4g}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain Python values, for JSON."""
+        return {name: archive.plain(getattr(self, name)) for name in self.__slots__}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GroupFits(Mapping[int, FitResult]):
+    """A fit for each group, by its number.
+
+    Attributes
+    ----------
+    by : str
+        The column, or other rule, that made the groups.
+    fits : dict of int to FitResult
+    pooled : FitResult
+        One line for all groups.
+    moments : Grouped
+        What all of them were made from; `save` it, and any other line is fitted later without reading a row.
+    """
+
+    by: str
+    fits: dict[int, FitResult]
+    pooled: FitResult
+    moments: Grouped[Any]
+
+    def __getitem__(self, key: int) -> FitResult:
+        return self.fits[key]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.fits)
+
+    def __len__(self) -> int:
+        return len(self.fits)
+
+    @property
+    def coef(self) -> Float:
+        """Slopes of the groups, shape (number of groups, p)."""
+        return np.array([fit.coef for fit in self.fits.values()])
+
+    @property
+    def std_errors(self) -> Float:
+        """Their standard errors, shape (number of groups, p)."""
+        return np.array([fit.std_errors for fit in self.fits.values()])
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """How many groups have which status."""
+        return dict(Counter(fit.status for fit in self.fits.values()))
+
+    @property
+    def short(self) -> dict[int, int]:
+        """The groups with fewer rows than coefficients, and their rows: the data do not determine their lines."""
+        wanted = len(self.pooled.names) + self.pooled.has_intercept
+        return {key: fit.n for key, fit in self.fits.items() if fit.n < wanted}
+
+    @property
+    def status(self) -> str:
+        """Whether all groups ended well: "ok", "dependent", or the first that says more, and how many have it."""
+        counts = self.statuses
+        final = [status for status in counts if status not in ("ok", "dependent")]
+        worst = final[0] if final else max(counts, key=("ok", "dependent").index)
+        return worst if len(counts) == 1 else f"{worst} ({counts[worst]:,} of {len(self):,})"
+
+    @property
+    def rsquared(self) -> float:
+        """Share of the total sum of squares that the lines explain together."""
+        return statistics.r_squared(self.pooled.tss, float(sum(fit.rss for fit in self.fits.values())))
+
+    @property
+    def sigma(self) -> float:
+        """Standard error of the regression, if it is the same in all groups."""
+        df = sum(max(fit.df_resid, 0.0) for fit in self.fits.values())
+        return float(np.sqrt(sum(fit.rss for fit in self.fits.values()) / df)) if df > 0 else NAN
+
+    def chow(self) -> ChowTest:
+        """Test whether all groups share one line, errors being of equal variance (Chow 1960, *Econometrica* 28).
+
+        ``F = ((RSS - sum RSS_g) / (sum k_g - k)) / (sum RSS_g / (n - sum k_g))`` with k the parameters that the rows
+        determine; a group with fewer rows than parameters thus enters as in Chow's test of prediction.
+
+        Raises
+        ------
+        UsageError
+            Fewer than two groups, no degrees of freedom, or ridge estimates.
+        """
+        if self.pooled.model.get("ridge"):
+            raise UsageError("ridge estimates are biased, so no test is given; fit without ridge")
+        fits, pooled = list(self.fits.values()), self.pooled
+        own = sum(fit.rank + fit.has_intercept for fit in fits)
+        df_num = own - pooled.rank - pooled.has_intercept
+        df_denom = pooled.nobs - own
+        if df_num <= 0 or df_denom <= 0:
+            raise UsageError(
+                f"{len(fits)} groups with {own} parameters of their own, of {pooled.nobs:.10g} rows: comparing takes "
+                "two groups or more, and more rows than parameters"
+            )
+        rss = float(sum(fit.rss for fit in fits))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            f = float(np.float64(max(pooled.rss - rss, 0.0)) / df_num / (np.float64(rss) / df_denom))
+        return ChowTest(f, df_num, df_denom, float(f_tail(f, df_num, df_denom)), pooled.rss, rss)
+
+    def summary(self, rows: int | None = 20, columns: int = 6, title: str | None = None) -> str:
+        """Return a table with a line for each group: its rows, its fit, its first slopes with their errors."""
+        names = self.pooled.names[:columns]
+        header = [self.by, "rows", "R2", *(["intercept"] if self.pooled.has_intercept else []), *names]
+        lines = [self._line(str(key), fit, len(names)) for key, fit in list(self.fits.items())[:rows]]
+        lines.append(self._line("all", self.pooled, len(names)))
+        notes = [f"... and {len(self) - rows} more groups"] if rows is not None and len(self) > rows else []
+        if len(names) < len(self.pooled.names):
+            notes.append(f"... and {len(self.pooled.names) - len(names)} more columns")
+        if self.short:
+            notes.append(f"Fewer rows than coefficients, so that the data do not determine the line: {self._named()}")
+        try:
+            notes.append(f"One line for all groups? Chow test: {self.chow()}")
+        except UsageError as error:
+            notes.append(f"No Chow test: {error}")
+        facts = [("target", self.pooled.target), ("groups", f"{len(self):,}")]
+        return tables.render(title or f"fits of {self.pooled.source} by {self.by}", facts, header, lines, notes)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<GroupFits of {self.pooled.target}: {len(self):,} groups of {self.pooled.source} by {self.by}>"
+
+    @staticmethod
+    def _line(label: str, fit: FitResult, columns: int) -> list[str]:
+        pairs = [*zip(fit.coef[:columns], fit.std_errors[:columns], strict=True)]
+        if fit.has_intercept:
+            pairs.insert(0, (np.float64(fit.intercept), np.float64(fit.intercept_std_error)))
+        return [label, f"{fit.n:,}", f"{fit.rsquared:.4g}", *(f"{b:.5g} ({s:.2g})" for b, s in pairs)]
+
+    def _named(self, most: int = 5) -> str:
+        shown = [f"{self.by} {key} ({n:,} of them)" for key, n in list(self.short.items())[:most]]
+        more = [f"{len(self.short) - most:,} more"] if len(self.short) > most else []
+        return ", ".join([*shown, *more])
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a table with a line for each group: its rows, how its fit ended, its coefficients with their errors.
+
+        Numbers have all their digits; what is undefined is empty.
+
+        Raises
+        ------
+        NotFound
+            The folder does not exist.
+        DataError
+            The file cannot be written.
+        """
+        terms = [*(["(intercept)"] if self.pooled.has_intercept else []), *self.pooled.names]
+        with whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            put = csv.writer(file, lineterminator="\n")
+            put.writerow(["level", "rows", "status", "r2", *(f"{what} {t}" for t in terms for what in _COLUMNS)])
+            for key, fit in self.fits.items():
+                pairs = [*zip(fit.coef.tolist(), fit.std_errors.tolist(), strict=True)]
+                if fit.has_intercept:
+                    pairs.insert(0, (fit.intercept, fit.intercept_std_error))
+                numbers = [fit.rsquared, *(value for pair in pairs for value in pair)]
+                put.writerow([key, fit.n, fit.status, *(repr(float(v)) if np.isfinite(v) else "" for v in numbers)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain Python values, for JSON."""
+        fits = {str(key): fit.to_dict() for key, fit in self.fits.items()}
+        return {"by": self.by, "fits": fits, "pooled": self.pooled.to_dict()}
+
+    def brief(self, levels: int = 20) -> dict[str, Any]:
+        """Return what `to_dict` does, in short, and of so many groups: the first ones."""
+        first = {
+            str(key): {name: archive.plain(getattr(fit, name)) for name in _SHORT}
+            for key, fit in list(self.fits.items())[:levels]
+        }
+        try:
+            chow = self.chow().to_dict()
+        except UsageError:
+            chow = None
+        return {
+            "by": self.by,
+            "levels": len(self),
+            "statuses": self.statuses,
+            "fewer_rows_than_coefficients": {str(k): n for k, n in list(self.short.items())[:levels]},
+            "rsquared": archive.plain(self.rsquared),
+            "sigma": archive.plain(self.sigma),
+            "chow": chow,
+            "pooled": self.pooled.to_dict(),
+            "first_levels": first,
+        }
+
+
+_COLUMNS = ("coef", "std_error")
+_SHORT = ("n", "status", "rsquared", "intercept", "intercept_std_error", "coef", "std_errors")

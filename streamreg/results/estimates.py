@@ -1,0 +1,297 @@
+"""The numbers of a fit: estimates, errors, tests and diagnostics."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.errors import UsageError
+from streamreg.inference import statistics
+from streamreg.inference.covariance import Geometry, Sandwich
+from streamreg.solve.conditioning import Conditioning, analyse
+
+Float = NDArray[np.float64]
+
+NAN = float("nan")
+
+Scale = Literal["mean", "link"]
+"""What is predicted: the mean of the target, or the linear predictor."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Estimates:
+    """Estimates of a linear predictor, and what is known about them.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The p terms: columns and their powers.
+    target : str
+    coef : ndarray of shape (p,)
+        Slopes in the units of the data.
+    intercept : float
+        0.0 if the model has none.
+    has_intercept : bool
+    std_errors : ndarray of shape (p,)
+        NaN where a coefficient is not identifiable or the model gives no errors.
+    intercept_std_error : float
+    rss, tss : float
+        Residual and total sum of squares (about the mean if there is an intercept or `constant`, else about zero).
+    n : int
+        Rows used.
+    n_read : int
+        Rows read.
+    n_missing : int
+        Rows left out for a missing value.
+    nobs : float
+        Observations: `n`, or the sum of frequency weights.
+    df_resid : float
+        Residual degrees of freedom.
+    rank : int
+        How many of the p columns are linearly independent (of each other, and of the intercept if there is one).
+    identifiable : bool ndarray of shape (p,)
+        Which coefficients the data determine.
+    dependencies : tuple of str
+        Each dependent column written out: ``"x2 = x1 + 1"``.
+    passes : int
+        Times that the rows were read.
+    level : str
+        How far the accuracy ladder was climbed: "float64", "residuals" or "exact"; "newton" for generalised linear
+        models, "mini-batch" for Keras, "imported" for coefficients from elsewhere.
+    condition : float
+        Condition number of the scaled design; of more than 500 columns an estimate some percent below it.
+    digits : ndarray of shape (p,)
+        Decimal digits of `coef` to trust, relative to each coefficient itself: few for one that is far smaller than its
+        standard error, however small its error.
+    digits_intercept, digits_se : float
+        Likewise for the intercept and the standard errors.
+    centre : ndarray of shape (p,)
+    at_centre : float
+        Predictions are ``at_centre + (x - centre)'coef``, which keeps the digits that ``intercept + x'coef`` loses.
+    status : str
+        "ok", "dependent", or why the answer is not final.
+    seconds : float
+        Wall time of the fit.
+    model : dict
+        The model's specification.
+    source : str
+        Where the rows came from.
+    columns : tuple of str
+        The columns that predictions need; the `names`, if there are no powers.
+    powers : dict of str to int
+        Columns that were raised to powers, and the degree.
+    geometry : Geometry or None
+    training : dict
+        Loss curve and the like, for models that train.
+    family : {"gaussian", "binomial", "poisson"}
+        Whose mean is a function of the linear predictor: itself, a probability with that logit, or a rate with that
+        logarithm.
+    deviance, null_deviance, log_lik : float
+        Of families other than gaussian, at the estimates and without the columns; there `rss` and `tss` are squared
+        errors of the mean.
+    log_lik_note : str
+        What `log_lik` lacks, if anything.
+    no_likelihood : str
+        Why there is no log-likelihood, and so neither AIC, BIC nor an F test; empty where there is one. It is defined
+        for the estimates that maximise it: not with a loss or a penalty of another kind, or short of the maximum.
+    sandwich : Sandwich or None
+        The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
+    constant : bool
+        Of a line without intercept: whether a combination of its columns is constant, such as dummies of all levels.
+        `tss`, `rsquared` and `fvalue` are then about the mean, as with an intercept.
+    """
+
+    names: tuple[str, ...]
+    target: str
+    coef: Float
+    intercept: float
+    has_intercept: bool
+    std_errors: Float
+    intercept_std_error: float
+    rss: float
+    tss: float
+    n: int
+    n_read: int
+    n_missing: int
+    nobs: float
+    df_resid: float
+    rank: int
+    identifiable: NDArray[np.bool_]
+    dependencies: tuple[str, ...]
+    passes: int
+    level: str
+    condition: float
+    digits: Float
+    digits_intercept: float
+    digits_se: float
+    centre: Float
+    at_centre: float
+    status: str
+    seconds: float
+    model: dict[str, Any]
+    source: str
+    log_weight: float = 0.0
+    columns: tuple[str, ...] = ()
+    powers: dict[str, int] = field(default_factory=dict)
+    geometry: Geometry | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    family: str = "gaussian"
+    deviance: float = NAN
+    null_deviance: float = NAN
+    log_lik: float = NAN
+    log_lik_note: str = ""
+    sandwich: Sandwich | None = None
+    constant: bool = False
+    no_likelihood: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.columns:
+            object.__setattr__(self, "columns", self.names)
+
+    @property
+    def df_test(self) -> float:
+        """Degrees of freedom of the tests: infinite, for the normal distribution, where the dispersion is known."""
+        if self.sandwich is not None:
+            return self.sandwich.df
+        return self.df_resid if self.family == "gaussian" else float("inf")
+
+    @property
+    def errors(self) -> str:
+        """What the standard errors allow for: "classical" is errors of equal variance, without correlation."""
+        return "classical" if self.sandwich is None else self.sandwich.kind
+
+    @property
+    def tstats(self) -> Float:
+        """Estimate / standard error, shape (p,)."""
+        return statistics.t_statistics(self.coef, self.std_errors)
+
+    @property
+    def pvalues(self) -> Float:
+        """Two-sided p-values of the slopes, shape (p,)."""
+        return statistics.t_pvalues(self.tstats, self.df_test)
+
+    def conf_int(self, level: float = 0.95) -> Float:
+        """Return confidence intervals of the slopes, shape (p, 2); `level` is a share between 0 and 1."""
+        return statistics.t_interval(self.coef, self.std_errors, self.df_test, level)
+
+    @property
+    def intercept_tstat(self) -> float:
+        """Intercept / its standard error."""
+        return float(statistics.t_statistics(self.intercept, self.intercept_std_error))
+
+    @property
+    def intercept_pvalue(self) -> float:
+        """Two-sided p-value of the intercept."""
+        return float(statistics.t_pvalues(self.intercept_tstat, self.df_test))
+
+    def intercept_conf_int(self, level: float = 0.95) -> Float:
+        """Return the confidence interval of the intercept, shape (2,)."""
+        return statistics.t_interval(self.intercept, self.intercept_std_error, self.df_test, level)
+
+    @property
+    def about_mean(self) -> bool:
+        """Whether `tss` and `rsquared` are about the mean of the target rather than about zero."""
+        return self.has_intercept or self.constant
+
+    @property
+    def rsquared(self) -> float:
+        """Share of the total sum of squares explained; of the deviance, in families other than gaussian."""
+        if self.family != "gaussian":
+            return statistics.r_squared(self.null_deviance, self.deviance)
+        return statistics.r_squared(self.tss, self.rss)
+
+    @property
+    def rsquared_adj(self) -> float:
+        """R2 adjusted for degrees of freedom; NaN in families other than gaussian."""
+        if self.family != "gaussian":
+            return NAN
+        total = self.nobs - self.about_mean
+        return statistics.adjusted_r_squared(self.tss, self.rss, total, self.df_resid)
+
+    @property
+    def sigma(self) -> float:
+        """Standard error of the regression: ``sqrt(rss / df_resid)``; 1 where the dispersion is known."""
+        if self.family != "gaussian":
+            return 1.0
+        return float(np.sqrt(self.rss / self.df_resid)) if self.df_resid > 0 else NAN
+
+    @cached_property
+    def _f(self) -> tuple[float, float]:
+        if self.no_f:
+            return NAN, NAN
+        if self.sandwich is not None and self.geometry is not None:
+            slopes = self.geometry.orthonormal(self.coef)
+            return statistics.wald_f(slopes, self.sandwich.meat[1:, 1:], self.sandwich.df)
+        df_model = self.rank - (self.constant and not self.has_intercept)
+        return statistics.f_test(self.tss, self.rss, df_model, self.df_resid)
+
+    @property
+    def no_f(self) -> str:
+        """Why there is no F test of all slopes together; empty if there is one."""
+        if self.family != "gaussian":
+            return "the F test of all slopes is for least squares; compare deviances instead"
+        if self.no_likelihood:
+            return "F is withheld as the likelihood is"
+        if (
+            self.rank
+            and self.df_resid > 0
+            and np.isnan(self.std_errors[self.identifiable]).all()
+            and (self.identifiable.any() or self.model.get("kind") != "linear")
+        ):
+            return (
+                "F and its p-value are withheld, as the standard errors are: they hold for columns chosen beforehand "
+                "and estimates without a penalty"
+            )
+        if self.sandwich is None or self.geometry is None:
+            return ""
+        if self.constant:
+            return "F is not given: the columns hold a constant, and which of them to leave out is not known"
+        if self.sandwich.rank < len(self.geometry.kept):
+            return (
+                f"F of {self.rank} slopes is not defined: their {self.errors} covariance has rank "
+                f"{self.sandwich.rank} ({self.sandwich.reason}); test fewer with wald_test"
+            )
+        return ""
+
+    @property
+    def fvalue(self) -> float:
+        """F statistic of all slopes together; NaN in families other than gaussian."""
+        return self._f[0]
+
+    @property
+    def f_pvalue(self) -> float:
+        """p-value of `fvalue`."""
+        return self._f[1]
+
+    @property
+    def log_likelihood(self) -> float:
+        """Log-likelihood at the estimates; NaN, as are AIC and BIC, where `no_likelihood` says why."""
+        if self.no_likelihood:
+            return NAN
+        if self.family != "gaussian":
+            return self.log_lik
+        return statistics.log_likelihood(self.rss, self.nobs, self.log_weight)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion."""
+        return statistics.aic(self.log_likelihood, self.rank + self.has_intercept)
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion."""
+        return statistics.bic(self.log_likelihood, self.rank + self.has_intercept, self.nobs)
+
+    def conditioning(self) -> Conditioning:
+        """Return variance inflation factors, condition indices, and which columns nearly depend on each other.
+
+        Raises
+        ------
+        UsageError
+            The model keeps no second moments.
+        """
+        if self.geometry is None:
+            raise UsageError("this result has no second moments to judge the columns by; fit sr.Linear for them")
+        return analyse(self.names, self.geometry.root, self.geometry.kept, self.identifiable)

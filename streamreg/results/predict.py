@@ -1,0 +1,161 @@
+"""Fitted values: of rows in memory, and of rows on disk, read and written as a stream."""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.design.design import Design, Missing
+from streamreg.design.terms import Terms
+from streamreg.engines.threads import Threads
+from streamreg.errors import DataError, UsageError
+from streamreg.families.base import family
+from streamreg.kernels.gram import subtract
+from streamreg.persist import table_writer
+from streamreg.progress import Progress
+from streamreg.results.estimates import Estimates, Scale
+from streamreg.sources.base import Partition, Source
+from streamreg.stats.base import Statistic
+
+Float = NDArray[np.float64]
+
+NAME = "prediction"
+
+
+class Network(Protocol):
+    """What predicts besides a fit: it takes rows of columns that it names."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns, in the order in which `predict` takes them."""
+
+    def predict(self, x: NDArray[Any]) -> Float:
+        """Return the predictions of rows, shape (m,)."""
+
+
+def predict(fit: Estimates, data: Any, kind: Scale = "mean") -> Float:
+    """Return the fitted values of an array, or of all rows of a source; see `FitResult.predict`."""
+    if kind not in ("mean", "link"):
+        raise UsageError(f"predict: no kind {kind!r}; it can be 'mean' or 'link'")
+    if isinstance(data, Source):
+        return np.concatenate([values for _, values in predictions(fit, data, kind)])
+    eta = _linear(fit, _rows(data, fit.columns))
+    return eta if kind == "link" else family(fit.family).mean(eta)
+
+
+def _rows(data: Any, columns: tuple[str, ...]) -> NDArray[Any]:
+    """Return what is an array of these columns."""
+    if isinstance(data, Statistic):
+        raise UsageError("moments hold no rows, and predictions are made of rows; pass the source that was scanned")
+    if isinstance(data, str | os.PathLike):
+        raise UsageError(f"predict takes rows: open the file first, fit.predict(sr.open({str(data)!r}))")
+    rows = np.asarray(data)
+    if rows.dtype.kind not in "fiub":
+        raise UsageError(f"predict needs numbers, and this array has type {rows.dtype}; convert it first")
+    if rows.ndim != 2 or rows.shape[1] != len(columns):
+        raise UsageError(
+            f"predict needs an array of shape (rows, {len(columns)}), columns in the order of the fit; got {rows.shape}"
+        )
+    return rows
+
+
+def _linear(fit: Estimates, rows: NDArray[Any]) -> Float:
+    low = None
+    if fit.powers:
+        rows, low = Terms.of(fit.columns, fit.powers).expand(rows)
+    centred = np.empty(rows.shape)
+    subtract(rows, fit.centre, centred)
+    if low is not None:
+        centred += low
+    return np.asarray(fit.at_centre + centred @ np.nan_to_num(fit.coef))
+
+
+def predictions(
+    fit: Estimates | Network,
+    source: Source,
+    kind: Scale = "mean",
+    *,
+    missing: Missing = "error",
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> Iterator[tuple[int, Float]]:
+    """Yield (row number, fitted values) for consecutive rows of a source, in order.
+
+    Parameters
+    ----------
+    fit : FitResult or NetworkResult
+    source : Source
+        Must have the columns of the fit; others, a target among them, are not looked at.
+    kind : {"mean", "link"}
+        The mean of the target, or the linear predictor, which a network does not have.
+    missing : {"error", "drop"}
+        "drop": the prediction for a row with NaN is NaN, so that predictions stay beside their rows.
+
+    Raises
+    ------
+    NotFound
+        A column of the fit is not in the source.
+    NonFiniteError
+        Infinity, or NaN unless `missing` is "drop".
+    UsageError
+        The linear predictor of a network is asked for.
+    """
+    if kind != "mean" and not isinstance(fit, Estimates):
+        raise UsageError(f"a network predicts means, and has no {kind}; leave kind out")
+    columns = fit.columns if isinstance(fit, Estimates) else fit.names
+    for name in columns:
+        source.schema.require(name, source.label)
+    design = Design(source.label, columns, missing=missing)
+    work = partial(_of_partition, fit=fit, design=design, kind=kind)
+    with Progress(f"predict {source.label}", source.schema.n_rows, shown=progress) as bar:
+        for start, values in Threads(threads).map(work, source.partitions(columns=design.columns)):
+            yield start, values
+            bar(len(values))
+
+
+def _of_partition(partition: Partition, *, fit: Estimates | Network, design: Design, kind: Scale) -> tuple[int, Float]:
+    pieces = []
+    for chunk in partition.chunks(4096):
+        x, complete = design.rows(chunk)
+        values = np.full(len(chunk), np.nan)
+        values[complete] = predict(fit, x, kind) if isinstance(fit, Estimates) else fit.predict(x)
+        pieces.append(values)
+    return partition.start, np.concatenate(pieces) if pieces else np.zeros(0)
+
+
+def predict_to(
+    out: str | os.PathLike[str],
+    fit: Estimates | Network,
+    source: Source,
+    kind: Scale = "mean",
+    *,
+    missing: Missing = "error",
+    threads: int | None = None,
+    progress: bool | None = None,
+    force: bool = False,
+) -> int:
+    """Write fitted values to an HDF5, Zarr or npy file and return how many; memory does not grow with the rows.
+
+    HDF5 and Zarr hold them in dataset ``prediction``. The other parameters are those of `predictions`.
+
+    Raises
+    ------
+    UsageError
+        The suffix is not known, the file exists and `force` is false, or it is the one that the rows are read from.
+    DataError
+        The file cannot be written, or the number of rows is not known beforehand.
+    """
+    if source.schema.n_rows is None:
+        raise DataError(f"{source.label}: its number of rows is not known; predictions need a file or an array")
+    rows = Path(source.label)
+    if rows.exists() and Path(out).exists() and rows.samefile(out):
+        raise UsageError(f"{out}: holds the rows that predictions are made of; choose another name")
+    layout = table_writer.Layout({NAME: None}, source.schema.n_rows)
+    with table_writer.create(Path(out), layout, force=force) as put:
+        for start, values in predictions(fit, source, kind, missing=missing, threads=threads, progress=progress):
+            put(start, **{NAME: values})
+    return source.schema.n_rows

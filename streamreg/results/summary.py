@@ -1,0 +1,152 @@
+"""A fit as the table that statisticians know."""
+
+import numpy as np
+
+from streamreg.families.base import family
+from streamreg.reporting import tables
+from streamreg.results.estimates import Estimates
+
+
+def number(value: float, digits: int = 6) -> str:
+    """Return a number for a table; a dash for NaN."""
+    return "-" if np.isnan(value) else f"{value:.{digits}g}"
+
+
+def believed(value: float, trusted: float, digits: int) -> str:
+    """Return a number for a table with no more than the digits that can be trusted."""
+    return number(value, digits if np.isnan(trusted) else int(max(1.0, min(float(digits), trusted))))
+
+
+def probability(value: float) -> str:
+    """Return a p-value for a table: one below what a float64 can hold is not zero."""
+    return "< 1e-300" if value < 1e-300 else number(value, 3)
+
+
+def summary(fit: Estimates, rows: int | None = None) -> str:
+    """Return the estimates of `fit` as text; `rows` limits how many coefficients are shown."""
+    facts = [
+        ("target", fit.target),
+        ("rows", f"{fit.n:,}" + (f" of {fit.n_read:,}" if fit.n_read != fit.n else "")),
+        ("rank", f"{fit.rank} of {len(fit.names)} columns" + (" + intercept" if fit.has_intercept else "")),
+        ("residual df", f"{fit.df_resid:,.10g}"),
+        ("precision", f"{fit.level}, {fit.passes} pass{'' if fit.passes == 1 else 'es'}"),
+        ("condition", number(fit.condition, 3)),
+        ("seconds", number(fit.seconds, 3)),
+        *([] if fit.sandwich is None else [("std errors", f"{fit.errors}, {fit.df_test:,.10g} df")]),
+        *_explained(fit),
+        ("log-likelihood", number(fit.log_likelihood, 8)),
+        ("AIC", number(fit.aic, 8)),
+        ("BIC", number(fit.bic, 8)),
+    ]
+    lines = []
+    if fit.has_intercept:
+        low, high = fit.intercept_conf_int()
+        lines.append(
+            _line(
+                fit.digits_se,
+                "(intercept)",
+                fit.intercept,
+                fit.intercept_std_error,
+                fit.intercept_tstat,
+                fit.intercept_pvalue,
+                low,
+                high,
+                fit.digits_intercept,
+            )
+        )
+    columns = zip(
+        fit.names, fit.coef, fit.std_errors, fit.tstats, fit.pvalues, *fit.conf_int().T, fit.digits, strict=True
+    )
+    lines += [_line(fit.digits_se, *values) for values in columns][:rows]
+    notes = list(_notes(fit))
+    if rows is not None and rows < len(fit.names):
+        notes.insert(0, f"... and {len(fit.names) - rows} more coefficients")
+    letter = "t" if fit.family == "gaussian" else "z"
+    header = ("", "estimate", "std error", letter, f"P>|{letter}|", "[0.025", "0.975]", "digits")
+    return tables.render(f"{fit.model.get('kind', 'linear')} fit of {fit.source}", facts, header, lines, notes)
+
+
+def _explained(fit: Estimates) -> list[tuple[str, str]]:
+    if fit.family == "gaussian":
+        about = "" if fit.about_mean else " about zero"
+        return [
+            ("R2" + about, number(fit.rsquared)),
+            ("adjusted R2" + about, number(fit.rsquared_adj)),
+            ("F", "-" if np.isnan(fit.fvalue) else f"{number(fit.fvalue)} (p {probability(fit.f_pvalue)})"),
+            ("residual std error", number(fit.sigma)),
+        ]
+    return [
+        ("family", f"{fit.family}, {family(fit.family).link} link"),
+        ("deviance", number(fit.deviance, 8)),
+        ("null deviance", number(fit.null_deviance, 8)),
+        ("deviance explained", number(fit.rsquared)),
+    ]
+
+
+def _line(
+    digits_se: float,
+    name: str,
+    estimate: float,
+    error: float,
+    t: float,
+    p: float,
+    low: float,
+    high: float,
+    digits: float,
+) -> list[str]:
+    shown = "-" if np.isnan(digits) else f"{digits:.0f}"
+    return [
+        name,
+        believed(estimate, digits, 8),
+        believed(error, digits_se, 4),
+        number(t, 4),
+        "-" if np.isnan(p) else f"{p:.3f}",
+        number(low, 5),
+        number(high, 5),
+        shown,
+    ]
+
+
+def _notes(fit: Estimates) -> list[str]:
+    notes = []
+    if fit.n_missing:
+        notes.append(f"{_rows(fit.n_missing)} with missing values left out.")
+    if unweighted := fit.n_read - fit.n_missing - fit.n:
+        notes.append(f"{_rows(unweighted)} with zero weight left out.")
+    if fit.family == "gaussian" and fit.tss == 0:
+        notes.append("The target is constant: there is nothing to explain, and t, F and R2 are not defined.")
+    if fit.df_resid == 0:
+        notes.append("As many coefficients as rows: the line goes through all of them, and errors take more rows.")
+    if fit.dependencies:
+        free = int((~fit.identifiable).sum())
+        notes.append(f"Dependent columns, so {free} coefficients are not determined by the data (no error is given):")
+        notes += [f"  {text}" for text in fit.dependencies]
+    if fit.family == "gaussian" and fit.no_f and not fit.no_likelihood:
+        notes.append(f"{fit.no_f}.")
+    if fit.geometry is not None:
+        near = fit.conditioning().near
+        notes += [f"Nearly dependent, {text}" for text in near[:3]]
+    if fit.status not in ("ok", "dependent"):
+        notes.append(fit.status)
+    if fit.no_likelihood:
+        notes.append(fit.no_likelihood)
+    if fit.log_lik_note:
+        notes.append(f"The {fit.log_lik_note}.")
+    return [*notes, *_digits(fit)]
+
+
+def _digits(fit: Estimates) -> list[str]:
+    """Say what few digits mean: that no more were needed, or that there are no more."""
+    least = float(np.fmin(np.nanmin(fit.digits, initial=16.0), fit.digits_intercept))
+    asked = fit.model.get("digits", 0) if fit.model.get("precision") == "auto" and fit.passes else 0
+    if fit.status in ("ok", "dependent") and fit.level in ("float64", "residuals") and least < asked:
+        error = f"{10.0 ** (2 - asked):.0e}"
+        return [f"Where fewer than {asked} digits are shown, the error is below {error} standard errors."]
+    if least >= 6:
+        return []
+    more = "; precision='exact' gives more" if "precision" in fit.model and fit.level != "exact" else ""
+    return [f"Some coefficients have few digits to trust: see the last column{more}."]
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Reading rows once: accumulate, keep, merge, predict."""

@@ -1,0 +1,171 @@
+"""The one loop over a source: partitions are folded apart, and their states merged in row order."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from streamreg.design.design import Design
+from streamreg.engines.base import Engine
+from streamreg.engines.threads import Threads
+from streamreg.errors import ChangedError, DataError
+from streamreg.scans.probes import Marks, marking, places
+from streamreg.sources.base import Chunk, Partition, Source
+from streamreg.stats.base import Statistic
+
+S = TypeVar("S", bound=Statistic)
+Progress = Callable[[int], None]
+
+
+@dataclass(slots=True)
+class Folded(Generic[S]):
+    """All that comes of some rows.
+
+    Attributes
+    ----------
+    state : Statistic
+    head, tail : list of Chunk
+        Rows that do not fill a block at either end; they wait for their neighbours.
+    rows : int
+        How many rows were read.
+    at_borders : int
+        How many of them waited for neighbours.
+    marks : dict of int to (int, str)
+        Hashes of a few rows; see `streamreg.scans.probes`.
+    """
+
+    state: S
+    head: list[Chunk] = field(default_factory=list)
+    tail: list[Chunk] = field(default_factory=list)
+    rows: int = 0
+    at_borders: int = 0
+    marks: Marks = field(default_factory=dict)
+
+
+def fold(
+    source: Source,
+    design: Design,
+    statistic: S,
+    *,
+    threads: int | None = None,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+) -> S:
+    """Read every row once and return what `statistic` keeps of them; see `folded`."""
+    return folded(source, design, statistic, engine=engine or Threads(threads), progress=progress).state
+
+
+def folded(
+    source: Source, design: Design, statistic: S, *, engine: Engine, progress: Progress | None = None
+) -> Folded[S]:
+    """Read every row once and return what `statistic` keeps of them, and which rows they were.
+
+    Parameters
+    ----------
+    source : Source
+    design : Design
+        Which columns, in which role.
+    statistic : Statistic
+        An empty statistic; it is not changed.
+    engine : Engine
+        Who works on the partitions. The result has the same bits for any engine and any number of workers.
+    progress : callable, optional
+        Called with the number of rows done since the last call.
+
+    Raises
+    ------
+    ChangedError
+        The source's fingerprint after the scan is not the one before it.
+    DataError
+        The source has no rows, or bad ones.
+    """
+    before = source.fingerprint()
+    blocks = statistic.block_rows
+    total = Folded(statistic.fresh())
+    partitions = source.partitions(blocks, design.columns)
+    work = partial(_fold_partition, design=design, statistic=statistic)
+    for run in engine.map(work, list(zip(partitions, *places(len(partitions)), strict=True))):
+        _append(total, run, design, blocks)
+        if progress is not None:
+            progress(run.rows)
+    if not total.rows:
+        raise DataError(f"{source.label}: no rows")
+    if source.fingerprint() != before:
+        raise ChangedError(
+            f"{source.label} changed while it was read; nothing was computed. Let the writer finish, then run again"
+        )
+    for chunk in _joined(total.tail):
+        total.state.update(design.batch(chunk))
+    total.state.settle()
+    return total
+
+
+def _fold_partition(part: tuple[Partition, bool, bool], *, design: Design, statistic: S) -> Folded[S]:
+    partition, first, last = part
+    run = Folded(statistic.fresh())
+    size = statistic.block_rows
+    for chunk in _blocks(marking(partition.chunks(size), design.columns, first, last, run.marks), size):
+        run.rows += len(chunk)
+        if chunk.start % size == 0 and len(chunk) == size:
+            run.state.update(design.batch(chunk))
+            continue
+        run.at_borders += len(chunk)
+        (run.tail if chunk.start % size == 0 else run.head).append(_owned(chunk))
+    run.state.settle()
+    return run
+
+
+def _append(total: Folded[S], run: Folded[S], design: Design, size: int) -> None:
+    """Add the next rows. Those of `total` are followed without a gap, so it has no head."""
+    total.rows += run.rows
+    total.at_borders += run.at_borders
+    total.marks |= run.marks
+    if run.head:
+        total.tail += run.head
+        last = total.tail[-1]
+        if (last.start + len(last)) % size == 0:
+            for chunk in _joined(total.tail):
+                total.state.update(design.batch(chunk))
+            total.tail = []
+    total.state.merge(run.state)
+    total.tail += run.tail
+
+
+def _blocks(chunks: Iterator[Chunk], size: int) -> Iterator[Chunk]:
+    """Cut and join chunks so that they end at multiples of `size`, counted from row 0 of the source."""
+    waiting: list[Chunk] = []
+    for chunk in chunks:
+        at = 0
+        while at < len(chunk):
+            row = chunk.start + at
+            stop = min(len(chunk), at + size - row % size)
+            piece = _cut(chunk, at, stop)
+            complete = (chunk.start + stop) % size == 0
+            if waiting or not complete:
+                waiting.append(_owned(piece) if not complete else piece)
+            if complete:
+                yield from _joined(waiting or [piece])
+                waiting = []
+            at = stop
+    yield from _joined(waiting)
+
+
+def _cut(chunk: Chunk, start: int, stop: int) -> Chunk:
+    vectors = {name: v[start:stop] for name, v in chunk.vectors.items()}
+    return Chunk(chunk.start + start, chunk.matrix[start:stop], chunk.names, vectors)
+
+
+def _owned(chunk: Chunk) -> Chunk:
+    """Copy a chunk out of its reader's buffer."""
+    return Chunk(chunk.start, chunk.matrix.copy(), chunk.names, {name: v.copy() for name, v in chunk.vectors.items()})
+
+
+def _joined(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Return consecutive chunks as one, or nothing if there are none."""
+    if len(chunks) <= 1:
+        return list(chunks)
+    first = chunks[0]
+    vectors = {name: np.concatenate([c.vectors[name] for c in chunks]) for name in first.vectors}
+    return [Chunk(first.start, np.concatenate([c.matrix for c in chunks]), first.names, vectors)]

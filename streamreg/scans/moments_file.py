@@ -1,0 +1,42 @@
+"""States of scans as files: everything that later questions need, and nothing of the rows themselves."""
+
+import os
+from typing import Any
+
+from streamreg.errors import CorruptError
+from streamreg.persist import archive
+from streamreg.stats.base import Statistic
+from streamreg.stats.grouped import Grouped
+from streamreg.stats.integer_moments import IntegerMoments
+from streamreg.stats.moments import Moments
+from streamreg.stats.provenance import Record
+
+_KINDS: dict[str, type[Statistic]] = {"Moments": Moments, "IntegerMoments": IntegerMoments, "Grouped": Grouped}
+
+Scanned = Moments | IntegerMoments | Grouped[Moments] | Grouped[IntegerMoments]
+"""What a scan returns."""
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read what `save` wrote: Moments, IntegerMoments, or Grouped of one of them.
+
+    Parameters
+    ----------
+    path : path
+        A ``.moments`` file. Fits are read by `FitResult.load`, networks by `NetworkResult.load`.
+
+    Raises
+    ------
+    NotFound
+        No such file.
+    CorruptError
+        The file is damaged, truncated, no saved scan, or written by a newer streamreg.
+    """
+    values, arrays = archive.load(path, "scan")
+    try:
+        own = {name.removeprefix("state."): array for name, array in arrays.items()}
+        state = _KINDS[values["statistic"]].from_arrays(own)
+        state.record = None if values["record"] is None else Record.from_dict(values["record"])
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise CorruptError(f"{path}: is not a scan that streamreg knows ({error!r}); make it again") from error
+    return state

@@ -1,0 +1,166 @@
+"""Which rows a scan has read: marks of them, and the rows that came after.
+
+A scan of a source leaves `Part.probes`: hashes of a few rows at the beginning of up to sixteen partitions and of the
+last rows. They cost no extra reading. Before rows are appended, the same places of the grown source are read again and
+must hash alike. So a source that was replaced, sorted, shifted or changed at one of these places is noticed; a change
+of old rows elsewhere is not.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from streamreg.errors import ChangedError, UsageError
+from streamreg.sources.base import BLOCK, Chunk, Partition, Source
+from streamreg.stats.provenance import Part
+
+PROBE = 64
+"""Rows of a probe."""
+
+_PLACES = 16
+
+Marks = dict[int, tuple[int, str]]
+"""Row number to number of rows, and their hash."""
+
+
+_BY_COLUMN = "columns "
+"""What hashes of columns begin with; those of earlier versions were of the matrix as a whole."""
+
+
+def mark(chunk: Chunk, columns: Iterable[str], part: slice = slice(None)) -> str:
+    """Return a hash of some rows of some columns, as stored, in whatever order the columns lie."""
+    place = {name: k for k, name in enumerate(chunk.names)}
+    total = hashlib.sha256()
+    for name in sorted(set(columns)):
+        values = chunk.vectors[name] if name in chunk.vectors else chunk.matrix[:, place[name]]
+        total.update(f"{name!r} {values.dtype.str}".encode())
+        total.update(values[part].tobytes())
+    return _BY_COLUMN + total.hexdigest()[:24]
+
+
+def _mark_of_all(chunk: Chunk) -> str:
+    """Return the hash of all columns that earlier versions left."""
+    total = hashlib.sha256(f"{chunk.names} {chunk.matrix.dtype.str}".encode())
+    total.update(chunk.matrix.tobytes())
+    for name in sorted(chunk.vectors):
+        total.update(f"{name} {chunk.vectors[name].dtype.str}".encode())
+        total.update(chunk.vectors[name].tobytes())
+    return total.hexdigest()[:24]
+
+
+def places(partitions: int) -> tuple[list[bool], list[bool]]:
+    """Return of each partition whether its first rows are marked, and whether its last ones are."""
+    chosen = set(np.linspace(0, partitions - 1, min(partitions, _PLACES)).round().astype(int).tolist())
+    return [k in chosen for k in range(partitions)], [k == partitions - 1 for k in range(partitions)]
+
+
+def marking(chunks: Iterator[Chunk], columns: Sequence[str], first: bool, last: bool, marks: Marks) -> Iterator[Chunk]:
+    """Yield the chunks of a partition, and note hashes of its first or last rows in `marks`."""
+    end = None
+    for chunk in chunks:
+        if first and len(chunk):
+            marks[chunk.start] = (min(PROBE, len(chunk)), mark(chunk, columns, slice(PROBE)))
+            first = False
+        if last and len(chunk):
+            at = max(len(chunk) - PROBE, 0)
+            end = (chunk.start + at, (len(chunk) - at, mark(chunk, columns, slice(at, None))))
+        yield chunk
+    if end is not None:
+        marks.setdefault(*end)
+
+
+def probes(marks: Marks) -> tuple[tuple[int, int, str], ...]:
+    """Return (row, number of rows, hash), in row order."""
+    return tuple((row, *rest) for row, rest in sorted(marks.items()))
+
+
+class Later(Source):
+    """The rows of a source from a certain one on, under their old numbers.
+
+    Only the partition that holds the border is read from its beginning (about 32 MB at most).
+    """
+
+    def __init__(self, inner: Source, first: int) -> None:
+        self.inner, self.schema, self.label, self.roles = inner, inner.schema, inner.label, inner.roles
+        self.one_pass = inner.one_pass
+        self.first = first
+
+    def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> Sequence[Partition]:
+        """Return the partitions with such rows."""
+        return [
+            p if p.start >= self.first else _LaterPartition(p, self.first)
+            for p in self.inner.partitions(block, columns)
+            if p.stop is None or p.stop > self.first
+        ]
+
+    def fingerprint(self) -> str:
+        """Return the inner source's."""
+        return self.inner.fingerprint()
+
+
+@dataclass
+class _LaterPartition(Partition):
+    inner: Partition
+    start: int
+    stop: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stop = self.inner.stop
+
+    def chunks(self, rows: int) -> Iterator[Chunk]:
+        """Yield the rows from `start` on."""
+        for chunk in self.inner.chunks(rows):
+            at = max(self.start - chunk.start, 0)
+            if at < len(chunk):
+                vectors = {name: v[at:] for name, v in chunk.vectors.items()}
+                yield Chunk(chunk.start + at, chunk.matrix[at:], chunk.names, vectors) if at else chunk
+
+
+def new_rows(source: Source, part: Part, columns: Sequence[str]) -> Source | None:
+    """Return the rows of a grown source that came after those of `part`, or None if there are none.
+
+    `columns` are those that were scanned.
+
+    Raises
+    ------
+    ChangedError
+        There are fewer rows than there were, or some of the old ones changed.
+    UsageError
+        The source cannot say how many rows it has.
+    """
+    n = source.schema.n_rows
+    if n is None or source.one_pass:
+        raise UsageError(
+            f"{source.label}: rows are appended from files and arrays, which can be read from the middle on"
+        )
+    if n < part.rows:
+        raise ChangedError(
+            f"{source.label}: has {n:,} rows, and {part.rows:,} were scanned; it was replaced or cut, so scan all of it"
+        )
+    for row, count, expected in part.probes:
+        if _mark_at(source, row, count, columns if expected.startswith(_BY_COLUMN) else None) != expected:
+            raise ChangedError(
+                f"{source.label}: rows from {row:,} on are not those that were scanned; scan all of it again"
+            )
+    return Later(source, part.rows) if n > part.rows else None
+
+
+def _mark_at(source: Source, row: int, count: int, columns: Sequence[str] | None) -> str:
+    """Hash as many rows from `row` on; without `columns`, as earlier versions did."""
+    pieces = []
+    for partition in source.partitions(columns=columns):
+        if partition.stop is not None and partition.stop <= row:
+            continue
+        for chunk in partition.chunks(PROBE):
+            if chunk.start + len(chunk) <= row:
+                continue
+            here = slice(max(row - chunk.start, 0), row + count - chunk.start)
+            vectors = {name: v[here].copy() for name, v in chunk.vectors.items()}
+            pieces.append(Chunk(chunk.start, chunk.matrix[here].copy(), chunk.names, vectors))
+            if chunk.start + len(chunk) >= row + count:
+                vectors = {name: np.concatenate([c.vectors[name] for c in pieces]) for name in vectors}
+                found = Chunk(row, np.concatenate([c.matrix for c in pieces]), chunk.names, vectors)
+                return _mark_of_all(found) if columns is None else mark(found, columns)
+    return ""

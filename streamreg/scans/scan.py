@@ -1,0 +1,221 @@
+"""Scan once: the moments of all columns, from which any least-squares question is answered later."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal, overload
+
+from streamreg import sources
+from streamreg._version import __version__
+from streamreg.design.design import Design, Missing
+from streamreg.engines.base import Engine
+from streamreg.engines.choose import choose
+from streamreg.errors import UsageError
+from streamreg.progress import Progress
+from streamreg.scans.fold import folded
+from streamreg.scans.moments_file import Scanned, load
+from streamreg.scans.probes import probes
+from streamreg.sources.base import Source
+from streamreg.stats.base import Statistic
+from streamreg.stats.grouped import MEMORY, By, Column, Grouped, Hash, Stretch
+from streamreg.stats.integer_moments import IntegerMoments
+from streamreg.stats.moments import Moments
+from streamreg.stats.provenance import Part, Record
+
+Given = Scanned | str | os.PathLike[str]
+"""A state, or the path of a file with one."""
+
+
+@overload
+def scan(
+    source: Any,
+    features: tuple[str, ...] | None = None,
+    missing: Missing = "error",
+    threads: int | None = None,
+    progress: bool | None = None,
+    powers: Mapping[str, int] | None = None,
+    *,
+    target: str | None = None,
+    weights: str | None = None,
+    engine: Any = None,
+) -> Moments: ...
+
+
+@overload
+def scan(
+    source: Any,
+    features: tuple[str, ...] | None = None,
+    missing: Missing = "error",
+    threads: int | None = None,
+    progress: bool | None = None,
+    powers: Mapping[str, int] | None = None,
+    *,
+    target: str | None = None,
+    weights: str | None = None,
+    folds: int | str | None = None,
+    by: str | None = None,
+    stretches: int | None = None,
+    seed: int = 0,
+    precision: Literal["float64", "exact"] = "float64",
+    memory: int = MEMORY,
+    device: str | None = None,
+    engine: Any = None,
+) -> Any: ...
+
+
+def scan(
+    source: Any,
+    features: tuple[str, ...] | None = None,
+    missing: Missing = "error",
+    threads: int | None = None,
+    progress: bool | None = None,
+    powers: Mapping[str, int] | None = None,
+    *,
+    target: str | None = None,
+    weights: str | None = None,
+    folds: int | str | None = None,
+    by: str | None = None,
+    stretches: int | None = None,
+    seed: int = 0,
+    precision: Literal["float64", "exact"] = "float64",
+    memory: int = MEMORY,
+    device: str | None = None,
+    engine: Any = None,
+) -> Any:
+    """Read the rows once and return the moments of the features and, if there is one, the target.
+
+    Parameters
+    ----------
+    source : Source, or anything that `streamreg.open` takes
+        Its weights, if it has a column for them, are in the moments.
+    features : tuple of str, optional
+        Default: all columns that have no other role.
+    missing : {"error", "drop"}
+    threads : int, optional
+        Workers; the result has the same bits for any number.
+    progress : bool, optional
+        Show a progress bar; default: on a terminal.
+    powers : dict of str to int, optional
+        Columns to raise to powers, and the degree.
+    target : str, optional
+        The column that models explain unless told otherwise; default: the source's target. It may be left out: any
+        column of the moments can be the target of a model.
+    weights : str, optional
+        Default: the source's weights.
+    folds : int or str, optional
+        Keep the moments of so many folds apart, made by a hash of the row number and `seed`; or of the folds that a
+        column of whole numbers names.
+    by : str, optional
+        Keep the moments of each level of this column apart: whole numbers, or bool.
+    stretches : int, optional
+        Keep the moments of so many runs of consecutive rows apart, for the jackknife and the bootstrap.
+    seed : int
+        Another seed makes other folds.
+    precision : {"float64", "exact"}
+        "exact": integers, nothing is rounded; ten times the arithmetic.
+    memory : int
+        Bytes that the moments of all groups may take up.
+    device : str, optional
+        "gpu", or "gpu:1": where cross-products are taken, by the library that Keras runs on; of float64 moments of all
+        rows together.
+    engine : None, "threads", "serial", "dask", distributed.Client, or address of a scheduler
+        Who works on the rows; default: threads of this process. The result has the same bits on all of them. "dask" is
+        the client in use, and an address is like "tcp://host:8786".
+
+    Returns
+    -------
+    Moments, or IntegerMoments if `precision` is "exact"; Grouped of these if rows are kept apart.
+
+    Raises
+    ------
+    DataError
+        The rows are missing, damaged or not finite; the message says where.
+    UsageError
+        A column has two roles, the groups do not fit in `memory`, or rows are to be kept apart in two ways.
+
+    Notes
+    -----
+    Cost: one pass, also with folds and groups.
+    """
+    if not isinstance(source, Source):
+        source = sources.open(source)
+    source = source.with_roles(target, weights)
+    apart = _by(source, folds, by, stretches, seed)
+    keys = (apart.name,) if isinstance(apart, Column) else ()
+    design = Design.of(source, features, missing, powers, keys)
+    if device is not None and (apart is not None or precision == "exact"):
+        raise UsageError("a device takes float64 products of all rows together; leave out device, or folds and 'exact'")
+    state: Statistic
+    if precision == "exact":
+        state = IntegerMoments(design.names, target=design.target)
+    else:
+        state = Moments(design.names, target=design.target, device=device)
+    if apart is not None:
+        state = Grouped(state, apart, memory)
+    state, part = read(source, design, state, choose(engine, threads), progress)
+    state.record = Record(
+        (part,), design.features, design.target, design.weights, missing, design.powers, str(apart or ""), precision
+    )
+    return state
+
+
+def _by(source: Source, folds: int | str | None, by: str | None, stretches: int | None, seed: int) -> By | None:
+    given = [name for name, value in (("folds", folds), ("by", by), ("stretches", stretches)) if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{given[0]} and {given[1]} both say how rows are kept apart; give one of them")
+    if by is not None or isinstance(folds, str):
+        return Column(str(by if by is not None else folds))
+    if folds is not None:
+        if folds < 2:
+            raise UsageError(f"folds is {folds}; it takes two or more")
+        return Hash(folds, seed)
+    if stretches is None:
+        return None
+    n = source.schema.n_rows
+    if n is None:
+        raise UsageError(f"{source.label}: its number of rows is not known, so it cannot be cut evenly; use folds=")
+    if not 2 <= stretches <= n:
+        raise UsageError(f"stretches is {stretches}; it can be 2 to {n:,}, the number of rows")
+    return Stretch(-(-n // stretches))
+
+
+def read(source: Source, design: Design, state: Statistic, engine: Engine, progress: bool | None) -> tuple[Any, Part]:
+    """Fold a source into a state, and say which rows they were."""
+    with Progress(f"scan {source.label}", source.schema.n_rows, shown=progress) as bar:
+        found = folded(source, design, state, engine=engine, progress=bar)
+    state = found.state
+    weightless = state.n_read - state.n - state.n_missing
+    counts = (state.n_read, state.n_missing, weightless)
+    return state, Part(source.label, source.fingerprint(), *counts, probes(found.marks), __version__)
+
+
+def folds(state: Given) -> dict[int, Any]:
+    """Return the moments of each fold or group of a scan, by its number, ready for cross-validation.
+
+    Parameters
+    ----------
+    state : Grouped, or path of its file
+
+    Raises
+    ------
+    UsageError
+        The scan kept no rows apart.
+    """
+    held = opened(state)
+    if not isinstance(held, Grouped):
+        raise UsageError("this scan kept no rows apart; scan with folds=10, or by=")
+    return {key: held.groups[key] for key in sorted(held.groups)}
+
+
+def opened(given: Given) -> Any:
+    """Return a state: itself, or what is in its file.
+
+    Raises
+    ------
+    UsageError
+        It is neither a state nor a path.
+    """
+    if isinstance(given, str | os.PathLike):
+        return load(given)
+    if not isinstance(given, Statistic):
+        raise UsageError(f"{given!r} is no scan; pass what sr.scan returned, or the path of a file of moments")
+    return given

@@ -1,0 +1,1 @@
+"""Tables in files, whatever the format: rows by position, chunks, buffers, codecs."""

@@ -1,0 +1,1 @@
+"""Sums of scores behind robust covariances."""

@@ -1,0 +1,1 @@
+"""Commands beside fitting: generate data, inspect files and the machine."""
