@@ -150,3 +150,9 @@ def test_every_public_name_has_one_place_in_the_reference():
 def test_links_of_pages_outside_the_site_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         assert "://" in link or (ROOT / link).exists(), link
+
+
+def test_every_room_is_on_the_map():
+    rooms = {path.parent.name for path in Path(sr.__file__).parent.glob("*/__init__.py")}
+    first_column = re.findall(r"^\| (`[^|]*`) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert {name for cell in first_column for name in re.findall(r"`(\w+)/`", cell)} == rooms
