@@ -55,5 +55,5 @@ def _default(found: griffe.Object, name: str) -> str | None:
         options = {keyword.arg: ast.unparse(keyword.value) for keyword in code.keywords}
         return options.get("default", {"dict": "{}"}.get(options.get("default_factory", "")))
     if isinstance(code, ast.Name):  # a constant, such as MEMORY
-        return str(found.modules_collection[found.resolve(code.id)].value)
+        return str(getattr(found.modules_collection[found.resolve(code.id)], "value", value))
     return str(value)
