@@ -96,6 +96,9 @@ class Estimates:
     no_likelihood : str
         Why there is no log-likelihood, and so neither AIC, BIC nor an F test; empty where there is one. It is defined
         for the estimates that maximise it: not with a loss or a penalty of another kind, or short of the maximum.
+    df_slopes : float
+        Of penalised slopes: the trace of the hat matrix on the columns in use (for the lasso their number; Zou, Hastie
+        & Tibshirani 2007, *Annals of Statistics* 35). NaN: their number is `rank`.
     sandwich : Sandwich or None
         The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
     constant : bool
@@ -145,6 +148,7 @@ class Estimates:
     sandwich: Sandwich | None = None
     constant: bool = False
     no_likelihood: str = ""
+    df_slopes: float = NAN
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -276,13 +280,18 @@ class Estimates:
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion."""
-        return statistics.aic(self.log_likelihood, self.rank + self.has_intercept)
+        """Akaike's criterion; see `parameters`."""
+        return statistics.aic(self.log_likelihood, self.parameters)
 
     @property
     def bic(self) -> float:
-        """Schwarz's criterion."""
-        return statistics.bic(self.log_likelihood, self.rank + self.has_intercept, self.nobs)
+        """Schwarz's criterion; see `parameters`."""
+        return statistics.bic(self.log_likelihood, self.parameters, self.nobs)
+
+    @property
+    def parameters(self) -> float:
+        """Degrees of freedom of slopes and intercept: `rank`, or under a penalty `df_slopes`, and the intercept."""
+        return (self.rank if np.isnan(self.df_slopes) else self.df_slopes) + self.has_intercept
 
     def conditioning(self) -> Conditioning:
         """Return variance inflation factors, condition indices, and which columns nearly depend on each other.
