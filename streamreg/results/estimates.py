@@ -31,20 +31,15 @@ class Estimates:
     target : str
     coef : ndarray of shape (p,)
         Slopes in the units of the data.
-    intercept : float
+    intercept, has_intercept : float, bool
         0.0 if the model has none.
-    has_intercept : bool
     std_errors : ndarray of shape (p,)
         NaN where a coefficient is not identifiable or the model gives no errors.
     intercept_std_error : float
     rss, tss : float
         Residual and total sum of squares (about the mean if there is an intercept or `constant`, else about zero).
-    n : int
-        Rows used.
-    n_read : int
-        Rows read.
-    n_missing : int
-        Rows left out for a missing value.
+    n, n_read, n_missing : int
+        Rows used, read, and left out for a missing value.
     nobs : float
         Observations: `n`, or the sum of frequency weights.
     df_resid : float
@@ -97,8 +92,7 @@ class Estimates:
         Why there is no log-likelihood, and so neither AIC, BIC nor an F test; empty where there is one. It is defined
         for the estimates that maximise it: not with a loss or a penalty of another kind, or short of the maximum.
     df_slopes : float
-        Of penalised slopes: the trace of the hat matrix on the columns in use (for the lasso their number; Zou, Hastie
-        & Tibshirani 2007, *Annals of Statistics* 35). NaN: their number is `rank`.
+        Of penalised slopes: the trace of the hat matrix on the columns in use. NaN: it is `rank`.
     sandwich : Sandwich or None
         The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
     constant : bool
@@ -280,17 +274,17 @@ class Estimates:
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion; see `parameters`."""
+        """Akaike's criterion, which counts `parameters`."""
         return statistics.aic(self.log_likelihood, self.parameters)
 
     @property
     def bic(self) -> float:
-        """Schwarz's criterion; see `parameters`."""
+        """Schwarz's criterion, likewise."""
         return statistics.bic(self.log_likelihood, self.parameters, self.nobs)
 
     @property
     def parameters(self) -> float:
-        """Degrees of freedom of slopes and intercept: `rank`, or under a penalty `df_slopes`, and the intercept."""
+        """Degrees of freedom of slopes (`rank`, or `df_slopes` under a penalty) and intercept."""
         return (self.rank if np.isnan(self.df_slopes) else self.df_slopes) + self.has_intercept
 
     def conditioning(self) -> Conditioning:

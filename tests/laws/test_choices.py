@@ -288,6 +288,9 @@ def test_groups(design):
 def test_jackknife(design):
     table, whole = posed(design)
     found = sr.jackknife(sr.Linear(**table.options), sr.scan(table.source(), NAMES, by="many"))
+    if found.degenerate and (np.nan_to_num(found.digits) <= 0).all():
+        assert "digits of some" in found.summary()  # which rows determine what is more than float64 moments tell
+        return
     if found.degenerate:
         hold([f"{found.degenerate} replicates left out, whose rows determine all coefficients"])
     count = 14
