@@ -238,10 +238,9 @@ class Estimates:
             and np.isnan(self.std_errors[self.identifiable]).all()
             and (self.identifiable.any() or self.model.get("kind") != "linear")
         ):
-            return (
-                "F and its p-value are withheld, as the standard errors are: they hold for columns chosen beforehand "
-                "and estimates without a penalty"
-            )
+            if "loss_name" in self.training:
+                return "F is that of a least-squares fit, and this line was trained"
+            return "F and standard errors are withheld: they hold for columns chosen beforehand, without a penalty"
         if self.sandwich is None or self.geometry is None:
             return ""
         if self.constant:
