@@ -8,9 +8,10 @@ import numpy as np
 
 from streamreg.engines.threads import available_threads
 from streamreg.jobs.checks import check_recipe, checked, outputs
-from streamreg.jobs.job import Job, is_by_level
+from streamreg.jobs.job import Job
 from streamreg.jobs.shared import Shared
 from streamreg.models.base import Spec
+from streamreg.models.needs import Needs
 from streamreg.reporting import tables
 from streamreg.sources.base import Source
 from streamreg.stats.base import block_rows
@@ -135,6 +136,7 @@ def plan(job: Job) -> Plan:
         rows, columns, nbytes, exists = recipe.rows, recipe.columns + 1, recipe.layout().nbytes(), False
         piece = max(2**20, (recipe.layout().chunks(data.path) or 0) * recipe.columns * np.dtype(recipe.dtype).itemsize)
     steps, shared = tuple(_step(name, model) for name, model in job.fits.items()), Shared(job.fits)
+    needs = {name: model.needs() for name, model in job.fits.items()}
     return Plan(
         job=str(job.path),
         data=str(data.path),
@@ -144,34 +146,22 @@ def plan(job: Job) -> Plan:
         nbytes=nbytes,
         fits=steps,
         shared=shared.names,
-        passes=sum(step.passes for step in steps) - shared.saved(job.fits) + len(job.score),
+        passes=sum(step.passes for step in steps) - shared.saved + len(job.score),
         scorings=tuple(entry.fits for entry in job.score),
         comparisons=tuple(pair.fits for pair in job.compare),
-        peak_memory=_peak(job, rows or 10**9, columns, piece, threads),
-        levels=tuple(_levels(name, model, columns) for name, model in job.fits.items() if is_by_level(model)),
+        peak_memory=_peak(job, list(needs.values()), rows or 10**9, columns, piece, threads),
+        levels=tuple(
+            Levels(name, need.group, need.room(columns), 2 * need.memory)
+            for name, need in needs.items()
+            if need.group is not None
+        ),
         outputs=() if job.output is None else tuple(map(str, outputs(job, job.output.folder))),
     )
 
 
 def _step(name: str, model: Spec) -> Step:
-    kind = str(model.to_dict()["kind"])
-    if is_by_level(model):
-        return Step(name, f"{kind} by {model.by}", 1, False)  # type: ignore[attr-defined]  # then it has it
-    epochs = getattr(model, "epochs", 0)
-    if epochs:  # training scans once, and then reads the rows in each epoch
-        return Step(name, kind, 1 + epochs, True)
-    if hasattr(model, "max_iterations") and getattr(model, "family", "") != "gaussian":
-        return Step(name, kind, model.max_iterations, True)
-    climbs = getattr(model, "precision", "") == "auto"
-    return Step(name, kind, 2 if climbs else 1, climbs)
-
-
-def _levels(name: str, model: Any, columns: int) -> Levels:
-    from streamreg.models.by_group import levels_in
-
-    terms = (columns - 2 if model.features is None else len(model.features)) + sum(model.powers.values())
-    terms -= len(model.powers)
-    return Levels(name, model.by, levels_in(model.memory, terms), 2 * model.memory)
+    kind, needs = str(model.to_dict()["kind"]), model.needs()
+    return Step(name, f"{kind} by {needs.group}" if needs.group else kind, needs.passes, needs.at_most)
 
 
 def _piece(source: Source) -> int:
@@ -180,12 +170,12 @@ def _piece(source: Source) -> int:
     return 2**20 if matrix is None else int(max(matrix.piece_bytes, matrix.chunk_rows * matrix.row_bytes))
 
 
-def _peak(job: Job, rows: int, columns: int, piece: int, threads: int) -> int:
+def _peak(job: Job, needs: list[Needs], rows: int, columns: int, piece: int, threads: int) -> int:
     """Return the expected peak of resident memory: libraries, what each worker holds, and the tree of moments."""
-    state = 8 * columns**2 * max((getattr(model, "folds", 1) for model in job.fits.values()), default=1)
+    state = 8 * columns**2 * max(need.folds for need in needs)
     block = 8 * columns * block_rows(columns)
     levels = math.log2(max(2, rows / block_rows(columns)))
     total = _BASE + threads * (3 * piece + 2 * block) + state * (levels / 2 + 3 + 3.5 * threads)
     total += _ZARR if job.data.path.suffix == ".zarr" else 0
-    trained = [getattr(m, "memory", 0) for m in job.fits.values() if hasattr(m, "epochs")]
+    trained = [need.memory for need in needs if need.trains]
     return int(total + (_TENSORFLOW + max(trained) if trained else 0))

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from abc import abstractmethod
+from collections.abc import Container
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from streamreg.design.design import Missing
 from streamreg.kernels.blas import one_thread
 from streamreg.models import cross_validation
 from streamreg.models.base import Spec, as_moments, as_source
+from streamreg.models.needs import Needs
 from streamreg.problem import Problem
 from streamreg.results.estimates import NAN
 from streamreg.results.path import Candidates
@@ -45,6 +47,15 @@ class Choice(Spec, Generic[Found]):
     target: str | None = None
     missing: Missing = "error"
     weights: Literal["analytic", "frequency"] = "analytic"
+
+    def needs(self) -> Needs:
+        """Return what a fit takes: one pass for the moments."""
+        return Needs(features=self.features, target=self.target, missing=self.missing, moments=True)
+
+    @classmethod
+    def wrapped(cls, options: Container[str]) -> str | None:
+        """Return "selected": a job fits one line, and so takes the rule that selects it too."""
+        return "selected"
 
     def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> Found:
         """Fit all candidates.
