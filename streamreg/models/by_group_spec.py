@@ -1,16 +1,18 @@
 """A line for each group of rows, in one pass over all rows."""
 
 import dataclasses
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, SkipValidation, model_validator
 
-from streamreg.models.by_group import GroupFits, fit_by, lines, require_classical
 from streamreg.models.linear import Linear
 from streamreg.models.needs import Needs
 from streamreg.models.wrapper import Wrapper
 from streamreg.sources.base import Source
 from streamreg.stats.grouped import Column, Grouped
+
+if TYPE_CHECKING:
+    from streamreg.results.by_group import GroupFits
 
 
 class ByGroup(Wrapper):
@@ -32,6 +34,8 @@ class ByGroup(Wrapper):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        from streamreg.models.by_group import require_classical
+
         require_classical(self.model)
         if self.model.device is not None:
             raise ValueError("a device takes products of all rows together; leave out device, or by")
@@ -54,7 +58,7 @@ class ByGroup(Wrapper):
         inside = self.model.needs()
         return dataclasses.replace(inside, apart=Column(self.by), memory=self.memory, passes=1, at_most=False)
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> GroupFits:
+    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> "GroupFits":
         """Read the rows once, and fit a line for each group.
 
         Parameters
@@ -71,9 +75,13 @@ class ByGroup(Wrapper):
         UsageError
             The groups do not fit in memory.
         """
+        from streamreg.models.by_group import fit_by
+
         return fit_by(self.model, data, self.by, memory=self.memory, threads=threads, progress=progress)
 
-    def fit_from(self, moments: Grouped[Any], source: Source, **workers: Any) -> GroupFits:
+    def fit_from(self, moments: Grouped[Any], source: Source, **workers: Any) -> "GroupFits":
         """Do the same with the moments of a scan by that column, which may hold more than the model's features."""
+        from streamreg.models.by_group import lines
+
         columns = self.needs().columns(source)
         return lines(self.model, moments, source.label, features=columns, passes=1, memory=self.memory)

@@ -1,7 +1,9 @@
 """Models as job files and the command line write them: options of a model and of its wrapper in one mapping."""
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from inspect import cleandoc
+from typing import Any, NamedTuple
 
 from pydantic.fields import FieldInfo
 
@@ -12,6 +14,13 @@ from streamreg.models.validation import Locate, Path, validated
 
 INNER = "model"
 """The option of a wrapper that is the model inside."""
+
+
+class Option(NamedTuple):
+    """An option of a model: its field, and what its docstring says of it."""
+
+    field: FieldInfo
+    about: str
 
 
 def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at: Path = ()) -> Spec:
@@ -39,11 +48,10 @@ def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at
         if not isinstance(inside, Mapping):
             raise _error(where, (*at, INNER), f"{_name(at)}{INNER} is {inside!r}; it should be a mapping with a kind")
         of = {name: value for name, value in inside.items() if name != "kind"}
-        built = build(inside.get("kind"), of, where, (*at, INNER))
+        model = _class(inside.get("kind"), where, (*at, INNER))
+        built = validated(model, of, where, (*at, INNER))
         return validated(registry.model(kind), {INNER: built, **options}, where, at)
-    if not isinstance(kind, str) or kind not in registry.KINDS:
-        raise _error(where, (*at, "kind"), f"no kind of fit {kind!r}{nearest(str(kind), registry.KINDS)}")
-    model = registry.model(kind)
+    model = _class(kind, where, at)
     around = model.wrapped(options)
     if around is None:
         if "by" in options and "by" not in model.model_fields:
@@ -51,8 +59,8 @@ def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at
             raise _error(where, (*at, "by"), text)
         return validated(model, options, where, at)
     wrapper = registry.model(around)
-    outer = [name for name, _ in _written(wrapper)]
-    own = {name: options.pop(name) for name in (*outer, *wrapper.model_fields) if name in options and name != INNER}
+    outer = [alias for alias, _, _ in _outer(wrapper)]
+    own = {name: options.pop(name) for names in _outer(wrapper) for name in names[:2] if name in options}
     known = [*outer, *(name for name in model.model_fields if name != INNER)]
     for name in options:
         if name not in known:
@@ -61,25 +69,53 @@ def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at
     return validated(wrapper, {INNER: validated(model, options, where, at), **own}, where, at)
 
 
-def options_of(kind: str) -> dict[str, tuple[type[Spec], FieldInfo]]:
-    """Return the options of a kind, by their names in a job file, with the class that has each and its field.
-
-    Those of the wrapper that may be meant are among them.
-    """
+def options_of(kind: str) -> dict[str, Option]:
+    """Return the options of a kind, by their names in a job file; those of the wrapper that may be meant among them."""
     model = registry.model(kind)
     around = model.wrapped(("by",))
-    found = {name: (model, field) for name, field in model.model_fields.items()}
+    about = _described(model)
+    found = {name: Option(field, about.get(name, "")) for name, field in model.model_fields.items()}
     if around is not None:
         wrapper = registry.model(around)
-        found |= {name: (wrapper, field) for name, field in _written(wrapper)}
+        about = _described(wrapper)
+        found |= {alias: Option(field, about[name]) for alias, name, field in _outer(wrapper)}
+    return {name: option for name, option in found.items() if name != INNER}
+
+
+def _described(model: type[Spec]) -> dict[str, str]:
+    """Return what the docstrings of a class and its bases say of each option, on one line.
+
+    What they leave to `Linear`, by words that begin with "As", is what that class says.
+    """
+    from streamreg.models.linear import Linear
+
+    found: dict[str, str] = {}
+    for one in (*reversed(Linear.__mro__), *reversed(model.__mro__)):
+        if issubclass(one, Spec):
+            found |= {name: text for name, text in _parameters(one) if text and not text.startswith("As ")}
     return found
 
 
-def _written(wrapper: type[Spec]) -> Iterator[tuple[str, FieldInfo]]:
-    """Yield the options of a wrapper's own, by their names in a job file."""
+def _parameters(model: type[Spec]) -> Iterator[tuple[str, str]]:
+    """Yield the names and texts of the section "Parameters" of a class's own docstring."""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", cleandoc(model.__doc__ or ""), re.M | re.S)
+    for part in re.split(r"\n(?=\S)", section[1]) if section else ():
+        names, *text = part.splitlines()
+        for name in names.partition(" : ")[0].split(","):
+            yield name.strip(), " ".join(map(str.strip, text)).strip().replace("``", "")
+
+
+def _outer(wrapper: type[Spec]) -> Iterator[tuple[str, str, FieldInfo]]:
+    """Yield the options of a wrapper's own: their names in a job file, their names, their fields."""
     for name, field in wrapper.model_fields.items():
         if name != INNER:
-            yield field.alias or name, field
+            yield field.alias or name, name, field
+
+
+def _class(kind: Any, where: Locate | None, at: Path) -> type[Spec]:
+    if not isinstance(kind, str) or kind not in registry.KINDS:
+        raise _error(where, (*at, "kind"), f"no kind of fit {kind!r}{nearest(str(kind), registry.KINDS)}")
+    return registry.model(kind)
 
 
 def _name(at: Path, end: str = ".") -> str:

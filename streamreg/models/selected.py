@@ -27,8 +27,8 @@ class Selected(Wrapper):
     model : Penalised or Subsets
         May be given by its place: ``sr.Selected(sr.Penalised(), rule="cv")``.
     rule : {"cv", "one_standard_error", "aic", "bic", "cp"}
-        The least held-out error; the simplest candidate within one standard error of it; or the least criterion. A job
-        file calls it `choose`.
+        The least held-out error; the simplest candidate within one standard error of it; or the least criterion. In
+        job files and on the command line it is `choose`.
     folds : int
         For the first two: folds of the cross-validation, made by a hash of the row number and `seed`.
     seed : int
