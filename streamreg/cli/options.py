@@ -44,7 +44,7 @@ class ModelCommand(TyperCommand):
         state["given"] = {
             name: _value(name, state["fields"][name].field.annotation, value)
             for name, value in given.items()
-            if value is not None and value != []
+            if value not in (None, [], ())
         }
         return rest
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from streamreg import sources
 from streamreg.errors import UsageError
 from streamreg.models.needs import Needs
+from streamreg.models.registry import kind_of
 from streamreg.models.validation import usage_error
 from streamreg.sources.base import Source
 from streamreg.stats.base import SUFFIX, Statistic
@@ -75,7 +76,7 @@ class Spec(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as plain values, with the kind of the model."""
-        return {"kind": type(self).__name__.lower(), **self.model_dump(mode="json")}
+        return {"kind": kind_of(type(self)), **self.model_dump(mode="json")}
 
 
 def as_source(data: Any, target: str | None = None) -> Source:

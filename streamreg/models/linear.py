@@ -95,6 +95,7 @@ class Linear(Spec):
             target=self.target,
             powers=self.powers,
             missing=self.missing,
+            keys=clusters(self.errors),
             moments=not (self.powers or self.device or robust or self.precision == "exact"),
             passes=1 + climbs + robust,
             at_most=climbs,

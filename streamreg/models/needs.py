@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from streamreg.design.design import Design
 from streamreg.sources.base import Source
-
-if TYPE_CHECKING:
-    from streamreg.stats.grouped import By
+from streamreg.stats.grouped import By, Column, Hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +22,8 @@ class Needs:
     powers : mapping of str to int
     missing : str
         "error" or "drop".
+    keys : tuple of str
+        Columns that name clusters.
     moments : bool
         Whether the fit begins with float64 moments of its columns, so that `Spec.fit_from` does what `Spec.fit` does.
     apart : By or None
@@ -43,8 +43,9 @@ class Needs:
     target: str | None = None
     powers: Mapping[str, int] = field(default_factory=dict)
     missing: str = "error"
+    keys: tuple[str, ...] = ()
     moments: bool = False
-    apart: "By | None" = None
+    apart: By | None = None
     passes: int = 1
     at_most: bool = False
     memory: int = 0
@@ -54,17 +55,15 @@ class Needs:
     @property
     def group(self) -> str | None:
         """The column whose values have moments of their own, if one has."""
-        return getattr(self.apart, "name", None)
+        return self.apart.name if isinstance(self.apart, Column) else None
 
     @property
     def folds(self) -> int:
         """Into how many folds the rows are put; 1 without folds."""
-        return getattr(self.apart, "folds", 1)
+        return self.apart.folds if isinstance(self.apart, Hash) else 1
 
     def scan_options(self) -> dict[str, Any]:
         """Return the options of `streamreg.scan` that keep the moments apart."""
-        from streamreg.stats.grouped import Column, Hash
-
         if isinstance(self.apart, Column):
             return {"by": self.apart.name, "memory": self.memory}
         return {"folds": self.apart.folds, "seed": self.apart.seed} if isinstance(self.apart, Hash) else {}
@@ -79,7 +78,7 @@ class Needs:
         UsageError
             No target, or a column with two roles.
         """
-        keys = () if self.group is None else (self.group,)
+        keys = self.keys if self.group is None else (self.group, *self.keys)
         part = source.with_roles(target=self.target)
         return Design.of(part, self.features, powers=self.powers, keys=keys).with_target()
 

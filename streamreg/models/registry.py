@@ -35,6 +35,12 @@ def model(kind: str) -> "type[Spec]":
     return found
 
 
+def kind_of(model: "type[Spec]") -> str:
+    """Return what a class is called in job files."""
+    place = f"{model.__module__}:{model.__qualname__}"
+    return next((kind for kind, one in KINDS.items() if one == place), model.__name__.lower())
+
+
 def public() -> "dict[str, str]":
     """Return the module of every model, by the name of its class."""
     places = (place.partition(":") for place in (KINDS | WRAPPERS).values())

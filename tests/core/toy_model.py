@@ -9,10 +9,10 @@ import streamreg as sr
 from streamreg.models.base import Spec
 from streamreg.models.needs import Needs
 
-LINE = {"toy": "toy_model:Toy"}
+LINE = {"toy": "toy_model:ToyModel"}
 
 
-class Toy(Spec):
+class ToyModel(Spec):
     """Slopes that are shrunk by a factor.
 
     Parameters

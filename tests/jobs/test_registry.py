@@ -11,7 +11,7 @@ import toy_model
 import streamreg as sr
 from streamreg import cli, jobs
 from streamreg.cli import main
-from streamreg.errors import ConfigError, UsageError
+from streamreg.errors import ConfigError, DataError, UsageError
 from streamreg.models import flat, registry
 from streamreg.sources.stored.table import TableSource
 
@@ -66,7 +66,7 @@ def test_a_toy_model_reaches_jobs_and_shares_their_scan(tmp_path, data):
     assert plan.shared == ("plain", "toy")
     result = jobs.run(loaded, progress=False)
     assert result.passes == 1
-    alone = toy_model.Toy(factor=0.25, only=("x1",)).fit(data)
+    alone = toy_model.ToyModel(factor=0.25, only=("x1",)).fit(data)
     np.testing.assert_array_equal(result.fits["toy"].coef, alone.coef)
     assert result.fits["toy"].coef[1] == 0.25 * result.fits["plain"].coef[1]
     assert result.fits["toy"].model == alone.model == loaded.fits["toy"].to_dict()
@@ -81,7 +81,7 @@ def test_a_toy_model_reaches_the_command_line(tmp_path, data, capsys):
     command = ["fit", str(tmp_path / "rows.npy"), "--target", "y", "--kind", "toy"]
     assert main([*command, "--factor", "0.25", "--only", "x1, x2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["coef"] == toy_model.Toy(factor=0.25, only=("x1", "x2")).fit(data).coef.tolist()
+    assert found["coef"] == toy_model.ToyModel(factor=0.25, only=("x1", "x2")).fit(data).coef.tolist()
     assert main(["fit", "--kind=toy", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "--factor <float> What the slopes are multiplied by. [default: 0.5]" in text
@@ -91,6 +91,72 @@ def test_a_toy_model_reaches_the_command_line(tmp_path, data, capsys):
     assert "factor is -1.0; it should be greater than 0" in capsys.readouterr().err
     assert main([*command, "--ridge", "1"]) == 2
     assert "--ridge" in capsys.readouterr().err
+
+
+COMMANDS = [
+    ("linear", ["--power", "x1=2", "--ridge", "3"], {"powers": {"x1": 2}, "ridge": 3}),
+    ("linear", ["--errors", "cluster:x2", "--features", "x0"], {"errors": {"cluster": "x2"}, "features": ("x0",)}),
+    ("logistic", ["--max-iterations", "9", "--no-intercept"], {"max_iterations": 9, "intercept": False}),
+    ("glm", ["--family", "gaussian", "--features", "x0,x2"], {"family": "gaussian", "features": ("x0", "x2")}),
+    ("penalised", ["--alphas", "7", "--choose", "bic"], {"alphas": 7, "choose": "bic"}),
+    ("penalised", ["--alphas", "0.1,1", "--l1-ratio", "0.5", "--folds", "3"],
+     {"alphas": (0.1, 1), "l1_ratio": 0.5, "folds": 3}),
+    ("subsets", ["--candidates", "x0,x1", "--candidates", "x2"], {"candidates": (("x0", "x1"), ("x2",))}),
+    ("subsets", ["--method=forward", "--size", "2", "--keep", "x1"], {"method": "forward", "size": 2, "keep": ("x1",)}),
+    ("constrained", ["--restrictions", "x0 = x1"], {"restrictions": "x0 = x1"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "arguments", "options"), COMMANDS)
+def test_the_command_line_fits_what_python_fits(tmp_path, data, capsys, kind, arguments, options):
+    rows = np.load(tmp_path / "rows.npy")
+    rows[:, 2] = np.arange(len(rows)) // 20  # clusters
+    rows[:, -1] = rows[:, -1] > 0
+    np.save(tmp_path / "rows.npy", rows)
+    command = ["fit", str(tmp_path / "rows.npy"), "--target", "y", "--kind", kind, *arguments, "--json"]
+    assert main([*command, "--save", str(tmp_path / "fit.npz")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    expected = flat.build(kind, options).fit(sr.open(tmp_path / "rows.npy", target="y"))
+    assert found["coef"] == expected.coef.tolist()
+    assert found["model"] == expected.to_dict()["model"]
+    np.testing.assert_array_equal(sr.FitResult.load(tmp_path / "fit.npz").coef, expected.coef)
+
+
+@pytest.mark.keras
+def test_the_command_line_trains_and_saves_networks(tmp_path, data, capsys):
+    command = ["fit", str(tmp_path / "rows.npy"), "--target", "y", "--kind", "keras", "--hidden", "4", "--epochs", "1"]
+    assert main([*command, "--save", str(tmp_path / "net.npz")]) == 2
+    assert "a network file ends in .keras" in capsys.readouterr().err
+    assert main([*command, "--save", str(tmp_path / "net.keras")]) == 0
+    assert sr.NetworkResult.load(tmp_path / "net.keras").spec["hidden"] == [4]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--kind", "lineal"], "--kind: no kind of fit 'lineal'; did you mean 'linear'?"),
+        (["--kind", "constrained"], "restrictions is missing; it must be given"),
+        (["--kind", "glm", "--family", "gamma"], "family is 'gamma'; it should be"),
+        (["--kind", "glm", "--ridge", "1"], "--ridge"),
+        (["--kind", "penalised", "--choose", "best"], "choose is 'best'"),
+        (["--kind", "penalised", "--alphas", "a,b"], "alphas"),
+        (["--kind", "subsets", "--candidates", "x9"], "candidates: no feature 'x9'"),
+        (["--kind", "logistic", "--by", "x1"], "--by"),
+        (["--kind"], "--kind"),
+    ],
+)
+def test_mistakes_on_the_command_line(tmp_path, data, capsys, arguments, words):
+    assert main(["fit", str(tmp_path / "rows.npy"), "--target", "y", *arguments]) in (2, 3)
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert words in error
+
+
+def test_a_plan_finds_clusters_that_are_no_column(tmp_path, data):
+    text = TEXT.replace("{kind: toy, factor: 0.25, only: [x1]}", "{kind: linear, errors: {cluster: x9}}")
+    with pytest.raises(DataError, match=r"line 4: fits\.toy: .*no column 'x9'"):
+        jobs.plan(job(tmp_path, text))
 
 
 def test_every_kind_resolves_and_says_what_it_needs(data):
