@@ -44,13 +44,7 @@ def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at
     """
     options = dict(options)
     if isinstance(kind, str) and kind in registry.WRAPPERS:
-        inside = options.pop(INNER, None)
-        if not isinstance(inside, Mapping):
-            raise _error(where, (*at, INNER), f"{_name(at)}{INNER} is {inside!r}; it should be a mapping with a kind")
-        of = {name: value for name, value in inside.items() if name != "kind"}
-        model = _class(inside.get("kind"), where, (*at, INNER))
-        built = validated(model, of, where, (*at, INNER))
-        return validated(registry.model(kind), {INNER: built, **options}, where, at)
+        return _nested(registry.model(kind), options, where, at)
     model = _class(kind, where, at)
     around = model.wrapped(options)
     if around is None:
@@ -58,7 +52,7 @@ def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at
             text = f"lines by level are of kind linear, and this fit is {kind}; leave out by"
             raise _error(where, (*at, "by"), text)
         return validated(model, options, where, at)
-    wrapper = registry.model(around)
+    wrapper: type[Spec] = registry.model(around)
     outer = [alias for alias, _, _ in _outer(wrapper)]
     own = {name: options.pop(name) for names in _outer(wrapper) for name in names[:2] if name in options}
     known = [*outer, *(name for name in model.model_fields if name != INNER)]
@@ -69,9 +63,19 @@ def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at
     return validated(wrapper, {INNER: validated(model, options, where, at), **own}, where, at)
 
 
+def _nested(wrapper: type[Spec], options: dict[Any, Any], where: Locate | None, at: Path) -> Spec:
+    """Return a wrapper whose option "model" is a mapping with a kind."""
+    inside = options.pop(INNER, None)
+    if not isinstance(inside, Mapping):
+        raise _error(where, (*at, INNER), f"{_name(at)}{INNER} is {inside!r}; it should be a mapping with a kind")
+    own = {name: value for name, value in inside.items() if name != "kind"}
+    model = _class(inside.get("kind"), where, (*at, INNER))
+    return validated(wrapper, {INNER: validated(model, own, where, (*at, INNER)), **options}, where, at)
+
+
 def options_of(kind: str) -> dict[str, Option]:
     """Return the options of a kind, by their names in a job file; those of the wrapper that may be meant among them."""
-    model = registry.model(kind)
+    model: type[Spec] = registry.model(kind)
     around = model.wrapped(("by",))
     about = _described(model)
     found = {name: Option(field, about.get(name, "")) for name, field in model.model_fields.items()}
@@ -115,7 +119,8 @@ def _outer(wrapper: type[Spec]) -> Iterator[tuple[str, str, FieldInfo]]:
 def _class(kind: Any, where: Locate | None, at: Path) -> type[Spec]:
     if not isinstance(kind, str) or kind not in registry.KINDS:
         raise _error(where, (*at, "kind"), f"no kind of fit {kind!r}{nearest(str(kind), registry.KINDS)}")
-    return registry.model(kind)
+    model: type[Spec] = registry.model(kind)
+    return model
 
 
 def _name(at: Path, end: str = ".") -> str:

@@ -8,7 +8,7 @@ from importlib import import_module
 TYPE_CHECKING = False  # as in the package itself, which reads these names when it is imported
 
 if TYPE_CHECKING:
-    from streamreg.models.base import Spec
+    from typing import Any
 
 KINDS = {
     "linear": "streamreg.models.linear:Linear",
@@ -28,14 +28,14 @@ WRAPPERS = {
 """Models that do something of their own with another one."""
 
 
-def model(kind: str) -> "type[Spec]":
+def model(kind: str) -> "type[Any]":
     """Import the class of a kind, which must be one of `KINDS` or `WRAPPERS`."""
     module, _, name = (KINDS | WRAPPERS)[kind].partition(":")
-    found: type[Spec] = getattr(import_module(module), name)
+    found: type[Any] = getattr(import_module(module), name)
     return found
 
 
-def kind_of(model: "type[Spec]") -> str:
+def kind_of(model: "type[Any]") -> str:
     """Return what a class is called in job files."""
     place = f"{model.__module__}:{model.__qualname__}"
     return next((kind for kind, one in KINDS.items() if one == place), model.__name__.lower())
