@@ -140,7 +140,11 @@ class JobResult:
         for name, fit in self.fits.items():
             own = of_all(fit).passes - (scan is not None and name in scan.fits)
             lines.append((name, fit.status, str(own), f"{of_all(fit).seconds:.2f}", *_goodness(fit)))
-        notes = [f"The shared scan is the first pass of {', '.join(scan.fits)}."] if scan else []
+        notes = []
+        if scan is not None:
+            notes = [
+                f"The shared scan is the first pass of {', '.join(scan.fits)}; their own passes and seconds follow it."
+            ]
         title = f"{self.job}\n{self.data}{' (generated)' if self.generated else ''}"
         parts = [tables.render(title, facts, header, lines, notes)]
         parts += [self._coefficients(rows)] if self._lines else []

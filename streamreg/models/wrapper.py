@@ -27,11 +27,6 @@ class Wrapper(Spec):
         needs: Needs = self.model.needs()
         return needs
 
-    @property
-    def target(self) -> str | None:
-        """Column to explain."""
-        return self.needs().target
-
     def to_dict(self) -> dict[str, Any]:
         """Return the options of both models together, as a job file has them."""
         return {**self.model.to_dict(), **self.model_dump(mode="json", by_alias=True, exclude={"model"})}

@@ -177,6 +177,7 @@ def test_public_models_are_those_of_the_registry():
     assert set(registry.public()) <= set(sr.__all__)
     for name, module in registry.public().items():
         assert getattr(sr, name).__module__ == module
+        assert f"from {module} import {name} as {name}\n" in Path(sr.__file__).read_text()  # for type checkers
 
 
 def test_jobs_and_commands_know_no_model():
@@ -305,7 +306,7 @@ def test_the_table_credits_the_shared_scan(tmp_path, data):
     passes = {line[0]: int(line[-4]) for line in lines if line and line[0] in ("plain", "few", "curved")}
     (scan,) = [line for line in lines if line[:2] == ["(shared", "scan)"]]
     assert int(scan[3]) + sum(passes.values()) == result.passes
-    assert "The shared scan is the first pass of plain, few." in result.table()
+    assert "The shared scan is the first pass of plain, few; their own" in result.table()
     assert result.to_dict()["shared_scan"] == {"fits": ("plain", "few"), "seconds": result.shared_scan.seconds}
     assert result.peak_memory_before_training is None
     assert jobs.run(job(tmp_path, text.replace("  few: {kind: linear, features: [x1]}\n", ""))).shared_scan is None
