@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, SkipValidation, model_validator
@@ -41,6 +42,13 @@ class Selected(Wrapper):
     rule: Rule = Field(default="cv", alias="choose")
     folds: int = Field(default=10, ge=2)
     seed: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _once(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and {"rule", "choose"} <= values.keys():
+            raise ValueError("choose and rule are one option; give one of them")
+        return values
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

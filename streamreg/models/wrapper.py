@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from streamreg.errors import UsageError
 from streamreg.models.base import Spec
 from streamreg.models.needs import Needs
 
@@ -18,6 +19,8 @@ class Wrapper(Spec):
     model: Any
 
     def __init__(self, model: Any = None, /, **options: Any) -> None:
+        if model is not None and "model" in options:
+            raise UsageError("model is given twice, by its place and by its name; give it once")
         super().__init__(**(options if model is None else {"model": model, **options}))
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as in `Spec`

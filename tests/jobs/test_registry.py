@@ -222,6 +222,7 @@ def test_python_and_job_files_say_the_same(tmp_path, text, model):
         ("{kind: selected, model: {kind: linear}}", "a rule selects among the lines of sr.Penalised"),
         ("{kind: selected, model: {kind: penalised, alphs: 3}}", r"fits\.a\.model: no option 'alphs'"),
         ("{kind: by_group, model: {kind: linear}}", r"fits\.a\.by is missing"),
+        ("{kind: penalised, choose: bic, rule: cp}", r"fits\.a: choose and rule are one option; give one of them"),
         ("{kind: logistic, by: x1}", "lines by level are of kind linear"),
     ],
 )
@@ -237,6 +238,10 @@ def test_wrappers_take_only_models_that_they_can_do_with():
         sr.ByGroup(sr.Logistic(), by="x1")
     with pytest.raises(UsageError, match="rule is 'best'"):
         sr.Selected(sr.Penalised(), rule="best")
+    with pytest.raises(UsageError, match="choose and rule are one option"):
+        sr.Selected(sr.Penalised(), rule="cv", choose="bic")
+    with pytest.raises(UsageError, match="model is given twice"):
+        sr.Selected(sr.Penalised(), model=sr.Penalised())
     with pytest.raises(UsageError, match="by is missing"):
         sr.ByGroup(sr.Linear())
 
