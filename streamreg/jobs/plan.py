@@ -66,6 +66,8 @@ class Plan:
         The baseline first.
     peak_memory : int
         Expected, in bytes; lines by level apart.
+    peak_memory_before_training : int or None
+        The same without the fits that train with Keras, and without the library that it runs on; None without training.
     levels : tuple of Levels
         What lines by level may take up, for how many levels nobody knows beforehand.
     outputs : tuple of str
@@ -84,6 +86,7 @@ class Plan:
     comparisons: tuple[tuple[str, str], ...]
     scorings: tuple[tuple[str, ...], ...]
     peak_memory: int
+    peak_memory_before_training: int | None
     levels: tuple[Levels, ...]
     outputs: tuple[str, ...]
 
@@ -98,8 +101,12 @@ class Plan:
             ("columns", f"{self.columns:,}"),
             ("one pass delivers", "not known" if self.nbytes is None else size(self.nbytes)),
             ("passes", f"{atmost}{self.passes}"),
-            ("expected peak memory", f"about {size(self.peak_memory)}"),
         ]
+        if self.peak_memory_before_training is None:
+            facts.append(("expected peak memory", f"about {size(self.peak_memory)}"))
+        else:
+            facts.append(("memory before training", f"about {size(self.peak_memory_before_training)}"))
+            facts.append(("memory with training", f"about {size(self.peak_memory)}"))
         title = f"Plan of {self.job}\n{self.data} {'is there' if self.exists else 'will be generated'}"
         lines = [(s.name, s.kind, f"at most {s.passes}" if s.at_most else str(s.passes)) for s in self.fits]
         notes = [f"The first pass is the same for {', '.join(self.shared)}."] if self.shared else []
@@ -137,6 +144,8 @@ def plan(job: Job) -> Plan:
         piece = max(2**20, (recipe.layout().chunks(data.path) or 0) * recipe.columns * np.dtype(recipe.dtype).itemsize)
     steps, shared = tuple(_step(name, model) for name, model in job.fits.items()), Shared(job.fits)
     needs = {name: model.needs() for name, model in job.fits.items()}
+    peak = _peak(job, list(needs.values()), rows or 10**9, columns, piece, threads)
+    trained = [_TENSORFLOW + need.memory for need in needs.values() if need.trains]
     return Plan(
         job=str(job.path),
         data=str(data.path),
@@ -149,7 +158,8 @@ def plan(job: Job) -> Plan:
         passes=sum(step.passes for step in steps) - shared.saved + len(job.score),
         scorings=tuple(entry.fits for entry in job.score),
         comparisons=tuple(pair.fits for pair in job.compare),
-        peak_memory=_peak(job, list(needs.values()), rows or 10**9, columns, piece, threads),
+        peak_memory=peak + max(trained, default=0),
+        peak_memory_before_training=peak if trained else None,
         levels=tuple(
             Levels(name, need.group, need.room(columns), 2 * need.memory)
             for name, need in needs.items()
@@ -171,11 +181,12 @@ def _piece(source: Source) -> int:
 
 
 def _peak(job: Job, needs: list[Needs], rows: int, columns: int, piece: int, threads: int) -> int:
-    """Return the expected peak of resident memory: libraries, what each worker holds, and the tree of moments."""
+    """Return the expected peak of resident memory without training.
+
+    That is: libraries, what each worker holds, and the tree of moments.
+    """
     state = 8 * columns**2 * max(need.folds for need in needs)
     block = 8 * columns * block_rows(columns)
     levels = math.log2(max(2, rows / block_rows(columns)))
     total = _BASE + threads * (3 * piece + 2 * block) + state * (levels / 2 + 3 + 3.5 * threads)
-    total += _ZARR if job.data.path.suffix == ".zarr" else 0
-    trained = [need.memory for need in needs if need.trains]
-    return int(total + (_TENSORFLOW + max(trained) if trained else 0))
+    return int(total + (_ZARR if job.data.path.suffix == ".zarr" else 0))
