@@ -105,8 +105,8 @@ class Plan:
         if self.peak_memory_before_training is None:
             facts.append(("expected peak memory", f"about {size(self.peak_memory)}"))
         else:
-            facts.append(("memory before training", f"about {size(self.peak_memory_before_training)}"))
-            facts.append(("memory with training", f"about {size(self.peak_memory)}"))
+            facts.append(("peak before training", f"about {size(self.peak_memory_before_training)}"))
+            facts.append(("peak with training", f"about {size(self.peak_memory)}"))
         title = f"Plan of {self.job}\n{self.data} {'is there' if self.exists else 'will be generated'}"
         lines = [(s.name, s.kind, f"at most {s.passes}" if s.at_most else str(s.passes)) for s in self.fits]
         notes = [f"The first pass is the same for {', '.join(self.shared)}."] if self.shared else []
