@@ -10,27 +10,21 @@ import gc
 from importlib import import_module
 
 from streamreg._version import __version__
+from streamreg.models.registry import public
 
 TYPE_CHECKING = False  # type checkers take it for true; typing's own would cost more time than all else here
 
 
 _HOME = {
     "Comparison": "streamreg.comparison",
-    "Constrained": "streamreg.models.constrained",
     "DataError": "streamreg.errors",
     "FitResult": "streamreg.results.base",
-    "Glm": "streamreg.models.glm",
-    "Keras": "streamreg.neural.model",
-    "Linear": "streamreg.models.linear",
-    "Logistic": "streamreg.models.glm",
     "Moments": "streamreg.stats.moments",
     "NetworkResult": "streamreg.neural.result",
-    "Penalised": "streamreg.models.penalised",
     "PenaltyPath": "streamreg.results.selection",
     "RestrictionTest": "streamreg.results.wald",
     "Selection": "streamreg.results.selection",
     "StreamregError": "streamreg.errors",
-    "Subsets": "streamreg.models.subsets",
     "UsageError": "streamreg.errors",
     "append": "streamreg.scans.merge",
     "bootstrap": "streamreg.models.resampling",
@@ -51,6 +45,7 @@ _HOME = {
     "score": "streamreg.scoring",
     "split": "streamreg.scoring.holdout",
     "wald_test": "streamreg.results.wald",
+    **public(),
 }
 
 if TYPE_CHECKING:
@@ -63,6 +58,7 @@ if TYPE_CHECKING:
     from streamreg.errors import UsageError as UsageError
     from streamreg.jobs import run_job as run_job
     from streamreg.models.by_group import fit_by as fit_by
+    from streamreg.models.by_group_spec import ByGroup as ByGroup
     from streamreg.models.constrained import Constrained as Constrained
     from streamreg.models.glm import Glm as Glm
     from streamreg.models.glm import Logistic as Logistic
@@ -71,6 +67,7 @@ if TYPE_CHECKING:
     from streamreg.models.resampling import bootstrap as bootstrap
     from streamreg.models.resampling import jackknife as jackknife
     from streamreg.models.robust import robust as robust
+    from streamreg.models.selected import Selected as Selected
     from streamreg.models.subsets import Subsets as Subsets
     from streamreg.models.targets import fit_targets as fit_targets
     from streamreg.neural.model import Keras as Keras

@@ -10,53 +10,43 @@ from streamreg.cli.base import (
     Force,
     Json,
     MissingChunks,
-    OnDevice,
     Output,
     Shown,
     Threads,
     Weights,
     X,
     app,
-    as_errors,
     as_json,
-    as_list,
-    as_pairs,
     exit_code,
 )
+from streamreg.cli.options import ModelCommand, chosen
 from streamreg.errors import UsageError
+from streamreg.models.registry import KINDS
+
+_SAVED = {"coefficients": ".npz", "network": ".keras"}
+"""Suffixes of saved fits, by which other commands know them."""
 
 
-@app.command()
+@app.command(cls=ModelCommand)
 def fit(
+    context: typer.Context,
     file: Fittable,
+    kind: Annotated[
+        str,
+        typer.Option(help=f"Model: {', '.join(KINDS)}. The options below are its own; --kind glm --help shows those."),
+    ] = next(iter(KINDS)),
     target: Annotated[str | None, typer.Option(help="Column or dataset to explain.", show_default=False)] = None,
     x: X = None,
     weights: Weights = None,
-    features: Annotated[
-        str | None, typer.Option(help="Columns to use: x1,x7, or 'x1,\"a, b\"'. Default: all others.")
-    ] = None,
-    power: Annotated[
-        list[str] | None, typer.Option(help="NAME=DEGREE: also the powers of a column; repeatable.")
-    ] = None,
-    ridge: Annotated[float, typer.Option(help="Penalty on the squared coefficients.")] = 0.0,
-    intercept: Annotated[bool, typer.Option(help="Whether the line has a constant.")] = True,
-    precision: Annotated[str, typer.Option(help="auto, float64 or exact.")] = "auto",
-    digits: Annotated[int, typer.Option(help="Digits of every coefficient that precision auto aims for.")] = 10,
-    singular: Annotated[str, typer.Option(help="Dependent columns: minimum-norm, drop or error.")] = "minimum-norm",
-    missing: Annotated[str, typer.Option(help="Rows that hold NaN: error, or drop.")] = "error",
     missing_chunks: MissingChunks = "error",
-    weights_mean: Annotated[str, typer.Option(help="What weights are: analytic, or frequency.")] = "analytic",
-    errors: Annotated[
-        str, typer.Option(help="classical, HC0 to HC3, cluster:COLUMN, cluster:COLUMN,COLUMN or newey_west:LAGS.")
-    ] = "classical",
-    by: Annotated[str | None, typer.Option(help="Column of whole numbers: a fit for each, and a Chow test.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Save the fit to this .npz file.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Save the fit to this .npz file, a network to .keras.")] = None,
     rows: Shown = 20,
     threads: Threads = None,
-    device: OnDevice = None,
     json: Json = False,
 ) -> Output:
-    """Fit a line by least squares. One pass over the rows, or two if the digits need it.
+    """Fit a model: a line by least squares, or what --kind says.
+
+    One pass over the rows for a line, or two if the digits need it.
 
     For example:
 
@@ -67,25 +57,14 @@ def fit(
       streamreg fit loans.h5 --target rate --features x1,x7 --errors cluster:firm,year
       streamreg fit loans.h5 --target rate --features x1,x7 --by country
       streamreg fit million.moments --target y --features x1,x7
+      streamreg fit visits.h5 --target number --kind glm --family poisson
+      streamreg fit million.h5 --target y --kind penalised --choose bic
     """
     from streamreg import sources
-    from streamreg.models.linear import Linear
-    from streamreg.models.validation import validated
+    from streamreg.models.flat import build
 
-    options = {
-        "features": as_list(features),
-        "powers": as_pairs(power),
-        "ridge": ridge,
-        "intercept": intercept,
-        "precision": precision,
-        "digits": digits,
-        "singular": singular,
-        "missing": missing,
-        "weights": weights_mean,
-        "errors": as_errors(errors),
-        "device": device,
-    }
-    if save is not None and save.suffix != ".npz":
+    options = chosen(context)
+    if save is not None and save.suffix not in _SAVED.values():
         raise UsageError(f"--save is {str(save)!r}; it must end in .npz, by which other commands know a fit")
     data: Any = file
     if file.suffix == ".moments":
@@ -93,28 +72,25 @@ def fit(
             raise UsageError(
                 f"{file}: holds moments, whose weights were chosen by the scan; leave --x and --weights out"
             )
-        if missing != "error" or missing_chunks != "error":
+        if options.get("missing", "error") != "error" or missing_chunks != "error":
             raise UsageError(f"{file}: holds moments, and what is missing was decided by the scan; say it there")
         options["target"] = target
     elif target is None:
         raise UsageError("--target is missing; say which column or dataset to explain")
     else:
         data = sources.open(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
-    model = validated(Linear, options)
-    if by is not None:
-        from streamreg.models.by_group import fit_by
-
-        if save is not None:
-            raise UsageError(
-                "--save keeps one fit, and --by makes many; streamreg scan FILE --by COLUMN keeps them all"
-            )
-        fits = fit_by(model, data, by, threads=threads)
-        statuses = [one.status for one in fits.values()]
-        return Output(as_json(fits.to_dict()) if json else fits.summary(rows), exit_code(*statuses))
+    model: Any = build(kind, options)
+    if save is not None and model.gives == "groups":
+        raise UsageError("--save keeps one fit, and --by makes many; streamreg scan FILE --by COLUMN keeps them all")
+    if save is not None and save.suffix != _SAVED[model.gives]:
+        raise UsageError(f"--save is {str(save)!r}; a {model.gives} file ends in {_SAVED[model.gives]}")
     result = model.fit(data, threads=threads)
+    statuses = [one.status for one in result.values()] if model.gives == "groups" else [result.status]
     if save is not None:
         result.save(save)
-    return Output(as_json(result.to_dict()) if json else result.summary(rows), exit_code(result.status))
+    if json:
+        return Output(as_json(result.to_dict()), exit_code(*statuses))
+    return Output(result.summary() if model.gives == "network" else result.summary(rows), exit_code(*statuses))
 
 
 @app.command()

@@ -3,16 +3,13 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from streamreg import sources
-from streamreg.design.design import Design
 from streamreg.errors import ConfigError, UsageError
-from streamreg.jobs.job import Job, is_by_level, is_network
+from streamreg.jobs.job import Job
 from streamreg.jobs.sections import Data
-from streamreg.models.base import Spec
 from streamreg.sources.base import Source
 from streamreg.tools.generate import truth_path
 
@@ -33,11 +30,7 @@ def check(job: Job, source: Source) -> None:
     targets = {}
     for name, model in job.fits.items():
         with job.at("fits", name):
-            options: Any = model
-            part = source.with_roles(target=options.target)
-            keys = (options.by,) if is_by_level(model) else ()
-            powers = getattr(model, "powers", None)
-            targets[name] = Design.of(part, options.features, powers=powers, keys=keys).with_target().target
+            targets[name] = model.needs().design(source).target
     together = [("compare", i, pair.fits) for i, pair in enumerate(job.compare)]
     for section, i, names in [*together, *(("score", i, entry.fits) for i, entry in enumerate(job.score))]:
         other = next((name for name in names if targets[name] != targets[names[0]]), None)
@@ -88,13 +81,8 @@ def outputs(job: Job, folder: Path) -> list[Path]:
 
 def archives(job: Job) -> dict[str, tuple[str, ...]]:
     """Return the names of the files of each fit."""
-    return {name: tuple(f"{name}.{suffix}" for suffix in _suffixes(model)) for name, model in job.fits.items()}
-
-
-def _suffixes(model: Spec) -> tuple[str, ...]:
-    if is_by_level(model):
-        return ("csv", "moments")
-    return ("keras",) if is_network(model) else ("npz",)
+    suffixes = {"coefficients": ("npz",), "network": ("keras",), "groups": ("csv", "moments")}
+    return {name: tuple(f"{name}.{suffix}" for suffix in suffixes[model.gives]) for name, model in job.fits.items()}
 
 
 def require_folder(folder: Path) -> None:

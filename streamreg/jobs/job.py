@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,10 @@ from pydantic import Field
 from streamreg.errors import ConfigError, StreamregError, nearest
 from streamreg.jobs.document import Document, read
 from streamreg.jobs.sections import Data, FitName, Output, Pair, Scoring, Section
+from streamreg.models import flat
 from streamreg.models.base import Spec
+from streamreg.models.registry import KINDS
 from streamreg.models.validation import validated
-
-KINDS = {
-    "linear": ("models.linear", "Linear"),
-    "logistic": ("models.glm", "Logistic"),
-    "glm": ("models.glm", "Glm"),
-    "penalised": ("models.penalised", "Penalised"),
-    "subsets": ("models.subsets", "Subsets"),
-    "constrained": ("models.constrained", "Constrained"),
-    "keras": ("neural.model", "Keras"),
-}
 
 
 class _Written(Section):
@@ -94,11 +85,11 @@ def load(path: str | os.PathLike[str]) -> Job:
         for name in names:
             if name not in fits:
                 raise ConfigError(f"{where}: no fit {name!r}{nearest(name, fits)}")
-            if is_by_level(fits[name]):
+            if fits[name].gives == "groups":
                 raise ConfigError(
                     f"{where}: {name!r} is a line for each level, and to {section} takes one for all rows; name another"
                 )
-            if section == "compare" and is_network(fits[name]):
+            if section == "compare" and fits[name].gives == "network":
                 raise ConfigError(f"{where}: {name!r} is a network and has no coefficients to compare; score it")
     folder = Path(path).parent
     data = written.data.model_copy(update={"path": _inside(folder, written.data.path)})
@@ -122,50 +113,4 @@ def _fit(document: Document, name: str) -> Spec:
     if kind is None:
         *most, last = KINDS
         raise ConfigError(f"{document.where(at)}: fits.{name}.kind is missing; it can be {', '.join(most)} or {last}")
-    model = _model(kind, document.where((*at, "kind")))
-    around = _around(kind, options, document.where((*at, "by")))
-    if around is None:
-        return validated(model, options, document.where, at)
-    rule = {n: options.pop(n) for n in around.model_fields if n in options and n != "model"}
-    known = [*around.model_fields, *model.model_fields]
-    for n in options:
-        if n not in known or n == "model":
-            raise ConfigError(f"{document.where((*at, n))}: fits.{name}: no option {n!r}{nearest(str(n), known[1:])}")
-    whole: Spec = validated(
-        around, {"model": validated(model, options, document.where, at), **rule}, document.where, at
-    )
-    return whole
-
-
-def _around(kind: str, options: Mapping[str, Any], where: str) -> Any:
-    """Return what a model is part of: a choice of one line out of many, or lines by level; None if it stands alone."""
-    if kind in ("penalised", "subsets"):
-        from streamreg.models.selected import Chosen
-
-        return Chosen
-    if "by" not in options:
-        return None
-    if kind != "linear":
-        raise ConfigError(f"{where}: lines by level are of kind linear, and this fit is {kind}; leave out by")
-    from streamreg.models.by_group_spec import ByLevel
-
-    return ByLevel
-
-
-def _model(kind: Any, where: str) -> type[Spec]:
-    """Return the class of a model; each is imported only if a job asks for it."""
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ConfigError(f"{where}: no kind of fit {kind!r}{nearest(str(kind), KINDS)}")
-    module, name = KINDS[kind]
-    model: type[Spec] = getattr(import_module(f"streamreg.{module}"), name)
-    return model
-
-
-def is_network(model: Spec) -> bool:
-    """Return whether a model is a network, which has no coefficients."""
-    return not getattr(model, "is_line", True)
-
-
-def is_by_level(model: Spec) -> bool:
-    """Return whether a model is a line for each level of a column."""
-    return hasattr(model, "by")
+    return flat.build(kind, options, document.where, at)

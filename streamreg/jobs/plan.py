@@ -8,9 +8,10 @@ import numpy as np
 
 from streamreg.engines.threads import available_threads
 from streamreg.jobs.checks import check_recipe, checked, outputs
-from streamreg.jobs.job import Job, is_by_level
+from streamreg.jobs.job import Job
 from streamreg.jobs.shared import Shared
 from streamreg.models.base import Spec
+from streamreg.models.needs import Needs
 from streamreg.reporting import tables
 from streamreg.sources.base import Source
 from streamreg.stats.base import block_rows
@@ -65,6 +66,8 @@ class Plan:
         The baseline first.
     peak_memory : int
         Expected, in bytes; lines by level apart.
+    peak_memory_before_training : int or None
+        The same without the fits that train with Keras, and without the library that it runs on; None without training.
     levels : tuple of Levels
         What lines by level may take up, for how many levels nobody knows beforehand.
     outputs : tuple of str
@@ -83,6 +86,7 @@ class Plan:
     comparisons: tuple[tuple[str, str], ...]
     scorings: tuple[tuple[str, ...], ...]
     peak_memory: int
+    peak_memory_before_training: int | None
     levels: tuple[Levels, ...]
     outputs: tuple[str, ...]
 
@@ -97,8 +101,12 @@ class Plan:
             ("columns", f"{self.columns:,}"),
             ("one pass delivers", "not known" if self.nbytes is None else size(self.nbytes)),
             ("passes", f"{atmost}{self.passes}"),
-            ("expected peak memory", f"about {size(self.peak_memory)}"),
         ]
+        if self.peak_memory_before_training is None:
+            facts.append(("expected peak memory", f"about {size(self.peak_memory)}"))
+        else:
+            facts.append(("peak before training", f"about {size(self.peak_memory_before_training)}"))
+            facts.append(("peak with training", f"about {size(self.peak_memory)}"))
         title = f"Plan of {self.job}\n{self.data} {'is there' if self.exists else 'will be generated'}"
         lines = [(s.name, s.kind, f"at most {s.passes}" if s.at_most else str(s.passes)) for s in self.fits]
         notes = [f"The first pass is the same for {', '.join(self.shared)}."] if self.shared else []
@@ -135,6 +143,9 @@ def plan(job: Job) -> Plan:
         rows, columns, nbytes, exists = recipe.rows, recipe.columns + 1, recipe.layout().nbytes(), False
         piece = max(2**20, (recipe.layout().chunks(data.path) or 0) * recipe.columns * np.dtype(recipe.dtype).itemsize)
     steps, shared = tuple(_step(name, model) for name, model in job.fits.items()), Shared(job.fits)
+    needs = {name: model.needs() for name, model in job.fits.items()}
+    peak = _peak(job, list(needs.values()), rows or 10**9, columns, piece, threads)
+    trained = [_TENSORFLOW + need.memory for need in needs.values() if need.trains]
     return Plan(
         job=str(job.path),
         data=str(data.path),
@@ -144,34 +155,23 @@ def plan(job: Job) -> Plan:
         nbytes=nbytes,
         fits=steps,
         shared=shared.names,
-        passes=sum(step.passes for step in steps) - shared.saved(job.fits) + len(job.score),
+        passes=sum(step.passes for step in steps) - shared.saved + len(job.score),
         scorings=tuple(entry.fits for entry in job.score),
         comparisons=tuple(pair.fits for pair in job.compare),
-        peak_memory=_peak(job, rows or 10**9, columns, piece, threads),
-        levels=tuple(_levels(name, model, columns) for name, model in job.fits.items() if is_by_level(model)),
+        peak_memory=peak + max(trained, default=0),
+        peak_memory_before_training=peak if trained else None,
+        levels=tuple(
+            Levels(name, need.group, need.room(columns), 2 * need.memory)
+            for name, need in needs.items()
+            if need.group is not None
+        ),
         outputs=() if job.output is None else tuple(map(str, outputs(job, job.output.folder))),
     )
 
 
 def _step(name: str, model: Spec) -> Step:
-    kind = str(model.to_dict()["kind"])
-    if is_by_level(model):
-        return Step(name, f"{kind} by {model.by}", 1, False)  # type: ignore[attr-defined]  # then it has it
-    epochs = getattr(model, "epochs", 0)
-    if epochs:  # training scans once, and then reads the rows in each epoch
-        return Step(name, kind, 1 + epochs, True)
-    if hasattr(model, "max_iterations") and getattr(model, "family", "") != "gaussian":
-        return Step(name, kind, model.max_iterations, True)
-    climbs = getattr(model, "precision", "") == "auto"
-    return Step(name, kind, 2 if climbs else 1, climbs)
-
-
-def _levels(name: str, model: Any, columns: int) -> Levels:
-    from streamreg.models.by_group import levels_in
-
-    terms = (columns - 2 if model.features is None else len(model.features)) + sum(model.powers.values())
-    terms -= len(model.powers)
-    return Levels(name, model.by, levels_in(model.memory, terms), 2 * model.memory)
+    kind, needs = str(model.to_dict()["kind"]), model.needs()
+    return Step(name, f"{kind} by {needs.group}" if needs.group else kind, needs.passes, needs.at_most)
 
 
 def _piece(source: Source) -> int:
@@ -180,12 +180,13 @@ def _piece(source: Source) -> int:
     return 2**20 if matrix is None else int(max(matrix.piece_bytes, matrix.chunk_rows * matrix.row_bytes))
 
 
-def _peak(job: Job, rows: int, columns: int, piece: int, threads: int) -> int:
-    """Return the expected peak of resident memory: libraries, what each worker holds, and the tree of moments."""
-    state = 8 * columns**2 * max((getattr(model, "folds", 1) for model in job.fits.values()), default=1)
+def _peak(job: Job, needs: list[Needs], rows: int, columns: int, piece: int, threads: int) -> int:
+    """Return the expected peak of resident memory without training.
+
+    That is: libraries, what each worker holds, and the tree of moments.
+    """
+    state = 8 * columns**2 * max(need.folds for need in needs)
     block = 8 * columns * block_rows(columns)
     levels = math.log2(max(2, rows / block_rows(columns)))
     total = _BASE + threads * (3 * piece + 2 * block) + state * (levels / 2 + 3 + 3.5 * threads)
-    total += _ZARR if job.data.path.suffix == ".zarr" else 0
-    trained = [getattr(m, "memory", 0) for m in job.fits.values() if hasattr(m, "epochs")]
-    return int(total + (_TENSORFLOW + max(trained) if trained else 0))
+    return int(total + (_ZARR if job.data.path.suffix == ".zarr" else 0))

@@ -38,6 +38,22 @@ class Failure:
     exit_code: int
 
 
+@dataclass(frozen=True, slots=True)
+class SharedScan:
+    """The first pass of several fits.
+
+    Attributes
+    ----------
+    fits : tuple of str
+        The fits that begin with it. Each of them counts it among its passes, and none of them its seconds.
+    seconds : float
+        Wall time.
+    """
+
+    fits: tuple[str, ...]
+    seconds: float
+
+
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class JobResult:
     """What a job found.
@@ -55,7 +71,10 @@ class JobResult:
     passes : int
         Times that the rows were read, all fits, comparisons and scores together.
     peak_memory : int
-        Of this process so far, in bytes.
+        Of this process so far, in bytes; the library that Keras runs on is in it, if a fit trains.
+    peak_memory_before_training : int or None
+        The same before the first fit that trains with Keras, when all other fits have been made; None without training.
+    shared_scan : SharedScan or None
     fits : mapping of str to FitResult, NetworkResult or GroupFits
     comparisons : tuple of Comparison
     scores : tuple of Scorecard
@@ -75,6 +94,8 @@ class JobResult:
     seconds: float
     passes: int
     peak_memory: int
+    peak_memory_before_training: int | None
+    shared_scan: SharedScan | None
     fits: Mapping[str, Any]
     comparisons: tuple[Comparison, ...]
     scores: tuple[Scorecard, ...]
@@ -98,6 +119,7 @@ class JobResult:
         out["fits"] = {
             name: fit.brief(_LEVELS) if isinstance(fit, GroupFits) else fit.to_dict() for name, fit in self.fits.items()
         }
+        out["shared_scan"] = None if self.shared_scan is None else asdict(self.shared_scan)
         out["comparisons"] = [c.to_dict() for c in self.comparisons]
         out["scores"] = [card.to_dict() for card in self.scores]
         out["failures"] = [asdict(failure) for failure in self.failures]
@@ -110,15 +132,21 @@ class JobResult:
             ("columns", f"{self.columns:,}"),
             ("passes", str(self.passes)),
             ("seconds", f"{self.seconds:.2f}"),
-            ("peak memory", size(self.peak_memory)),
+            *self._memory,
         ]
         header = ("fit", "status", "passes", "seconds", "R2", "residual sd")
-        lines = [
-            (name, fit.status, str(of_all(fit).passes), f"{of_all(fit).seconds:.2f}", *_goodness(fit))
-            for name, fit in self.fits.items()
-        ]
+        scan = self.shared_scan
+        lines = [("(shared scan)", "ok", "1", f"{scan.seconds:.2f}", "-", "-")] if scan else []
+        for name, fit in self.fits.items():
+            own = of_all(fit).passes - (scan is not None and name in scan.fits)
+            lines.append((name, fit.status, str(own), f"{of_all(fit).seconds:.2f}", *_goodness(fit)))
+        notes = []
+        if scan is not None:
+            notes = [
+                f"The shared scan is the first pass of {', '.join(scan.fits)}; their own passes and seconds follow it."
+            ]
         title = f"{self.job}\n{self.data}{' (generated)' if self.generated else ''}"
-        parts = [tables.render(title, facts, header, lines)]
+        parts = [tables.render(title, facts, header, lines, notes)]
         parts += [self._coefficients(rows)] if self._lines else []
         by_level = {name: fit for name, fit in self.fits.items() if isinstance(fit, GroupFits)}
         parts += [fit.summary(rows, 5, f"{name}: a line for each {fit.by}") for name, fit in by_level.items()]
@@ -133,6 +161,15 @@ class JobResult:
 
     def __repr__(self) -> str:
         return f"<JobResult of {self.job}: {', '.join(self.fits)}>"
+
+    @property
+    def _memory(self) -> list[tuple[str, str]]:
+        if self.peak_memory_before_training is None:
+            return [("peak memory", size(self.peak_memory))]
+        return [
+            ("peak memory before training", size(self.peak_memory_before_training)),
+            ("peak memory with training", size(self.peak_memory)),
+        ]
 
     @property
     def _lines(self) -> dict[str, FitResult]:

@@ -14,7 +14,7 @@ from streamreg.comparison import compare
 from streamreg.errors import StreamregError, UsageError
 from streamreg.jobs.checks import check_recipe, checked
 from streamreg.jobs.job import Job, load
-from streamreg.jobs.result import Failure, JobResult, of_all
+from streamreg.jobs.result import Failure, JobResult, SharedScan, of_all
 from streamreg.jobs.saving import made, saved
 from streamreg.jobs.sections import Scoring
 from streamreg.jobs.shared import Shared
@@ -69,10 +69,16 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
         # Columns that one fit needs may be wrong, and those of another may not: each reads its own.
         shared, moments = Shared({}), None
     failed: dict[str, StreamregError] = {}
-    fits: dict[str, Any] = {}
-    for name, model in job.fits.items():
+    found: dict[str, Any] = {}
+    before_training = None
+    needs = {name: model.needs() for name, model in job.fits.items()}
+    for name in sorted(needs, key=lambda name: needs[name].trains):  # the memory of the others is known apart
+        if needs[name].trains and before_training is None:
+            before_training = peak_memory()
         with _attempt(job, failed, "fits", name):
-            fits[name] = shared.fit(name, model, train, moments, **workers)
+            found[name] = shared.fit(name, job.fits[name], train, moments, **workers)
+    fits = {name: found[name] for name in job.fits if name in found}
+    failed = {part: failed[part] for name in job.fits if (part := f"fits.{name}") in failed}
     if not fits:
         raise next(iter(failed.values()))
     comparisons, scores = [], []
@@ -92,10 +98,13 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
         columns=len(source.schema.names),
         seconds=time.perf_counter() - began,
         passes=sum(of_all(fit).passes for fit in fits.values())
-        - shared.saved(fits)
+        - sum(name in fits for name in shared.names)
+        + bool(shared.names)
         + sum(c.passes for c in comparisons)
         + len(scores),
         peak_memory=peak_memory(),
+        peak_memory_before_training=before_training,
+        shared_scan=SharedScan(shared.names, shared.seconds) if shared.names else None,
         fits=fits,
         comparisons=tuple(comparisons),
         scores=tuple(scores),
@@ -128,14 +137,14 @@ def _found(fits: Mapping[str, Any], names: Iterable[str]) -> list[Any]:
 
 def _scored(job: Job, entry: Scoring, fits: Mapping[str, Any], rest: Source, workers: dict[str, Any]) -> Scorecard:
     """Score fits on the rows that were held out from all of them, or from the training, or on all rows."""
-    models = {name: job.fits[name] for name in entry.fits}
-    own = not job.data.held_out and any(getattr(model, "validation", 0) for model in models.values())
+    needs = [job.fits[name].needs() for name in entry.fits]
+    own = not job.data.held_out and any(need.validation for need in needs)
     card = score(
-        {name: fits[name] for name in models},
+        {name: fits[name] for name in entry.fits},
         rest,
         rows="validation" if own else "all",
         worth=entry.worth,
-        missing="drop" if any(getattr(model, "missing", "") == "drop" for model in models.values()) else "error",
+        missing="drop" if any(need.missing == "drop" for need in needs) else "error",
         **workers,
     )
     if own or job.data.held_out:

@@ -1,14 +1,18 @@
 """A model is a frozen specification: the object, its YAML and the provenance in a result are one thing."""
 
+import dataclasses
 import os
 import re
 from abc import abstractmethod
-from typing import Annotated, Any
+from collections.abc import Container
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from streamreg import sources
 from streamreg.errors import UsageError
+from streamreg.models.needs import Needs
+from streamreg.models.registry import kind_of
 from streamreg.models.validation import usage_error
 from streamreg.sources.base import Source
 from streamreg.stats.base import SUFFIX, Statistic
@@ -43,9 +47,36 @@ class Spec(BaseModel):
     def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> Any:
         """Estimate from `data`: a source, or what `streamreg.open` takes."""
 
+    @abstractmethod
+    def needs(self) -> Needs:
+        """Return which columns, passes and memory a fit takes. No data are touched."""
+
+    @property
+    def gives(self) -> Literal["coefficients", "network", "groups"]:
+        """What `fit` returns: a line for all rows, a network, or a line for each group."""
+        return "coefficients"
+
+    @classmethod
+    def wrapped(cls, options: Container[str]) -> str | None:
+        """Return the kind of wrapper that is meant where options of it and of this model are written in one mapping.
+
+        None: these are options of this model alone.
+        """
+        return None
+
+    def fit_from(self, moments: Any, source: Source, **workers: Any) -> Any:
+        """Estimate as `fit` does, with the moments of a scan of `source` in place of the first pass.
+
+        Called only if `needs` says that the fit begins with moments. They may hold more columns than the model needs.
+        The result counts the scan as one of its passes.
+        """
+        own: Any = self.model_copy(update={"features": self.needs().columns(source)})
+        found = own.fit(moments, **workers)
+        return dataclasses.replace(found, source=source.label, model=self.to_dict(), passes=found.passes + 1)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the options as plain values, with the kind of the model."""
-        return {"kind": type(self).__name__.lower(), **self.model_dump(mode="json")}
+        return {"kind": kind_of(type(self)), **self.model_dump(mode="json")}
 
 
 def as_source(data: Any, target: str | None = None) -> Source:

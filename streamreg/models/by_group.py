@@ -8,6 +8,7 @@ from typing import Any
 from streamreg.errors import DataError, UsageError, require
 from streamreg.models.base import as_source, as_state
 from streamreg.models.linear import Linear
+from streamreg.models.needs import group_bytes
 from streamreg.results.base import FitResult
 from streamreg.results.by_group import ChowTest, GroupFits
 from streamreg.scans.moments_file import load
@@ -15,7 +16,7 @@ from streamreg.scans.scan import scan
 from streamreg.stats.base import SUFFIX
 from streamreg.stats.grouped import MEMORY, Column, Grouped
 
-__all__ = ["ChowTest", "GroupFits", "fit_by", "levels_in", "lines", "require_classical"]
+__all__ = ["ChowTest", "GroupFits", "fit_by", "lines", "require_classical"]
 
 
 def fit_by(
@@ -99,7 +100,7 @@ def lines(
     by = kept.by.name if isinstance(kept.by, Column) else str(kept.by)
     if features is None:
         features = model.features or tuple(n for n in kept.names if n not in (by, kept.explained(model.target)))
-    if len(kept.groups) * _fit_bytes(len(features)) > memory:
+    if len(kept.groups) * group_bytes(len(features)) > memory:
         raise UsageError(
             f"{len(kept.groups):,} fits ({kept.by}) of {len(features)} terms need more than {memory / 2**20:,.0f} MiB; "
             "raise memory, choose fewer features, or group by fewer levels"
@@ -134,13 +135,3 @@ def require_classical(model: Linear) -> None:
     require(model, Linear, rule)
     if model.errors != "classical":
         raise UsageError("fits by group are made from moments, which have classical errors only; leave errors out")
-
-
-def levels_in(memory: int, terms: int) -> int:
-    """Return about how many levels `memory` has room for, if the rows of each lie together."""
-    q = terms + 1
-    return memory // max(_fit_bytes(terms), 8 * q * (q + 6) + 3200)
-
-
-def _fit_bytes(terms: int) -> int:
-    return 6000 + 16 * terms**2

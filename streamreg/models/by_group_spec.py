@@ -1,25 +1,31 @@
-"""A line for each level of a column, in one pass over the rows."""
+"""A line for each group of rows, in one pass over all rows."""
 
-from typing import Any, Self
+import dataclasses
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, SkipValidation, model_validator
 
-from streamreg.models.by_group import GroupFits, fit_by, lines, require_classical
 from streamreg.models.linear import Linear
-from streamreg.models.wrapper import Around
-from streamreg.stats.grouped import Grouped
+from streamreg.models.needs import Needs
+from streamreg.models.wrapper import Wrapper
+from streamreg.sources.base import Source
+from streamreg.stats.grouped import Column, Grouped
+
+if TYPE_CHECKING:
+    from streamreg.results.by_group import GroupFits
 
 
-class ByLevel(Around):
-    """The lines of a `Linear` model for the levels of a column, as `streamreg.fit_by` makes them.
+class ByGroup(Wrapper):
+    """The lines of a `Linear` model for the groups of rows that a column names, as `streamreg.fit_by` makes them.
 
     Parameters
     ----------
     model : Linear
+        May be given by its place: ``sr.ByGroup(sr.Linear(), by="region")``.
     by : str
-        A column of whole numbers or bool.
+        A column of whole numbers or bool: a line for each of its values.
     memory_mb : int
-        MiB that the moments of all levels may take up, and again as many for their fits.
+        MiB that the moments of all groups may take up, and again as many for their fits.
     """
 
     model: SkipValidation[Linear]
@@ -28,6 +34,8 @@ class ByLevel(Around):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        from streamreg.models.by_group import require_classical
+
         require_classical(self.model)
         if self.model.device is not None:
             raise ValueError("a device takes products of all rows together; leave out device, or by")
@@ -36,32 +44,44 @@ class ByLevel(Around):
         return self
 
     @property
-    def powers(self) -> dict[str, int]:
-        """Columns to raise to powers."""
-        return self.model.powers
+    def gives(self) -> Literal["groups"]:
+        """A line for each group."""
+        return "groups"
 
     @property
     def memory(self) -> int:
-        """Bytes that the moments of all levels may take up."""
+        """Bytes that the moments of all groups may take up."""
         return self.memory_mb * 2**20
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> GroupFits:
-        """Read the rows once, and fit a line for each level.
+    def needs(self) -> Needs:
+        """Return what the fit takes: one pass, whatever the precision."""
+        inside = self.model.needs()
+        return dataclasses.replace(inside, apart=Column(self.by), memory=self.memory, passes=1, at_most=False)
+
+    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> "GroupFits":
+        """Read the rows once, and fit a line for each group.
+
+        Parameters
+        ----------
+        data : Source, Grouped or the path of its file, or anything that `streamreg.open` takes
+        threads : int, optional
+        progress : bool, optional
 
         Raises
         ------
         DataError
-            The rows are missing, damaged or not finite, or `by` holds other than whole numbers; or a level cannot be
+            The rows are missing, damaged or not finite, or `by` holds other than whole numbers; or a group cannot be
             fitted as asked.
         UsageError
-            The levels do not fit in memory.
+            The groups do not fit in memory.
         """
+        from streamreg.models.by_group import fit_by
+
         return fit_by(self.model, data, self.by, memory=self.memory, threads=threads, progress=progress)
 
-    def fit_from(self, moments: Grouped[Any], label: str, features: tuple[str, ...]) -> GroupFits:
-        """Do the same with the moments of a scan by that column, which may hold more than these features."""
-        return lines(self.model, moments, label, features=features, passes=1, memory=self.memory)
+    def fit_from(self, moments: Grouped[Any], source: Source, **workers: Any) -> "GroupFits":
+        """Do the same with the moments of a scan by that column, which may hold more than the model's features."""
+        from streamreg.models.by_group import lines
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the options of the model and of the levels together, as a job file has them."""
-        return {**self.model.to_dict(), **self.model_dump(mode="json", exclude={"model"})}
+        columns = self.needs().columns(source)
+        return lines(self.model, moments, source.label, features=columns, passes=1, memory=self.memory)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import time
 from abc import abstractmethod
+from collections.abc import Container
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from streamreg.design.design import Missing
 from streamreg.kernels.blas import one_thread
 from streamreg.models import cross_validation
 from streamreg.models.base import Spec, as_moments, as_source
+from streamreg.models.needs import Needs
 from streamreg.problem import Problem
 from streamreg.results.estimates import NAN
 from streamreg.results.path import Candidates
@@ -48,6 +50,15 @@ class Choice(Spec, Generic[Found]):
     target: str | None = None
     missing: Missing = "error"
     weights: Literal["analytic", "frequency"] = "analytic"
+
+    def needs(self) -> Needs:
+        """Return what a fit takes: one pass for the moments."""
+        return Needs(features=self.features, target=self.target, missing=self.missing, moments=True)
+
+    @classmethod
+    def wrapped(cls, options: Container[str]) -> str | None:
+        """Return "selected": a job fits one line, and so takes the rule that selects it too."""
+        return "selected"
 
     def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> Found:
         """Fit all candidates.

@@ -13,6 +13,7 @@ from streamreg.inference.covariance import Geometry
 from streamreg.kernels.blas import one_thread
 from streamreg.models.base import Spec, as_moments, as_source
 from streamreg.models.estimates import Origin, result
+from streamreg.models.needs import Needs
 from streamreg.problem import Problem
 from streamreg.results.base import FitResult
 from streamreg.scans.scan import scan
@@ -49,6 +50,10 @@ class Constrained(Spec):
 
     ridge: ClassVar[float] = 0.0
     singular: ClassVar[str] = "minimum-norm"
+
+    def needs(self) -> Needs:
+        """Return what a fit takes: one pass for the moments."""
+        return Needs(features=self.features, target=self.target, missing=self.missing, moments=True)
 
     def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
         """Estimate the coefficients.

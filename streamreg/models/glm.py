@@ -14,6 +14,7 @@ from streamreg.families.base import family
 from streamreg.models.base import Device, Spec, as_source
 from streamreg.models.estimates import Origin, centred_line, result
 from streamreg.models.linear import Linear
+from streamreg.models.needs import Needs
 from streamreg.models.newton import Maximum, maximise
 from streamreg.problem import Solution
 from streamreg.progress import Progress
@@ -80,6 +81,12 @@ class Glm(Spec):
     missing: Missing = "error"
     weights: Literal["analytic", "frequency"] = "analytic"
     device: Device | None = None
+
+    def needs(self) -> Needs:
+        """Return what a fit takes: a pass for each step, and one of exact sums if columns may be dependent."""
+        line = dataclasses.replace(self._line().needs(), moments=False)
+        steps = max(self.max_iterations, 2) + 1
+        return line if self.family == "gaussian" else dataclasses.replace(line, passes=steps, at_most=True)
 
     def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
         """Estimate the coefficients by maximum likelihood.
@@ -156,9 +163,11 @@ class Glm(Spec):
             return dataclasses.replace(fit, dependencies=tuple(map(str, found.dependencies)))
         return fit
 
+    def _line(self) -> Linear:
+        return Linear(**{name: getattr(self, name) for name in Linear.model_fields if name in type(self).model_fields})
+
     def _gaussian(self, data: Any, threads: int | None, progress: bool | None) -> FitResult:
-        shared = {name: getattr(self, name) for name in Linear.model_fields if name in type(self).model_fields}
-        fit = Linear(**shared).fit(data, threads=threads, progress=progress)
+        fit = self._line().fit(data, threads=threads, progress=progress)
         return dataclasses.replace(fit, model=self.to_dict(), deviance=fit.rss, null_deviance=fit.tss)
 
     def _climb(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Container
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from streamreg.errors import DataError, UsageError
 from streamreg.models.base import Device, Spec, as_source, as_state
 from streamreg.models.covariance import Errors, clusters
 from streamreg.models.estimates import Origin, result
+from streamreg.models.needs import Needs
 from streamreg.problem import ExactProblem, Problem, Solution
 from streamreg.progress import Progress
 from streamreg.results.base import FitResult
@@ -84,6 +86,30 @@ class Linear(Spec):
     def _known_errors(cls, value: Any) -> Any:
         clusters(value)
         return value
+
+    def needs(self) -> Needs:
+        """Return what a fit takes: a second pass if the digits or the errors need it."""
+        climbs, robust = self.precision == "auto", self.errors != "classical"
+        return Needs(
+            features=self.features,
+            target=self.target,
+            powers=self.powers,
+            missing=self.missing,
+            keys=clusters(self.errors),
+            moments=not (self.powers or self.device or robust or self.precision == "exact"),
+            passes=1 + climbs + robust,
+            at_most=climbs,
+        )
+
+    @classmethod
+    def wrapped(cls, options: Container[str]) -> str | None:
+        """Return "by_group" if the options name a column of groups."""
+        return "by_group" if "by" in options else None
+
+    def fit_from(self, moments: Any, source: Source, **workers: Any) -> FitResult:
+        """Estimate with the moments of a scan in place of the first pass."""
+        found = self.fit(source, moments=moments, **workers)
+        return dataclasses.replace(found, passes=found.passes + 1)
 
     def fit(
         self, data: Any, *, moments: Moments | None = None, threads: int | None = None, progress: bool | None = None

@@ -1,45 +1,80 @@
-"""One line out of many: a penalty or a subset chosen by a rule, in one pass over the rows."""
+"""One line out of many: a penalty or a subset selected by a rule, in one pass over the rows."""
 
 import dataclasses
 import time
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import Field, SkipValidation
+from pydantic import ConfigDict, Field, SkipValidation, model_validator
 
-from streamreg.models.base import as_source
+from streamreg.errors import require
+from streamreg.models.base import as_source, as_state
 from streamreg.models.candidates import Choice
-from streamreg.models.wrapper import Around
+from streamreg.models.needs import Needs
+from streamreg.models.wrapper import Wrapper
 from streamreg.results.base import FitResult
 from streamreg.scans.scan import scan
+from streamreg.sources.base import Source
+from streamreg.stats.grouped import Hash
 
 Rule = Literal["cv", "one_standard_error", "aic", "bic", "cp"]
 
 
-class Chosen(Around):
-    """The candidate of a `Penalised` or `Subsets` model that a rule picks.
+class Selected(Wrapper):
+    """The candidate of a `Penalised` or `Subsets` model that a rule selects.
 
     Parameters
     ----------
     model : Penalised or Subsets
-    choose : {"cv", "one_standard_error", "aic", "bic", "cp"}
-        The least held-out error; the simplest candidate within one standard error of it; or the least criterion.
+        May be given by its place: ``sr.Selected(sr.Penalised(), rule="cv")``.
+    rule : {"cv", "one_standard_error", "aic", "bic", "cp"}
+        The least held-out error; the simplest candidate within one standard error of it; or the least criterion. In
+        job files and on the command line it is `choose`.
     folds : int
         For the first two: folds of the cross-validation, made by a hash of the row number and `seed`.
     seed : int
+        Another seed makes other folds.
     """
 
+    model_config = ConfigDict(populate_by_name=True)
+
     model: SkipValidation[Choice[Any]]
-    choose: Rule = "cv"
+    rule: Rule = Field(default="cv", alias="choose")
     folds: int = Field(default=10, ge=2)
     seed: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _once(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and {"rule", "choose"} <= values.keys():
+            raise ValueError("choose and rule are one option; give one of them")
+        return values
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        require(self.model, Choice, "a rule selects among the lines of sr.Penalised(...) or sr.Subsets(...)")
+        return self
 
     @property
     def by_folds(self) -> bool:
         """Whether the rule needs the moments of folds apart."""
-        return self.choose in ("cv", "one_standard_error")
+        return self.rule in ("cv", "one_standard_error")
+
+    def needs(self) -> Needs:
+        """Return what the fit takes: the moments of folds apart, if the rule needs them."""
+        apart = Hash(self.folds, self.seed) if self.by_folds else None
+        return dataclasses.replace(self.model.needs(), apart=apart)
 
     def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
-        """Read the rows once, fit all candidates, and return the chosen one: without errors, which ignore the choice.
+        """Read the rows once, fit all candidates, and return the selected one: without errors, which ignore the choice.
+
+        Parameters
+        ----------
+        data : Source, moments of `streamreg.scan` or the path of their file, or anything that `streamreg.open` takes
+            From moments no row is read; a rule that measures held-out error takes those of ``sr.scan(data, folds=10)``,
+            and their folds.
+        threads : int, optional
+        progress : bool, optional
 
         Raises
         ------
@@ -48,20 +83,24 @@ class Chosen(Around):
         UsageError
             The rule cannot be applied to these candidates.
         """
-        began, source = time.perf_counter(), as_source(data, self.target)
-        kept: dict[str, Any] = {"folds": self.folds, "seed": self.seed} if self.by_folds else {}
-        moments = scan(source, self.features, self.model.missing, threads, progress, **kept)
-        fit = self.choose_from(moments, source.label)
+        began, needs = time.perf_counter(), self.needs()
+        if as_state(data) is not None:
+            fit = self._among(data, "moments")
+            return dataclasses.replace(fit, seconds=time.perf_counter() - began)
+        source = as_source(data, needs.target)
+        kept: dict[str, Any] = needs.scan_options()
+        moments = scan(source, needs.features, self.model.missing, threads, progress, **kept)
+        fit = self._among(moments, source.label)
         return dataclasses.replace(fit, passes=1, seconds=time.perf_counter() - began)
 
-    def choose_from(self, moments: Any, label: str) -> FitResult:
-        """Do the same with the moments of a scan, of folds apart if the rule needs them. No row is read."""
+    def fit_from(self, moments: Any, source: Source, **workers: Any) -> FitResult:
+        """Do the same with the moments of a scan, of folds apart if the rule needs them."""
+        inside = self.model.model_copy(update={"features": self.needs().columns(source)})
+        fit = self.model_copy(update={"model": inside})._among(moments, source.label)
+        return dataclasses.replace(fit, passes=1, model=self.to_dict())
+
+    def _among(self, moments: Any, label: str) -> FitResult:
         found = self.model.cross_validate(moments) if self.by_folds else self.model.fit(moments)
-        k = found.one_standard_error() if self.choose == "one_standard_error" else found.best(self.choose)
+        k = found.one_standard_error() if self.rule == "one_standard_error" else found.best(self.rule)
         fit: FitResult = found.candidate(k)
         return dataclasses.replace(fit, passes=0, source=label, model=self.to_dict())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the options of model and rule together, as a job file has them."""
-        own = self.model_dump(mode="json", exclude={"model"})
-        return {**self.model.to_dict(), **own}

@@ -2,32 +2,34 @@
 
 from typing import Any
 
+from streamreg.errors import UsageError
 from streamreg.models.base import Spec
+from streamreg.models.needs import Needs
 
 
-class Around(Spec):
-    """Base of models that a job builds around one of the library's.
+class Wrapper(Spec):
+    """Base of models that are made of another one and options of their own.
 
     Parameters
     ----------
     model : Spec
+        May be given by its place.
     """
 
     model: Any
 
-    @property
-    def features(self) -> tuple[str, ...] | None:
-        """Columns to explain by."""
-        features: tuple[str, ...] | None = self.model.features
-        return features
+    def __init__(self, model: Any = None, /, **options: Any) -> None:
+        if model is not None and "model" in options:
+            raise UsageError("model is given twice, by its place and by its name; give it once")
+        super().__init__(**(options if model is None else {"model": model, **options}))
 
-    @property
-    def target(self) -> str | None:
-        """Column to explain."""
-        target: str | None = self.model.target
-        return target
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as in `Spec`
 
-    @property
-    def missing(self) -> str:
-        """What to do with rows that hold NaN."""
-        return str(self.model.missing)
+    def needs(self) -> Needs:
+        """Return what the model inside takes."""
+        needs: Needs = self.model.needs()
+        return needs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options of both models together, as a job file has them."""
+        return {**self.model.to_dict(), **self.model_dump(mode="json", by_alias=True, exclude={"model"})}

@@ -183,6 +183,11 @@ class Keras(KerasOptions):
             )
         )
 
+    def fit_from(self, moments: Any, source: Source, **workers: Any) -> "FitResult | NetworkResult":
+        """Train with the moments of a scan in place of one of its own."""
+        found = self.fit(source, moments=moments, **workers)
+        return dataclasses.replace(found, passes=found.passes + 1)
+
     def _check(self) -> None:
         if self.hidden and self.model is not None:
             raise UsageError("hidden and model both say what to build; give one of them")

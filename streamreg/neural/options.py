@@ -7,6 +7,7 @@ from pydantic import Field, field_serializer
 
 from streamreg.design.design import Missing
 from streamreg.models.base import Device, Spec
+from streamreg.models.needs import Needs
 
 _MEMORY_MB = 128
 
@@ -43,6 +44,25 @@ class KerasOptions(Spec):
     def memory(self) -> int:
         """Bytes for rows that are not in memory anyway."""
         return (self.memory_mb or _MEMORY_MB) * 2**20
+
+    @property
+    def gives(self) -> Literal["coefficients", "network"]:
+        """A line, or a network."""
+        return "coefficients" if self.is_line else "network"
+
+    def needs(self) -> Needs:
+        """Return what a fit takes: a scan, and then a pass for each epoch at most."""
+        return Needs(
+            features=self.features,
+            target=self.target,
+            missing=self.missing,
+            moments=not self.validation,
+            passes=1 + self.epochs,
+            at_most=True,
+            memory=self.memory,
+            trains=True,
+            validation=self.validation,
+        )
 
     @field_serializer("model", "start")
     def _plain(self, value: Any) -> str | None:

@@ -434,6 +434,8 @@ def test_million_as_shipped_can_be_planned(tmp_path):
     text = (ROOT / "configs" / "million.yaml").read_text()
     plan = jobs.plan(jobs.load(write(tmp_path, text.replace("../", ""))))
     assert (plan.rows, plan.columns, plan.comparisons) == (1_000_000, 101, (("exact", "keras"),))
+    assert 80e6 < plan.peak_memory_before_training < plan.peak_memory - 500e6
+    assert "peak before training" in str(plan)
     lines = text.splitlines()
     for above, line in pairwise(lines):
         if line.strip() and not line.strip().startswith("#"):

@@ -1,0 +1,102 @@
+"""What a fit takes, known from its options before a row is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from streamreg.design.design import Design
+from streamreg.sources.base import Source
+from streamreg.stats.grouped import By, Column, Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Which columns and rows a fit takes, in how many passes, with how much memory.
+
+    Attributes
+    ----------
+    features : tuple of str or None
+        None: all columns that have no other role.
+    target : str or None
+        None: the target of the source.
+    powers : mapping of str to int
+    missing : str
+        "error" or "drop".
+    keys : tuple of str
+        Columns that name clusters.
+    moments : bool
+        Whether the fit begins with float64 moments of its columns, so that `Spec.fit_from` does what `Spec.fit` does.
+    apart : By or None
+        How those moments are kept apart: by folds, or by the values of a column.
+    passes : int
+        Passes over the rows; the greatest number if `at_most` is true.
+    at_most : bool
+    memory : int
+        Bytes: of the moments that are kept apart by a column, or of rows that a training keeps.
+    trains : bool
+        Whether Keras is used.
+    validation : float
+        Share of the rows that the fit holds out by itself.
+    """
+
+    features: tuple[str, ...] | None = None
+    target: str | None = None
+    powers: Mapping[str, int] = field(default_factory=dict)
+    missing: str = "error"
+    keys: tuple[str, ...] = ()
+    moments: bool = False
+    apart: By | None = None
+    passes: int = 1
+    at_most: bool = False
+    memory: int = 0
+    trains: bool = False
+    validation: float = 0.0
+
+    @property
+    def group(self) -> str | None:
+        """The column whose values have moments of their own, if one has."""
+        return self.apart.name if isinstance(self.apart, Column) else None
+
+    @property
+    def folds(self) -> int:
+        """Into how many folds the rows are put; 1 without folds."""
+        return self.apart.folds if isinstance(self.apart, Hash) else 1
+
+    def scan_options(self) -> dict[str, Any]:
+        """Return the options of `streamreg.scan` that keep the moments apart."""
+        if isinstance(self.apart, Column):
+            return {"by": self.apart.name, "memory": self.memory}
+        return {"folds": self.apart.folds, "seed": self.apart.seed} if isinstance(self.apart, Hash) else {}
+
+    def design(self, source: Source) -> Design:
+        """Return the columns of `source` that the fit reads.
+
+        Raises
+        ------
+        NotFound
+            There is no such column.
+        UsageError
+            No target, or a column with two roles.
+        """
+        keys = self.keys if self.group is None else (self.group, *self.keys)
+        part = source.with_roles(target=self.target)
+        return Design.of(part, self.features, powers=self.powers, keys=keys).with_target()
+
+    def columns(self, source: Source) -> tuple[str, ...]:
+        """Return the features of `source` that the fit reads, without the column that makes groups."""
+        return tuple(name for name in self.design(source).features if name != self.group)
+
+    def room(self, columns: int) -> int:
+        """Return about how many groups `memory` has room for, if the rows of each lie together.
+
+        `columns` is the number of columns of the data, the target and the groups among them.
+        """
+        terms = columns - 2 if self.features is None else len(self.features)
+        terms += sum(self.powers.values()) - len(self.powers)
+        q = terms + 1
+        return self.memory // max(group_bytes(terms), 8 * q * (q + 6) + 3200)
+
+
+def group_bytes(terms: int) -> int:
+    """Return about how many bytes the fit of one group of so many terms takes."""
+    return 6000 + 16 * terms**2
