@@ -45,7 +45,9 @@ class ByLevel(Around):
         """Bytes that the moments of all levels may take up."""
         return self.memory_mb * 2**20
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> GroupFits:
+    def fit(
+        self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+    ) -> GroupFits:
         """Read the rows once, and fit a line for each level.
 
         Raises
@@ -56,7 +58,7 @@ class ByLevel(Around):
         UsageError
             The levels do not fit in memory.
         """
-        return fit_by(self.model, data, self.by, memory=self.memory, threads=threads, progress=progress)
+        return fit_by(self.model, data, self.by, memory=self.memory, threads=threads, progress=progress, engine=engine)
 
     def fit_from(self, moments: Grouped[Any], label: str, features: tuple[str, ...]) -> GroupFits:
         """Do the same with the moments of a scan by that column, which may hold more than these features."""

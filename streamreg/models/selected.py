@@ -38,7 +38,9 @@ class Chosen(Around):
         """Whether the rule needs the moments of folds apart."""
         return self.choose in ("cv", "one_standard_error")
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
+    def fit(
+        self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+    ) -> FitResult:
         """Read the rows once, fit all candidates, and return the chosen one: without errors, which ignore the choice.
 
         Raises
@@ -50,7 +52,7 @@ class Chosen(Around):
         """
         began, source = time.perf_counter(), as_source(data, self.target)
         kept: dict[str, Any] = {"folds": self.folds, "seed": self.seed} if self.by_folds else {}
-        moments = scan(source, self.features, self.model.missing, threads, progress, **kept)
+        moments = scan(source, self.features, self.model.missing, threads, progress, engine=engine, **kept)
         fit = self.choose_from(moments, source.label)
         return dataclasses.replace(fit, passes=1, seconds=time.perf_counter() - began)
 

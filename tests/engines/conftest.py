@@ -14,10 +14,11 @@ from streamreg.engines.serial import Serial
 from streamreg.engines.threads import Threads
 
 
-class Processes:
+class Processes(Engine):
     """Two processes: what a task leaves behind in its own process is lost."""
 
     workers = 2
+    in_process = False
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool

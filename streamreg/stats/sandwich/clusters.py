@@ -33,6 +33,8 @@ class Clusters(Passing):
     the last bits may too.
     """
 
+    associative = False
+
     def __init__(self, scores: Scores, ways: tuple[tuple[int, ...], ...], store: Store) -> None:
         self._start(scores, ways, [KeyedSums(store, len(way)) for way in ways])
 
