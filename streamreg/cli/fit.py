@@ -11,12 +11,15 @@ from streamreg.cli.base import (
     Json,
     MissingChunks,
     OnDevice,
+    OnEngine,
     Output,
+    Scheduler,
     Shown,
     Threads,
     Weights,
     X,
     app,
+    as_engine,
     as_errors,
     as_json,
     as_list,
@@ -53,6 +56,8 @@ def fit(
     save: Annotated[Path | None, typer.Option(help="Save the fit to this .npz file.")] = None,
     rows: Shown = 20,
     threads: Threads = None,
+    engine: OnEngine = None,
+    scheduler: Scheduler = None,
     device: OnDevice = None,
     json: Json = False,
 ) -> Output:
@@ -108,10 +113,10 @@ def fit(
             raise UsageError(
                 "--save keeps one fit, and --by makes many; streamreg scan FILE --by COLUMN keeps them all"
             )
-        fits = fit_by(model, data, by, threads=threads)
+        fits = fit_by(model, data, by, threads=threads, engine=as_engine(engine, scheduler))
         statuses = [one.status for one in fits.values()]
         return Output(as_json(fits.to_dict()) if json else fits.summary(rows), exit_code(*statuses))
-    result = model.fit(data, threads=threads)
+    result = model.fit(data, threads=threads, engine=as_engine(engine, scheduler))
     if save is not None:
         result.save(save)
     return Output(as_json(result.to_dict()) if json else result.summary(rows), exit_code(result.status))
@@ -129,6 +134,8 @@ def predict(
     missing_chunks: MissingChunks = "error",
     force: Force = False,
     threads: Threads = None,
+    engine: OnEngine = None,
+    scheduler: Scheduler = None,
     json: Json = False,
 ) -> Output:
     """Write what a fit or a network predicts for every row. Memory does not grow with the rows.
@@ -156,5 +163,7 @@ def predict(
     else:
         model = FitResult.load(fit)
     source = sources.open(file, x=x, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
-    rows = predict_to(out, model, source, missing=missing, threads=threads, force=force)  # type: ignore[arg-type]  # checked above
+    kept: Any = missing  # checked above
+    workers: dict[str, Any] = {"threads": threads, "engine": as_engine(engine, scheduler)}
+    rows = predict_to(out, model, source, missing=kept, force=force, **workers)
     return Output(as_json({"out": str(out), "rows": rows}) if json else f"{out}: {rows:,} predictions")
