@@ -17,13 +17,13 @@ from streamreg.models.base import Spec
 from streamreg.models.validation import validated
 
 KINDS = {
-    "linear": ("linear", "Linear"),
-    "logistic": ("glm", "Logistic"),
-    "glm": ("glm", "Glm"),
-    "penalised": ("penalised", "Penalised"),
-    "subsets": ("selection", "Subsets"),
-    "constrained": ("constrained", "Constrained"),
-    "keras": ("neural", "Keras"),
+    "linear": ("models.linear", "Linear"),
+    "logistic": ("models.glm", "Logistic"),
+    "glm": ("models.glm", "Glm"),
+    "penalised": ("models.penalised", "Penalised"),
+    "subsets": ("models.subsets", "Subsets"),
+    "constrained": ("models.constrained", "Constrained"),
+    "keras": ("neural.model", "Keras"),
 }
 
 
@@ -166,7 +166,7 @@ def _model(kind: Any, where: str) -> type[Spec]:
     if not isinstance(kind, str) or kind not in KINDS:
         raise ConfigError(f"{where}: no kind of fit {kind!r}{nearest(str(kind), KINDS)}")
     module, name = KINDS[kind]
-    model: type[Spec] = getattr(import_module(f"streamreg.models.{module}"), name)
+    model: type[Spec] = getattr(import_module(f"streamreg.{module}"), name)
     return model
 
 

@@ -230,7 +230,7 @@ def _replaced(
     trusted = _digits(fit, whole, gross)
     with np.errstate(over="ignore"):
         cov, whole = np.ldexp(cov, 2 * unit), np.ldexp(whole, 2 * unit)
-    rank, reason = statistics.rank_of(meat), "few rows have a residual that tells of them"
+    rank, reason = statistics.rank_of(meat), note or "few rows have a residual that tells of them"
     if most[0] <= rank:
         rank, reason = int(most[0]), most[1]
     return dataclasses.replace(

@@ -119,7 +119,8 @@ def wald_test(fit: FitResult, restrictions: str) -> RestrictionTest:
         raise UsageError("this fit has no intercept to restrict")
     if not np.isfinite(fit.tss) or (fit.tss == 0 and np.any(fit.coef)):
         raise UsageError("the sum of squares of the target is beyond the range of float64; rescale the target")
-    if not fit.sigma >= 0 or np.isnan(fit.std_errors[fit.identifiable]).any():
+    known = fit.std_errors[fit.identifiable]
+    if not fit.sigma >= 0 or (np.isnan(known).any() if fit.sandwich is None else fit.sandwich.rank < 1):
         raise UsageError(
             "this fit has no standard errors (ridge, or no degrees of freedom); fit sr.Linear without ridge"
         )

@@ -22,6 +22,8 @@ Float = NDArray[np.float64]
 # Up to so many columns eigenvalues are found to the last digit; of more they are bounded, and estimated.
 _EIGENVALUES = 500
 
+_TOLD = 1e-8  # a squared distance that rounding hides more than this of is not told from none
+
 
 @dataclass(slots=True)
 class _Factor:
@@ -183,7 +185,8 @@ def _constant(weight: float, leans: Float, slopes: Float) -> bool:
     `leans` are the coordinates of the constant, times its norm, and `slopes` its coefficients, both over `weight`.
     """
     distance = 1.0 - weight * float(leans @ leans)
-    return bool(len(leans) and abs(distance) <= EPS * (1.0 + weight * float(slopes @ slopes)))
+    rounding = EPS * (1.0 + weight * float(slopes @ slopes))
+    return bool(len(leans) and abs(distance) <= rounding <= _TOLD)
 
 
 def _factor(gram: Float, live: NDArray[np.int64], nu: Float, most: int) -> tuple[_Factor, bool]:

