@@ -12,6 +12,7 @@ from streamreg.engines.base import Engine, Item, Result
 from streamreg.engines.serial import Serial
 from streamreg.errors import DataError, MissingExtra, UsageError
 
+_LOOPBACK = "127.0.0.1"
 _TASKS = 4  # for each thread of the workers: fewer leave threads idle at the end, more cost scheduling
 _MOST = 64  # items of a task; partitions of about 32 MB then take seconds, which is what a lost worker costs
 _HEAVY = 2**23  # bytes of pickled items in a task: rows of this process's memory travel with them
@@ -98,8 +99,8 @@ class Dask(Engine):
                 yield pending.popleft().result()
         except KilledWorker as error:
             raise DataError(
-                f"a task ended every Dask worker that tried it ({error.last_worker}); the workers' logs say why; often "
-                "memory is short: give the workers more, or run fewer threads in each"
+                f"a task ended every Dask worker that tried it ({error.last_worker.address}); the workers' logs say "
+                "why; often memory is short: give the workers more, or run fewer threads in each"
             ) from error
         except CancelledError as error:
             raise DataError("the Dask cluster was closed during the scan; start it, and run again") from error
@@ -125,9 +126,16 @@ def local(workers: int | None = None) -> Iterator[Dask]:
     library()
     from distributed import Client, LocalCluster
 
+    free = f"{_LOOPBACK}:0"  # a port that is free: the library's own number may be taken, and is open to the network
     with (
         LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host=_LOOPBACK,
+            dashboard_address=free,
+            worker_dashboard_address=free,
+            scheduler_kwargs={"dashboard": False},
         ) as cluster,
         Client(cluster) as client,  # type: ignore[no-untyped-call]
     ):
@@ -150,7 +158,9 @@ def _require_alike(client: Any) -> None:
     for worker, answer in found["workers"].items():
         there = answer["packages"]
         for name in ("python", "numpy", "streamreg"):
-            if there.get(name) == here[name]:
+            # Other releases of the same Python read what this one sends.
+            parts = 2 if name == "python" else None
+            if there.get(name) and there[name].split(".")[:parts] == here[name].split(".")[:parts]:
                 continue
             what = f"has {name} {there[name]}" if there.get(name) else f"lacks {name}"
             raise UsageError(
