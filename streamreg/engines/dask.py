@@ -32,15 +32,21 @@ class Dask(Engine):
     Raises
     ------
     UsageError
-        The client is asynchronous, or a worker has another version of Python, NumPy or this package.
+        The client is asynchronous or closed, or a worker has another version of Python, NumPy or this package.
     """
 
     client: Any
 
     def __post_init__(self) -> None:
+        if not self._runs:
+            raise UsageError("the distributed.Client is closed, or its scheduler is gone; make a new one")
         if self.client.asynchronous:
             raise UsageError("the distributed.Client is asynchronous; make one that is not: distributed.Client(...)")
         _require_alike(self.client)
+
+    @property
+    def _runs(self) -> bool:
+        return bool(self.client.status == "running")
 
     @property
     def workers(self) -> int:
@@ -102,10 +108,12 @@ class Dask(Engine):
                 f"a task ended every Dask worker that tried it ({error.last_worker.address}); the workers' logs say "
                 "why; often memory is short: give the workers more, or run fewer threads in each"
             ) from error
-        except CancelledError as error:
+        except Exception as error:
+            if self._runs and not isinstance(error, CancelledError):
+                raise
             raise DataError("the Dask cluster was closed during the scan; start it, and run again") from error
         finally:
-            if pending:
+            if pending and self._runs:
                 self.client.cancel(list(pending))
 
 

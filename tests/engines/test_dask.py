@@ -35,7 +35,17 @@ def test_workers_with_other_versions_are_refused(dask_engine, package):
 
 def test_an_asynchronous_client_is_refused():
     with pytest.raises(UsageError, match="asynchronous"):
-        Dask(mock.Mock(asynchronous=True))
+        Dask(mock.Mock(asynchronous=True, status="running"))
+
+
+def test_a_cluster_that_is_closed_is_said_in_one_line():
+    with local(1) as engine:
+        results = engine.map(abs, range(100))
+        assert next(results) == 0
+    with pytest.raises(DataError, match="closed during the scan"):
+        list(results)
+    with pytest.raises(UsageError, match="closed"):
+        choose(engine.client)
 
 
 def test_a_worker_that_cannot_read_the_data_is_named(dask_engine):
