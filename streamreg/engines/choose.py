@@ -9,6 +9,8 @@ from streamreg.errors import UsageError
 ADDRESSES = ("tcp://", "tls://", "ucx://")
 """How addresses of schedulers begin."""
 
+_PATIENCE = "10s"  # for a scheduler to answer
+
 
 def choose(engine: Any = None, threads: int | None = None) -> Engine:
     """Return the engine that an option names.
@@ -81,7 +83,7 @@ def _dask(name: str) -> Engine:
         return Dask(current)
     try:
         at = {"scheduler_file": name} if name.endswith(".json") else {"address": name}
-        client = distributed.Client(**at, timeout="10s")
+        client = distributed.Client(**at, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
         raise UsageError(f"{name}: no Dask scheduler answers there ({error}); start one: dask scheduler") from error
     return Dask(client)

@@ -116,7 +116,8 @@ def scan(
         rows together.
     engine : None, "threads", "serial", "dask", distributed.Client, or address of a scheduler
         Who works on the rows; default: threads of this process. The result has the same bits on all of them. "dask" is
-        the client in use, and an address is like "tcp://host:8786".
+        the client in use, and an address is like "tcp://host:8786". Workers of a cluster read files under the same
+        paths; arrays in the memory of this process travel to them in every pass, which is slow, so save them to a file.
 
     Returns
     -------

@@ -2,16 +2,23 @@
 
 import json
 import os
+import signal
 from unittest import mock
 
+import cases
 import numpy as np
 import pytest
+from cases import source as rows
+from helpers import Cut
 
 import streamreg as sr
 from streamreg.cli import main
 from streamreg.engines.choose import choose
 from streamreg.engines.dask import Dask, local
+from streamreg.engines.serial import Serial
 from streamreg.errors import DataError, UsageError
+from streamreg.scans.fold import folded
+from streamreg.stats.moments import Moments
 
 
 def test_tasks_hold_more_where_there_are_many_partitions(dask_engine):
@@ -36,6 +43,25 @@ def test_workers_with_other_versions_are_refused(dask_engine, package):
 def test_an_asynchronous_client_is_refused():
     with pytest.raises(UsageError, match="asynchronous"):
         Dask(mock.Mock(asynchronous=True, status="running"))
+
+
+@pytest.mark.filterwarnings("ignore")  # of the library, about the worker that it starts again
+def test_the_work_of_a_lost_worker_is_done_again_with_the_same_bits():
+    source = Cut(rows(), range(500, 9000, 500), (400,))
+    design, statistic = cases.design(), Moments(cases.ALL)
+    expected = folded(source, design, statistic, engine=Serial()).state.to_arrays()
+    with local(2) as engine:
+        killed = []
+
+        def kill(count):
+            if not killed:
+                killed.append(next(iter(engine.client.run(os.getpid).values())))
+                os.kill(killed[0], signal.SIGKILL)
+
+        found = folded(source, design, statistic, engine=engine, progress=kill).state.to_arrays()
+    assert killed
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
 
 
 def test_a_cluster_that_is_closed_is_said_in_one_line():
