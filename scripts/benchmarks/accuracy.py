@@ -159,8 +159,8 @@ def run(arguments: argparse.Namespace) -> None:
     text.append("\\* powers rounded to float64 columns beforehand, scored against the exact solution of those columns.")
     print("\n\n".join(text))
     print(f"\nwritten to {record.keep('accuracy', {'sets': NAMES, 'digits': rows})}")
-    if arguments.readme:
-        record.into_readme("accuracy", "\n\n".join(text))
+    if arguments.write:
+        record.into_figures("accuracy", "\n\n".join(text))
 
 
 def shown(value: float) -> str:
@@ -168,4 +168,4 @@ def shown(value: float) -> str:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/figures.md")

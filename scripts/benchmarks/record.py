@@ -43,9 +43,9 @@ def processor() -> str:
         return platform.processor()
 
 
-def into_readme(marker: str, text: str) -> None:
-    """Replace what stands between ``<!-- marker -->`` and ``<!-- /marker -->`` in README.md."""
-    path = Path("README.md")
+def into_figures(marker: str, text: str) -> None:
+    """Replace what stands between ``<!-- marker -->`` and ``<!-- /marker -->`` in docs/figures.md."""
+    path = Path("docs/figures.md")
     whole = path.read_text()
     begin, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
     before, rest = whole.split(begin, 1)

@@ -18,6 +18,10 @@ from streamreg.solve.rank import moves_intercept
 
 Float = NDArray[np.float64]
 
+_LOST = (
+    "The residuals are lost in the rounding of float64 moments, so errors, F and likelihood are not given: fit the "
+    "rows, or moments scanned with precision='exact'."
+)
 _LEAST = -1075 * float(np.log10(2.0))  # half the distance between the least numbers of float64
 
 
@@ -89,8 +93,10 @@ def result(
     with np.errstate(over="ignore"):
         total = found.square_about_mean if found.constant else found.tss
         rss, tss = (float(np.ldexp(v, 2 * found.target_exponent)) for v in (found.rss, total))
+    # Nothing is left of the residual sum but rounding: it may be zero, or not.
+    lost = bool(found.rss == 0 and found.tss > 0 and found.digits_rss < 1)
     if sigma is None:
-        sigma = float(np.sqrt(found.rss / df)) if df > 0 and not model.ridge else NAN
+        sigma = float(np.sqrt(found.rss / df)) if df > 0 and not model.ridge and not lost else NAN
     errors = np.full(p, np.nan)
     # Divided first and scaled last: with units of 1e200 the squares would not fit.
     relative = sigma * np.sqrt(np.maximum(np.diag(found.inverse), 0.0)) / found.scale[found.kept]
@@ -152,6 +158,7 @@ def result(
             at_offset,
         ),
         constant=found.constant,
+        no_likelihood=_LOST if lost else "",
     )
 
 

@@ -452,15 +452,6 @@ def test_entry_point():
     assert found == ["streamreg.__main__:main"]
 
 
-def test_readme_works(tmp_path, monkeypatch, capsys):
-    text = (Path(sr.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    code = text.split("```python\n")[1].split("```")[0]
-    assert len([line for line in code.splitlines() if line]) <= 5
-    monkeypatch.chdir(tmp_path)
-    exec(code.replace("1_000_000", "1_000"), {})
-    assert "linear fit of million.h5" in capsys.readouterr().out
-
-
 @pytest.mark.keras
 def test_predict_takes_networks(cli, folder, tmp_path):
     net, out = tmp_path / "net.keras", tmp_path / "p.npy"
