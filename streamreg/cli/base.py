@@ -31,6 +31,10 @@ MissingChunks = Annotated[str, typer.Option(help="Chunks that are not in the sto
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Workers; the result does not depend on it. Default: all processors.")
 ]
+OnEngine = Annotated[str | None, typer.Option("--engine", help="Who works on the rows: threads, serial or dask.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="A Dask cluster that works on the rows: tcp://host:8786, or a scheduler's file.")
+]
 OnDevice = Annotated[
     str | None, typer.Option("--device", help="gpu or gpu:1: where cross-products are taken. Default: the processors.")
 ]
@@ -76,6 +80,15 @@ def as_pairs(options: list[str] | None) -> dict[str, str]:
         if "=" not in pair:
             raise UsageError(f"--power {pair!r}: write NAME=DEGREE, as in x1=3")
     return {name.strip(): degree.strip() for name, _, degree in (pair.rpartition("=") for pair in options or ())}
+
+
+def as_engine(engine: str | None, scheduler: str | None) -> str | None:
+    """Return who works on the rows."""
+    if scheduler is not None and engine not in (None, "dask"):
+        raise UsageError(f"--scheduler is that of a Dask cluster; leave out --engine {engine}, or --scheduler")
+    if engine == "dask" and scheduler is None:
+        raise UsageError("--engine dask needs the cluster: --scheduler tcp://host:8786 (dask scheduler starts one)")
+    return scheduler or engine
 
 
 def as_errors(text: str) -> Any:

@@ -5,7 +5,20 @@ from typing import Annotated, Any
 
 import typer
 
-from streamreg.cli.base import Json, Output, Shown, Threads, Weights, X, app, as_json, exit_code
+from streamreg.cli.base import (
+    Json,
+    OnEngine,
+    Output,
+    Scheduler,
+    Shown,
+    Threads,
+    Weights,
+    X,
+    app,
+    as_engine,
+    as_json,
+    exit_code,
+)
 
 Fit = Annotated[Path, typer.Argument(help="A saved fit (.npz), or coefficients (.csv, .json).", show_default=False)]
 Target = Annotated[str | None, typer.Option(help="Column to explain. Default: that of the fits.")]
@@ -20,6 +33,8 @@ def compare(
     x: X = None,
     weights: Weights = None,
     tolerance: Annotated[float, typer.Option(help="Standard errors within which fits agree.")] = 0.01,
+    engine: OnEngine = None,
+    scheduler: Scheduler = None,
     rows: Shown = 10,
     json: Json = False,
 ) -> Output:
@@ -40,7 +55,9 @@ def compare(
 
     first, second = read(a, b)
     source = None if data is None else _open(data, x, target or first.target or second.target or None, weights)
-    found = compare(first, second, source, tolerance=tolerance, labels=(a.stem, b.stem))
+    found = compare(
+        first, second, source, tolerance=tolerance, labels=(a.stem, b.stem), engine=as_engine(engine, scheduler)
+    )
     return Output(as_json(found.to_dict()) if json else found.table(rows), exit_code(found.verdict))
 
 
@@ -58,6 +75,8 @@ def score(
         bool, typer.Option("--validation", help="Score on the rows that the training held out.")
     ] = False,
     threads: Threads = None,
+    engine: OnEngine = None,
+    scheduler: Scheduler = None,
     json: Json = False,
 ) -> Output:
     """Score fits on the same rows. One pass tells whether they are better than the first.
@@ -80,7 +99,15 @@ def score(
     }
     wanted = target or next((m.target for m in named.values() if m.target), None)
     source = _open(file, x, wanted, weights)
-    card = score(named, source, rows="validation" if validation else "all", worth=worth, target=target, threads=threads)
+    card = score(
+        named,
+        source,
+        rows="validation" if validation else "all",
+        worth=worth,
+        target=target,
+        threads=threads,
+        engine=as_engine(engine, scheduler),
+    )
     return Output(as_json(card.to_dict()) if json else str(card))
 
 

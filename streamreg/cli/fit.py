@@ -10,12 +10,15 @@ from streamreg.cli.base import (
     Force,
     Json,
     MissingChunks,
+    OnEngine,
     Output,
+    Scheduler,
     Shown,
     Threads,
     Weights,
     X,
     app,
+    as_engine,
     as_json,
     exit_code,
 )
@@ -42,6 +45,8 @@ def fit(
     save: Annotated[Path | None, typer.Option(help="Save the fit to this .npz file, a network to .keras.")] = None,
     rows: Shown = 20,
     threads: Threads = None,
+    engine: OnEngine = None,
+    scheduler: Scheduler = None,
     json: Json = False,
 ) -> Output:
     """Fit a model: a line by least squares, or what --kind says.
@@ -84,7 +89,7 @@ def fit(
         raise UsageError("--save keeps one fit, and --by makes many; streamreg scan FILE --by COLUMN keeps them all")
     if save is not None and save.suffix != _SAVED[model.gives]:
         raise UsageError(f"--save is {str(save)!r}; a {model.gives} file ends in {_SAVED[model.gives]}")
-    result = model.fit(data, threads=threads)
+    result = model.fit(data, threads=threads, engine=as_engine(engine, scheduler))
     statuses = [one.status for one in result.values()] if model.gives == "groups" else [result.status]
     if save is not None:
         result.save(save)
@@ -105,6 +110,8 @@ def predict(
     missing_chunks: MissingChunks = "error",
     force: Force = False,
     threads: Threads = None,
+    engine: OnEngine = None,
+    scheduler: Scheduler = None,
     json: Json = False,
 ) -> Output:
     """Write what a fit or a network predicts for every row. Memory does not grow with the rows.
@@ -132,5 +139,7 @@ def predict(
     else:
         model = FitResult.load(fit)
     source = sources.open(file, x=x, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
-    rows = predict_to(out, model, source, missing=missing, threads=threads, force=force)  # type: ignore[arg-type]  # checked above
+    kept: Any = missing  # checked above
+    workers: dict[str, Any] = {"threads": threads, "engine": as_engine(engine, scheduler)}
+    rows = predict_to(out, model, source, missing=kept, force=force, **workers)
     return Output(as_json({"out": str(out), "rows": rows}) if json else f"{out}: {rows:,} predictions")

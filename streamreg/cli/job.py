@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamreg.cli.base import Json, Output, Shown, Threads, app, as_json, exit_code
+from streamreg.cli.base import Json, OnEngine, Output, Scheduler, Shown, Threads, app, as_engine, as_json, exit_code
 
 
 @app.command()
@@ -16,6 +16,8 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and read no row.")] = False,
     rows: Shown = 10,
     threads: Threads = None,
+    engine: OnEngine = None,
+    scheduler: Scheduler = None,
     json: Json = False,
 ) -> Output:
     """Carry out a job file. It generates data, fits, compares, scores and saves, as the YAML says.
@@ -32,7 +34,7 @@ def run(
     if dry_run:
         plan = jobs.plan(loaded)
         return Output(as_json(plan.to_dict()) if json else str(plan))
-    result = jobs.run(loaded, threads=threads)
+    result = jobs.run(loaded, threads=threads, engine=as_engine(engine, scheduler))
     return Output(
         as_json(result.to_dict()) if json else result.table(rows), result.exit_code or exit_code(*result.statuses)
     )

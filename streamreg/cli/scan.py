@@ -10,11 +10,14 @@ from streamreg.cli.base import (
     Json,
     MissingChunks,
     OnDevice,
+    OnEngine,
     Output,
+    Scheduler,
     Threads,
     Weights,
     X,
     app,
+    as_engine,
     as_json,
     as_list,
     as_pairs,
@@ -45,6 +48,8 @@ def scan(
     memory: Annotated[int, typer.Option(min=1, help="MiB that the moments of all groups may take up.")] = 1024,
     append: Annotated[bool, typer.Option("--append", help="Read only the rows that OUT does not hold yet.")] = False,
     threads: Threads = None,
+    engine: OnEngine = None,
+    scheduler: Scheduler = None,
     device: OnDevice = None,
     json: Json = False,
 ) -> Output:
@@ -75,13 +80,21 @@ def scan(
     kept: Any = missing_chunks
     source = sources.open(file, x=x, target=target, weights=weights, missing_chunks=kept)
     if append:
-        state = merge.append(held, source, threads=threads)
+        state = merge.append(held, source, threads=threads, engine=as_engine(engine, scheduler))
     else:
         options: dict[str, Any] = {"missing": missing, "precision": precision, "memory": memory * 2**20}
         options["device"] = device
         options |= {"folds": int(folds) if folds is not None and folds.isdecimal() else folds, "by": by}
         options |= {"powers": {name: _degree(name, degree) for name, degree in as_pairs(power).items()}}
-        state = scan.scan(source, as_list(features), threads=threads, stretches=stretches, seed=seed, **options)
+        state = scan.scan(
+            source,
+            as_list(features),
+            threads=threads,
+            engine=as_engine(engine, scheduler),
+            stretches=stretches,
+            seed=seed,
+            **options,
+        )
     state.save(out)
     return _told(out, state, json)
 

@@ -11,12 +11,12 @@ from streamreg.models.base import as_source
 from streamreg.models.newton import newton_step
 from streamreg.results.base import FitResult
 from streamreg.results.distance import Distance, at
-from streamreg.scans.fold import fold
+from streamreg.scans.run import Run
 from streamreg.stats.base import Statistic
 from streamreg.stats.working import Predictor, WorkingMoments
 
 
-def certified(distance: Distance, reference: FitResult, fit: FitResult, data: Any) -> Distance:
+def certified(distance: Distance, reference: FitResult, fit: FitResult, data: Any, run: Run) -> Distance:
     """Return `distance` with gradient, Newton distance and excess loss of a fit computed from the rows.
 
     Parameters
@@ -27,6 +27,7 @@ def certified(distance: Distance, reference: FitResult, fit: FitResult, data: An
     fit : FitResult
         With the names of the reference, in its order.
     data : Source, or anything that `streamreg.open` takes
+    run : Run
 
     Notes
     -----
@@ -40,7 +41,8 @@ def certified(distance: Distance, reference: FitResult, fit: FitResult, data: An
     place = [reference.names.index(name) for name in design.terms.names]
     line = Predictor(reference.centre[place], fit.coef[place], at(fit, reference.centre))
     # The null model has no part in what is asked here.
-    state = fold(source, design, WorkingMoments(design.names, reference.family, line, null_mean=0.5))
+    empty = WorkingMoments(design.names, reference.family, line, null_mean=0.5)
+    state = run.scan(source, design, empty, "check of")
     step = newton_step(state, reference.has_intercept)
     problem, p = step.problem, len(place)
     spread = np.sqrt(np.diag(problem.cross)[:p])

@@ -11,6 +11,7 @@ from streamreg.errors import UsageError
 from streamreg.models.glm import Glm
 from streamreg.models.linear import Linear
 from streamreg.results.base import FitResult
+from streamreg.scans.run import Run
 from streamreg.stats.base import Statistic
 
 Precision = Literal["auto", "exact"]
@@ -25,7 +26,7 @@ def solved(fit: FitResult) -> bool:
     return not (held or fit.level == "imported" or fit.status.startswith("not converged"))
 
 
-def reference_of(fits: Sequence[FitResult], data: Any) -> FitResult:
+def reference_of(fits: Sequence[FitResult], data: Any, run: Run) -> FitResult:
     """Return the fit whose errors are the measure: solved before trained, with an intercept if any has one.
 
     Of several the one with the most digits; the order in which they are given does not matter.
@@ -53,10 +54,10 @@ def reference_of(fits: Sequence[FitResult], data: Any) -> FitResult:
         raise UsageError(
             "none of these fits keeps second moments to measure by; give the data, which are scanned for them"
         )
-    return resolved(fits, data)
+    return resolved(fits, data, run)
 
 
-def resolved(fits: Sequence[FitResult], data: Any, precision: Precision = "auto") -> FitResult:
+def resolved(fits: Sequence[FitResult], data: Any, run: Run, precision: Precision = "auto") -> FitResult:
     """Return a fit of the same model to `data`, to measure by.
 
     Raises
@@ -65,7 +66,7 @@ def resolved(fits: Sequence[FitResult], data: Any, precision: Precision = "auto"
         It has no errors to measure by, as where labels can be separated.
     """
     like = next((fit for fit in fits if fit.level != "imported"), fits[0])
-    found = _solved(like, fits, any(fit.has_intercept for fit in fits), data, precision)
+    found = _solved(like, fits, any(fit.has_intercept for fit in fits), data, run, precision)
     if found.geometry is None:
         raise UsageError(f"there is nothing to compare with: {found.status}")
     return found
@@ -81,9 +82,9 @@ class Measure:
         Times that the rows were read for it.
     """
 
-    def __init__(self, fits: Sequence[FitResult], data: Any) -> None:
-        self.fits, self.data = fits, data
-        self.reference = reference_of(fits, data)
+    def __init__(self, fits: Sequence[FitResult], data: Any, run: Run) -> None:
+        self.fits, self.data, self.run = fits, data, run
+        self.reference = reference_of(fits, data, run)
         self._given = any(fit is self.reference for fit in fits)
         self.passes = 0 if self._given else self.reference.passes
 
@@ -93,7 +94,7 @@ class Measure:
         rows = self.data is not None and not isinstance(self.data, Statistic)
         if not (self._given and rows) or self.reference.family != "gaussian" or self.reference.level == "exact":
             return None
-        found = resolved(self.fits, self.data, "exact")
+        found = resolved(self.fits, self.data, self.run, "exact")
         self.passes += found.passes
         return found
 
@@ -115,7 +116,9 @@ def _fitness(fit: FitResult) -> tuple[Any, ...]:
     return solved(fit), converged, fit.level != "mini-batch", fit.level == "exact", digits, errors, *tie
 
 
-def _solved(like: FitResult, fits: Sequence[FitResult], intercept: bool, data: Any, precision: Precision) -> FitResult:
+def _solved(
+    like: FitResult, fits: Sequence[FitResult], intercept: bool, data: Any, run: Run, precision: Precision
+) -> FitResult:
     """Fit the same model to the rows."""
     shared: dict[str, Any] = {"intercept": intercept, "features": like.columns, "powers": like.powers}
     shared["missing"] = like.model.get("missing", "error")
@@ -124,8 +127,8 @@ def _solved(like: FitResult, fits: Sequence[FitResult], intercept: bool, data: A
         if isinstance(data, Statistic):
             shared |= {"features": like.names, "powers": {}}
             precision = "auto"
-        return Linear(**shared, precision=precision).fit(data)
-    return Glm(**shared | {"family": like.family}).fit(data)
+        return Linear(**shared, precision=precision).fit(data, engine=run)
+    return Glm(**shared | {"family": like.family}).fit(data, engine=run)
 
 
 def aligned(fit: FitResult, names: tuple[str, ...]) -> FitResult:

@@ -18,6 +18,7 @@ from streamreg.comparison.reference import Measure, aligned, solved
 from streamreg.errors import UsageError
 from streamreg.results.base import FitResult
 from streamreg.results.distance import finite, measure
+from streamreg.scans.run import Run
 
 Float = NDArray[np.float64]
 
@@ -29,6 +30,7 @@ def compare(
     *,
     tolerance: float = 0.01,
     labels: Sequence[str] | None = None,
+    engine: Any = None,
 ) -> Comparison:
     """Compare the estimates of two fits of the same target.
 
@@ -47,6 +49,8 @@ def compare(
         called one: the verdict is then "cannot tell".
     labels : two str, optional
         How to call them; default: the kind of their models.
+    engine : optional
+        Who works on the rows, as in `streamreg.scan`.
 
     Raises
     ------
@@ -58,11 +62,16 @@ def compare(
     if len(titles) != 2:
         raise UsageError(f"labels are {len(titles)} names; two fits have two")
     _require_comparable({titles[0]: a, titles[1]: b} if titles[0] != titles[1] else {"first": a, "second": b})
-    return _compare(a, b, Measure([a, b], data), tolerance, (titles[0], titles[1]))
+    return _compare(a, b, Measure([a, b], data, Run.of(engine=engine)), tolerance, (titles[0], titles[1]))
 
 
 def compare_all(
-    fits: Mapping[str, FitResult], data: Any = None, *, reference: str | None = None, tolerance: float = 0.01
+    fits: Mapping[str, FitResult],
+    data: Any = None,
+    *,
+    reference: str | None = None,
+    tolerance: float = 0.01,
+    engine: Any = None,
 ) -> Comparisons:
     """Compare several fits of the same target with one of them.
 
@@ -70,7 +79,7 @@ def compare_all(
     ----------
     fits : mapping of str to FitResult
         Two or more, under names of your choice.
-    data, tolerance
+    data, tolerance, engine
         As for `compare`.
     reference : str, optional
         Whom to compare the others with; default: the first that was solved and not trained, else the first.
@@ -86,7 +95,7 @@ def compare_all(
     if reference is not None and reference not in fits:
         raise UsageError(f"no fit {reference!r}; there is {', '.join(fits)}")
     _require_comparable(fits)
-    measure_by = Measure(list(fits.values()), data)
+    measure_by = Measure(list(fits.values()), data, Run.of(engine=engine))
     name = reference or next((n for n, fit in fits.items() if fit is measure_by.reference), next(iter(fits)))
     others = {n: fit for n, fit in fits.items() if n != name}
     pairs = {n: _compare(fits[name], fit, measure_by, tolerance, (name, n)) for n, fit in others.items()}
@@ -96,26 +105,27 @@ def compare_all(
 def _compare(a: FitResult, b: FitResult, measure_by: Measure, tolerance: float, titles: tuple[str, str]) -> Comparison:
     if not tolerance > 0:
         raise UsageError(f"tolerance is {tolerance}; give a positive number of standard errors")
-    found = _measured(a, b, measure_by.reference, measure_by.data, tolerance, titles)
+    found = _measured(a, b, measure_by.reference, measure_by, tolerance, titles)
     if found.verdict == "cannot tell" and measure_by.exact is not None:
-        found = _measured(a, b, measure_by.exact, measure_by.data, tolerance, titles)
+        found = _measured(a, b, measure_by.exact, measure_by, tolerance, titles)
     passes, measure_by.passes = measure_by.passes, 0
     return dataclasses.replace(found, passes=passes + found.from_rows)
 
 
 def _measured(
-    a: FitResult, b: FitResult, reference: FitResult, data: Any, tolerance: float, titles: tuple[str, str]
+    a: FitResult, b: FitResult, reference: FitResult, measure_by: Measure, tolerance: float, titles: tuple[str, str]
 ) -> Comparison:
     # In the order of the reference, so that the two may change places.
     first, second = (aligned(fit, reference.names) for fit in (a, b))
     assert reference.geometry is not None
     distance = measure(reference, reference.geometry, first, second)
     known = finite(first, reference.identifiable) and finite(second, reference.identifiable)
-    from_rows = data is not None and reference.family != "gaussian" and known
+    from_rows = measure_by.data is not None and reference.family != "gaussian" and known
     if from_rows:
         from streamreg.comparison.certificate import certified
 
-        distance = certified(distance, reference, (first, second)[distance.farther], data)
+        farther = (first, second)[distance.farther]
+        distance = certified(distance, reference, farther, measure_by.data, measure_by.run)
     verdict, reason, advice = judge(first, second, reference, distance, tolerance, titles)
     at_minimum = solved(reference)
     nan = float("nan")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from threadpoolctl import threadpool_limits
 
-from streamreg.engines.base import Item, Result
+from streamreg.engines.base import Engine, Item, Result
 
 
 @dataclass(frozen=True, slots=True)
-class Serial:
+class Serial(Engine):
     """The calling thread."""
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from threadpoolctl import threadpool_limits
 
-from streamreg.engines.base import Item, Result
+from streamreg.engines.base import Engine, Item, Result
 from streamreg.engines.serial import Serial
 from streamreg.errors import UsageError
 
@@ -21,7 +21,7 @@ def available_threads() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Threads:
+class Threads(Engine):
     """Threads of this process.
 
     Each has one BLAS thread: workers do not wait for each other, and sums do not depend on how many there are. At most

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from streamreg.errors import ConfigError, StreamregError, nearest
 from streamreg.jobs.document import Document, read
-from streamreg.jobs.sections import Data, FitName, Output, Pair, Scoring, Section
+from streamreg.jobs.sections import Cluster, Data, Engine, FitName, Output, Pair, Scoring, Section
 from streamreg.models import flat
 from streamreg.models.base import Spec
 from streamreg.models.registry import KINDS
@@ -25,6 +25,7 @@ class _Written(Section):
     score: tuple[Scoring, ...] = ()
     output: Output | None = None
     threads: int | None = Field(default=None, gt=0, le=4096)
+    engine: Engine | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Job:
         Workers; default: all processors.
     document : Document
         Where the file says what.
+    engine : str, Cluster or None
+        Who works on the rows; default: threads.
     """
 
     path: Path
@@ -54,6 +57,7 @@ class Job:
     output: Output | None
     threads: int | None
     document: Document
+    engine: str | Cluster | None = None
 
     @contextmanager
     def at(self, *place: str | int) -> Iterator[None]:
@@ -99,7 +103,12 @@ def load(path: str | os.PathLike[str]) -> Job:
         except ValueError as error:
             raise ConfigError(f"{document.where(('data', 'generate'))}: {error}") from None
     output = written.output and Output(folder=_inside(folder, written.output.folder))
-    return Job(Path(path), data, fits, written.compare, written.score, output, written.threads, document)
+    if written.threads is not None and written.engine not in (None, "threads"):
+        where = document.where(("threads",))
+        raise ConfigError(f"{where}: threads are those of this process; leave out threads, or engine")
+    return Job(
+        Path(path), data, fits, written.compare, written.score, output, written.threads, document, written.engine
+    )
 
 
 def _inside(folder: Path, path: Path) -> Path:

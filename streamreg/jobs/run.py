@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from streamreg.comparison import compare
+from streamreg.engines.base import Engine
+from streamreg.engines.choose import choose
 from streamreg.errors import StreamregError, UsageError
 from streamreg.jobs.checks import check_recipe, checked
 from streamreg.jobs.job import Job, load
 from streamreg.jobs.result import Failure, JobResult, SharedScan, of_all
 from streamreg.jobs.saving import made, saved
-from streamreg.jobs.sections import Scoring
+from streamreg.jobs.sections import Cluster, Scoring
 from streamreg.jobs.shared import Shared
 from streamreg.scoring import score
 from streamreg.scoring.holdout import split
@@ -25,7 +27,7 @@ from streamreg.sources.base import Source
 from streamreg.tools.generate import truth_path
 
 
-def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -> JobResult:
+def run(job: Job, *, threads: int | None = None, progress: bool | None = None, engine: Any = None) -> JobResult:
     """Carry out `job`: generate the data if they are not there, fit, compare, save.
 
     Parameters
@@ -35,6 +37,8 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
         Instead of the job's own number.
     progress : bool, optional
         Show progress bars; default: on a terminal.
+    engine : optional
+        Who works on the rows, as in `streamreg.scan`, instead of the job's own engine.
 
     Returns
     -------
@@ -49,6 +53,27 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
     UsageError
         Options that do not go with the data or with each other.
     """
+    with _engine(job, threads, engine) as chosen:
+        return _carried_out(job, chosen, progress)
+
+
+@contextmanager
+def _engine(job: Job, threads: int | None, engine: Any) -> Iterator[Engine]:
+    """Yield who works on the rows: `engine` or `threads`, else what the job says."""
+    if engine is not None or threads is not None:
+        yield choose(engine, threads)
+    elif isinstance(job.engine, Cluster):
+        from streamreg.engines.dask import local
+
+        with local(job.engine.workers) as cluster:
+            yield cluster
+    else:
+        with job.at("engine"):
+            found = choose(job.engine, job.threads)
+        yield found
+
+
+def _carried_out(job: Job, engine: Engine, progress: bool | None) -> JobResult:
     recipe, path = job.data.generate, job.data.path
     generated = recipe is not None and not path.exists()
     if recipe is not None and generated:
@@ -57,7 +82,7 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
             recipe.write(made(path.parent) / path.name, force=True, progress=progress)
     source = checked(job)
     began = time.perf_counter()
-    workers: dict[str, Any] = {"threads": threads or job.threads, "progress": progress}
+    workers: dict[str, Any] = {"engine": engine, "progress": progress}
     train, rest = split(source, job.data.held_out) if job.data.held_out else (source, source)
     if job.output is not None:
         with job.at("output", "folder"):
@@ -85,7 +110,7 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None) -
     for i, pair in enumerate(job.compare):
         with _attempt(job, failed, "compare", i):
             one, other = _found(fits, pair.fits)
-            comparisons.append(compare(one, other, train, tolerance=pair.tolerance, labels=pair.fits))
+            comparisons.append(compare(one, other, train, tolerance=pair.tolerance, labels=pair.fits, engine=engine))
     for i, entry in enumerate(job.score):
         with _attempt(job, failed, "score", i):
             _found(fits, entry.fits)
@@ -152,9 +177,11 @@ def _scored(job: Job, entry: Scoring, fits: Mapping[str, Any], rest: Source, wor
     return replace(card, notes=(*card.notes, "The fits have seen these rows: hold some out with data: held_out: 0.2."))
 
 
-def run_job(path: str | os.PathLike[str], *, threads: int | None = None, progress: bool | None = None) -> JobResult:
+def run_job(
+    path: str | os.PathLike[str], *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+) -> JobResult:
     """Read a job file and carry it out; see `load` and `run`."""
-    return run(load(path), threads=threads, progress=progress)
+    return run(load(path), threads=threads, progress=progress, engine=engine)
 
 
 def peak_memory() -> int:

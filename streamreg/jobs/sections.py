@@ -4,9 +4,21 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
 from streamreg import sources
+from streamreg.engines.choose import known
+from streamreg.errors import UsageError
 from streamreg.sources.base import Source
 from streamreg.tools.generate import Generate
 
@@ -34,6 +46,27 @@ class Section(BaseModel):
     """A mapping with known keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cluster(Section):
+    """A Dask cluster on this machine, which the job starts and stops."""
+
+    kind: Literal["dask"]
+    workers: int | None = Field(default=None, gt=0, le=4096)
+
+
+def _known(name: str) -> str:
+    try:
+        return known(name)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+Engine = Annotated[
+    Annotated[str, AfterValidator(_known), Tag("name")] | Annotated[Cluster, Tag("cluster")],
+    Discriminator(lambda value: "cluster" if isinstance(value, dict | Cluster) else "name"),
+]
+"""The name of an engine or the address of a scheduler, or a cluster to start."""
 
 
 class Data(Section):

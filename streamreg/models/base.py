@@ -44,7 +44,7 @@ class Spec(BaseModel):
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark
 
     @abstractmethod
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> Any:
+    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None) -> Any:
         """Estimate from `data`: a source, or what `streamreg.open` takes."""
 
     @abstractmethod

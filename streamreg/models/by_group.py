@@ -27,6 +27,7 @@ def fit_by(
     memory: int = MEMORY,
     threads: int | None = None,
     progress: bool | None = None,
+    engine: Any = None,
 ) -> GroupFits:
     """Fit a line for each level of a column, in one pass over the rows, or from moments kept by level.
 
@@ -42,6 +43,8 @@ def fit_by(
         again as many for their fits, about ``16 p**2`` and 6 kB for each level of p terms.
     threads : int, optional
     progress : bool, optional
+    engine : optional
+        Who works on the rows, as in `streamreg.scan`.
 
     Raises
     ------
@@ -76,6 +79,7 @@ def fit_by(
         features = tuple(name for name in source.roles.features if name != by)
     exact = "exact" if model.precision == "exact" else "float64"
     options: dict[str, Any] = {"by": by, "precision": exact, "memory": memory, "device": model.device}
+    options["engine"] = engine
     kept = scan(source, features, model.missing, threads, progress, model.powers, **options)
     terms = tuple(name for name in kept.names if name != kept.target)
     return lines(model, kept, source.label, features=terms, passes=1, began=began, memory=memory)

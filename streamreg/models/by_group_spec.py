@@ -58,7 +58,9 @@ class ByGroup(Wrapper):
         inside = self.model.needs()
         return dataclasses.replace(inside, apart=Column(self.by), memory=self.memory, passes=1, at_most=False)
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> "GroupFits":
+    def fit(
+        self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+    ) -> "GroupFits":
         """Read the rows once, and fit a line for each group.
 
         Parameters
@@ -66,6 +68,7 @@ class ByGroup(Wrapper):
         data : Source, Grouped or the path of its file, or anything that `streamreg.open` takes
         threads : int, optional
         progress : bool, optional
+        engine : see `streamreg.scan`
 
         Raises
         ------
@@ -77,7 +80,7 @@ class ByGroup(Wrapper):
         """
         from streamreg.models.by_group import fit_by
 
-        return fit_by(self.model, data, self.by, memory=self.memory, threads=threads, progress=progress)
+        return fit_by(self.model, data, self.by, memory=self.memory, threads=threads, progress=progress, engine=engine)
 
     def fit_from(self, moments: Grouped[Any], source: Source, **workers: Any) -> "GroupFits":
         """Do the same with the moments of a scan by that column, which may hold more than the model's features."""

@@ -60,7 +60,7 @@ class Choice(Spec, Generic[Found]):
         """Return "selected": a job fits one line, and so takes the rule that selects it too."""
         return "selected"
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> Found:
+    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None) -> Found:
         """Fit all candidates.
 
         Parameters
@@ -69,6 +69,8 @@ class Choice(Spec, Generic[Found]):
             From moments no row is read; else they are read once.
         threads : int, optional
         progress : bool, optional
+        engine : optional
+            Who works on the rows, as in `streamreg.scan`.
 
         Raises
         ------
@@ -81,7 +83,8 @@ class Choice(Spec, Generic[Found]):
         moments, label, passes = as_moments(data), "moments", 0
         if moments is None:
             source = as_source(data, self.target)
-            moments, label, passes = scan(source, self.features, self.missing, threads, progress), source.label, 1
+            moments = scan(source, self.features, self.missing, threads, progress, engine=engine)
+            label, passes = source.label, 1
         with one_thread(len(moments.names)):
             found = self._fit(self._pose(moments), moments)
         return dataclasses.replace(found, seconds=time.perf_counter() - began, source=label, passes=passes)

@@ -55,7 +55,9 @@ class Constrained(Spec):
         """Return what a fit takes: one pass for the moments."""
         return Needs(features=self.features, target=self.target, missing=self.missing, moments=True)
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
+    def fit(
+        self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+    ) -> FitResult:
         """Estimate the coefficients.
 
         Parameters
@@ -63,6 +65,8 @@ class Constrained(Spec):
         data : Moments, Source, or anything that `streamreg.open` takes
         threads : int, optional
         progress : bool, optional
+        engine : optional
+            Who works on the rows, as in `streamreg.scan`.
 
         Raises
         ------
@@ -75,7 +79,8 @@ class Constrained(Spec):
         moments, label, passes = as_moments(data), "moments", 0
         if moments is None:
             source = as_source(data, self.target)
-            moments, label, passes = scan(source, self.features, self.missing, threads, progress), source.label, 1
+            moments = scan(source, self.features, self.missing, threads, progress, engine=engine)
+            label, passes = source.label, 1
         with one_thread(len(moments.names)):
             fit = self._solve(moments, label, passes)
         return dataclasses.replace(fit, seconds=time.perf_counter() - began)

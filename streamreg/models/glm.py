@@ -17,10 +17,9 @@ from streamreg.models.linear import Linear
 from streamreg.models.needs import Needs
 from streamreg.models.newton import Maximum, maximise
 from streamreg.problem import Solution
-from streamreg.progress import Progress
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
-from streamreg.scans.fold import fold
+from streamreg.scans.run import Run
 from streamreg.solve import cholesky
 from streamreg.solve.conditioning import INDEX
 from streamreg.solve.digits import FULL
@@ -88,7 +87,9 @@ class Glm(Spec):
         steps = max(self.max_iterations, 2) + 1
         return line if self.family == "gaussian" else dataclasses.replace(line, passes=steps, at_most=True)
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
+    def fit(
+        self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+    ) -> FitResult:
         """Estimate the coefficients by maximum likelihood.
 
         Parameters
@@ -99,6 +100,8 @@ class Glm(Spec):
             Workers; the result has the same bits for any number.
         progress : bool, optional
             Show a progress bar for each pass; default: on a terminal.
+        engine : optional
+            Who works on the rows, as in `streamreg.scan`.
 
         Returns
         -------
@@ -116,36 +119,27 @@ class Glm(Spec):
         UsageError
             No target, or a column with two roles.
         """
-        began = time.perf_counter()
+        began, run = time.perf_counter(), Run.of(threads, engine, progress)
         if self.family == "gaussian":
-            return self._gaussian(data, threads, progress)
+            return self._gaussian(data, run)
         if isinstance(data, Statistic):
             raise UsageError(f"a {self.family} fit needs the rows, and moments hold none; pass the source")
         source = as_source(data, self.target)
         if source.one_pass:
             raise OnePassError(f"{source.label}: a {self.family} fit reads the rows several times; use a file or array")
         design = Design.of(source, self.features, self.missing, self.powers).with_target()
-        found, opening = self._climb(source, design, threads, progress)
+        found, opening = self._climb(source, design, run)
         fit = self._result(source, design, found, opening)
         if found.step.solution.dependencies:
-            fit = self._ranked(fit, found.step.solution, source, design, threads, progress)
+            fit = self._ranked(fit, found.step.solution, source, design, run)
         return dataclasses.replace(fit, seconds=time.perf_counter() - began)
 
-    def _ranked(
-        self,
-        fit: FitResult,
-        weighted: Solution,
-        source: Source,
-        design: Design,
-        threads: int | None,
-        progress: bool | None,
-    ) -> FitResult:
+    def _ranked(self, fit: FitResult, weighted: Solution, source: Source, design: Design, run: Run) -> FitResult:
         """Decide as `Linear` does, from exact sums, whether the columns that were left out depend on others."""
         from streamreg.solve import exact
         from streamreg.stats.integer_moments import IntegerMoments
 
-        with Progress(f"exact pass over {source.label}", source.schema.n_rows, shown=progress) as bar:
-            state = fold(source, design, IntegerMoments(design.names), threads=threads, progress=bar)
+        state = run.scan(source, design, IntegerMoments(design.names), "exact pass over")
         found = exact.solve(state.problem(fit.target, None, self.intercept))
         fit = dataclasses.replace(fit, passes=fit.passes + 1)
         apart = [fit.names[j] for j in found.kept if j not in weighted.kept]
@@ -166,13 +160,11 @@ class Glm(Spec):
     def _line(self) -> Linear:
         return Linear(**{name: getattr(self, name) for name in Linear.model_fields if name in type(self).model_fields})
 
-    def _gaussian(self, data: Any, threads: int | None, progress: bool | None) -> FitResult:
-        fit = self._line().fit(data, threads=threads, progress=progress)
+    def _gaussian(self, data: Any, run: Run) -> FitResult:
+        fit = self._line().fit(data, engine=run)
         return dataclasses.replace(fit, model=self.to_dict(), deviance=fit.rss, null_deviance=fit.tss)
 
-    def _climb(
-        self, source: Source, design: Design, threads: int | None, progress: bool | None
-    ) -> tuple[Maximum, OpeningMoments]:
+    def _climb(self, source: Source, design: Design, run: Run) -> tuple[Maximum, OpeningMoments]:
         """Return the maximum, and what the pass before those of Newton's method found."""
         facts, names = family(self.family), design.names
         p = len(names) - 1
@@ -182,14 +174,10 @@ class Glm(Spec):
             nonlocal scan
             scan += 1
             state = WorkingMoments(names, self.family, at, null, move, self.device, whitening)
-            title = f"{self.family} step {scan} on {source.label}"
-            with Progress(title, source.schema.n_rows, shown=progress) as bar:
-                return fold(source, design, state, threads=threads, progress=bar)
+            return run.scan(source, design, state, f"{self.family} step {scan} on")
 
         working = not self.intercept
-        with Progress(f"scan {source.label}", source.schema.n_rows, shown=progress) as bar:
-            empty = OpeningMoments.of(names, self.family, working, self.device)
-            opening = fold(source, design, empty, threads=threads, progress=bar)
+        opening = run.scan(source, design, OpeningMoments.of(names, self.family, working, self.device), "scan")
         null = float(facts.mean(np.zeros(1))[0])
         if self.intercept:
             null = opening.target_mean

@@ -15,9 +15,8 @@ from streamreg.models.covariance import Errors, clusters
 from streamreg.models.estimates import Origin, result
 from streamreg.models.needs import Needs
 from streamreg.problem import ExactProblem, Problem, Solution
-from streamreg.progress import Progress
 from streamreg.results.base import FitResult
-from streamreg.scans.fold import fold
+from streamreg.scans.run import Run
 from streamreg.solve import cholesky
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
@@ -112,7 +111,13 @@ class Linear(Spec):
         return dataclasses.replace(found, passes=found.passes + 1)
 
     def fit(
-        self, data: Any, *, moments: Moments | None = None, threads: int | None = None, progress: bool | None = None
+        self,
+        data: Any,
+        *,
+        moments: Moments | None = None,
+        threads: int | None = None,
+        progress: bool | None = None,
+        engine: Any = None,
     ) -> FitResult:
         """Estimate the coefficients.
 
@@ -126,6 +131,8 @@ class Linear(Spec):
             Workers; the result has the same bits for any number.
         progress : bool, optional
             Show a progress bar; default: on a terminal.
+        engine : optional
+            Who works on the rows, as in `streamreg.scan`.
 
         Raises
         ------
@@ -135,7 +142,7 @@ class Linear(Spec):
         UsageError
             No target, a column with two roles, or options that exclude each other.
         """
-        began = time.perf_counter()
+        began, run = time.perf_counter(), Run.of(threads, engine, progress)
         if self.device and self.precision == "exact":
             raise UsageError("exact cross-products are taken on the processors; leave out precision='exact', or device")
         if self.errors != "classical":
@@ -152,7 +159,7 @@ class Linear(Spec):
                 raise UsageError(
                     "moments stand for the first pass over rows in float64; leave them out where there is none"
                 )
-        solved = self._scan(data, moments, threads, progress) if state is None else self._from_state(state)
+        solved = self._scan(data, moments, run) if state is None else self._from_state(state)
         problem, found, origin = solved
         if self.singular == "error" and found.dependencies:
             raise DataError(f"{origin.label}: dependent columns: {'; '.join(map(str, found.dependencies))}")
@@ -161,7 +168,7 @@ class Linear(Spec):
             return fit
         from streamreg.models.robust import robust
 
-        return robust(fit, data, self.errors, threads=threads, progress=progress)
+        return robust(fit, data, self.errors, engine=run)
 
     def _from_state(self, state: Statistic) -> Solved:
         """Solve from moments of an earlier scan."""
@@ -178,7 +185,7 @@ class Linear(Spec):
         origin = Origin.of(state, target, "moments", 0, "exact" if exact else "float64")
         return *self._solve(state, target, self.features), origin
 
-    def _scan(self, data: Any, known: Moments | None, threads: int | None, progress: bool | None) -> Solved:
+    def _scan(self, data: Any, known: Moments | None, run: Run) -> Solved:
         """Read the rows, and again if the ladder says so."""
         source = as_source(data, self.target)
         keys = clusters(self.errors)
@@ -187,8 +194,7 @@ class Linear(Spec):
         terms = design.terms
 
         def read(statistic: S, what: str) -> S:
-            with Progress(f"{what} {source.label}", source.schema.n_rows, shown=progress) as bar:
-                return fold(source, design, statistic, threads=threads, progress=bar)
+            return run.scan(source, design, statistic, what)
 
         if self.precision == "exact":
             from streamreg.stats.integer_moments import IntegerMoments

@@ -14,9 +14,8 @@ from streamreg.inference import statistics
 from streamreg.inference.covariance import Sandwich
 from streamreg.models.base import as_source, as_state
 from streamreg.models.covariance import Errors, Plan
-from streamreg.progress import Progress
 from streamreg.results.base import FitResult
-from streamreg.scans.fold import fold
+from streamreg.scans.run import Run
 from streamreg.solve.digits import EPS, FULL
 from streamreg.solve.rank import UNIT
 from streamreg.sources.base import Source
@@ -42,6 +41,7 @@ def robust(
     memory: int = MEMORY,
     threads: int | None = None,
     progress: bool | None = None,
+    engine: Any = None,
 ) -> FitResult:
     """Return a fit with the same estimates, and standard errors and tests that trust less.
 
@@ -58,6 +58,8 @@ def robust(
         Bytes of sums over clusters that are held in memory; beyond it they go to temporary files.
     threads : int, optional
     progress : bool, optional
+    engine : optional
+        Who works on the rows, as in `streamreg.scan`.
 
     Raises
     ------
@@ -78,7 +80,7 @@ def robust(
 
     Cost: one pass, about ``4 p**2`` operations a row.
     """
-    began = time.perf_counter()
+    began, run = time.perf_counter(), Run.of(threads, engine, progress)
     require(fit, FitResult, "robust errors are for the fit that sr.Linear(...).fit(data) returns")
     plan = Plan.of(errors)
     source = rows_twice(source).with_roles(target=fit.target)
@@ -87,9 +89,8 @@ def robust(
     design = Design.of(source, fit.columns, missing, fit.powers, plan.keys).with_target()
     scores = _scores(fit)
     frequency = fit.model.get("weights") == "frequency"
-    with Store(memory) as store, Progress(f"errors of {source.label}", source.schema.n_rows, shown=progress) as bar:
-        statistic = _statistic(plan, scores, frequency, store)
-        state = fold(source, design, statistic, threads=threads, progress=bar)
+    with Store(memory) as store:
+        state = run.scan(source, design, _statistic(plan, scores, frequency, store), "errors of")
         found, rss = state.result()
     with np.errstate(over="ignore"):
         _require_same_rows(fit, source.label, state.n, float(np.ldexp(rss, 2 * scores.unit)))

@@ -65,7 +65,9 @@ class Selected(Wrapper):
         apart = Hash(self.folds, self.seed) if self.by_folds else None
         return dataclasses.replace(self.model.needs(), apart=apart)
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
+    def fit(
+        self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+    ) -> FitResult:
         """Read the rows once, fit all candidates, and return the selected one: without errors, which ignore the choice.
 
         Parameters
@@ -75,6 +77,7 @@ class Selected(Wrapper):
             and their folds.
         threads : int, optional
         progress : bool, optional
+        engine : see `streamreg.scan`
 
         Raises
         ------
@@ -89,7 +92,7 @@ class Selected(Wrapper):
             return dataclasses.replace(fit, seconds=time.perf_counter() - began)
         source = as_source(data, needs.target)
         kept: dict[str, Any] = needs.scan_options()
-        moments = scan(source, needs.features, self.model.missing, threads, progress, **kept)
+        moments = scan(source, needs.features, self.model.missing, threads, progress, engine=engine, **kept)
         fit = self._among(moments, source.label)
         return dataclasses.replace(fit, passes=1, seconds=time.perf_counter() - began)
 

@@ -84,7 +84,7 @@ def _path(location: Path, values: Any) -> Path:
 def _complaint(model: type[BaseModel], error: Any, values: Any, at: Path) -> str:
     location = error["loc"]
     if error["type"] == "extra_forbidden":
-        inside = ".".join(map(str, at + location[:-1]))
+        inside = ".".join(map(str, at + _path(location[:-1], values)))
         options = _options(model, location[:-1])
         return f"{inside + ': ' if inside else ''}no option {location[-1]!r}{nearest(str(location[-1]), options)}"
     if error["type"] == "missing":

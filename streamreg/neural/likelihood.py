@@ -13,10 +13,8 @@ from streamreg.neural.line import Line
 from streamreg.neural.polish import Newton
 from streamreg.neural.task import Task
 from streamreg.neural.trainer import Sums
-from streamreg.progress import Progress
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
-from streamreg.scans.fold import fold
 from streamreg.stats.working import Predictor, WorkingMoments
 
 Float: TypeAlias = NDArray[np.float64]
@@ -137,8 +135,7 @@ class Likelihood(Line):
         names, family = task.design.names, _FAMILIES[self.spec.loss]
         move = predictor(np.subtract(self.weights, self.before))
         empty = WorkingMoments(names, family, predictor(self.weights), task.mean, move)
-        with Progress(f"check of {task.source.label}", task.source.schema.n_rows, shown=task.progress) as bar:
-            state = fold(task.source, task.design, empty, threads=task.threads, progress=bar)
+        state = task.run.scan(task.source, task.design, empty, "check of")
         return separation(FAMILIES[family], state.likelihood(), move, newton_step(state, self.spec.intercept))
 
     def _status(self) -> str:

@@ -96,7 +96,7 @@ class Line:
         mini_batch = min(_MINI_BATCH_PASSES, max(1, self.spec.epochs - 1))
         total = self.spec.epochs * task.problem.n
         passes.callbacks.on_train_begin()
-        with Progress(f"train on {task.source.label}", total, shown=task.progress) as bar:
+        with Progress(f"train on {task.source.label}", total, shown=task.run.progress) as bar:
             while passes.epoch < self.spec.epochs and not self.arrived:
                 start = time.perf_counter()
                 phase = "mini-batch" if passes.epoch < mini_batch else "full batch"

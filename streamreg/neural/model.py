@@ -13,9 +13,8 @@ from streamreg.kernels.rowhash import Sample
 from streamreg.models.base import as_source
 from streamreg.models.linear import Linear
 from streamreg.neural.options import KerasOptions
-from streamreg.progress import Progress
 from streamreg.results.base import FitResult
-from streamreg.scans.fold import fold
+from streamreg.scans.run import Run
 from streamreg.sources.base import Source
 from streamreg.stats.moments import Moments
 
@@ -90,6 +89,7 @@ class Keras(KerasOptions):
         callbacks: Sequence[Any] = (),
         threads: int | None = None,
         progress: bool | None = None,
+        engine: Any = None,
     ) -> "FitResult | NetworkResult":
         """Train.
 
@@ -112,6 +112,8 @@ class Keras(KerasOptions):
             Workers that read and condition rows; their number does not change the result.
         progress : bool, optional
             Show a progress bar with loss and distance; default: on a terminal.
+        engine : {"threads", "serial"}, optional
+            Who works on the rows of the scan. Training stays in this process.
 
         Returns
         -------
@@ -136,7 +138,12 @@ class Keras(KerasOptions):
         from streamreg.neural.checkpoint import Checkpoint
         from streamreg.neural.task import Task
 
-        began = time.perf_counter()
+        began, run = time.perf_counter(), Run.of(threads, engine, progress)
+        if not run.engine.in_process:
+            raise UsageError(
+                "Keras trains in this process; leave out engine, and let a cluster do the scan alone: "
+                "moments=sr.scan(data, engine=...)"
+            )
         backend.load()
         device = backend.device(self.device)
         self._check()
@@ -157,7 +164,7 @@ class Keras(KerasOptions):
         moments = state.moments() or moments
         passes = int(moments is None)
         if moments is None:
-            moments = _scan(source, design, threads, progress)
+            moments = run.scan(source, design, Moments(design.names), "scan")
         state.keep_moments(moments)
         target = source.roles.target or ""
         exact = Linear(intercept=self.intercept, features=design.features, target=target).fit(moments)
@@ -176,8 +183,7 @@ class Keras(KerasOptions):
                 callbacks=tuple(callbacks),
                 device=device,
                 start=self._start(exact),
-                threads=threads,
-                progress=progress,
+                run=run,
                 passes=passes,
                 began=began,
             )
@@ -211,8 +217,3 @@ class Keras(KerasOptions):
         if start.names != exact.names:
             raise UsageError("start is a fit of other columns; fit the same features, in the same order")
         return start
-
-
-def _scan(source: Source, design: Design, threads: int | None, progress: bool | None) -> Moments:
-    with Progress(f"scan {source.label}", source.schema.n_rows, shown=progress) as bar:
-        return fold(source, design, Moments(design.names), threads=threads, progress=bar)

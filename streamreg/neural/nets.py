@@ -44,7 +44,7 @@ class Net:
         task, spec, passes, validation = self.task, self.task.spec, self.passes, Validation(self.task)
         total = spec.epochs * task.problem.n
         passes.callbacks.on_train_begin()
-        with Progress(f"train on {task.source.label}", total, shown=task.progress) as bar:
+        with Progress(f"train on {task.source.label}", total, shown=task.run.progress) as bar:
             while passes.epoch < spec.epochs and not self._tired():
                 start = time.perf_counter()
                 passes.begin()

@@ -19,6 +19,7 @@ from streamreg.neural.rows import Rows
 from streamreg.neural.trainer import Trainer
 from streamreg.problem import Problem
 from streamreg.results.base import FitResult
+from streamreg.scans.run import Run
 from streamreg.sources.base import Source
 
 _WIDE, _NARROW = 1e18, 1e-18  # deltas of the Huber loss whose squares float32 holds
@@ -46,8 +47,7 @@ class Task:
         Where to train: "cpu:0", "gpu:0", ...
     start : FitResult or None
         Estimates to begin from.
-    threads : int or None
-    progress : bool or None
+    run : Run
     passes : int
         Passes over the rows so far.
     began : float
@@ -65,8 +65,7 @@ class Task:
     callbacks: Sequence[Any]
     device: str
     start: FitResult | None
-    threads: int | None
-    progress: bool | None
+    run: Run
     passes: int
     began: float
 
@@ -118,7 +117,7 @@ class Task:
             memory=self.spec.memory,
             room=room,
             seed=self.spec.seed,
-            threads=self.threads,
+            threads=self.run.engine.workers,
         )
 
 

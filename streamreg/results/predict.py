@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from streamreg.design.design import Design, Missing
 from streamreg.design.terms import Terms
-from streamreg.engines.threads import Threads
 from streamreg.errors import DataError, UsageError
 from streamreg.families.base import family
 from streamreg.kernels.gram import subtract
 from streamreg.persist import table_writer
-from streamreg.progress import Progress
 from streamreg.results.estimates import Estimates, Scale
+from streamreg.scans.run import Run
 from streamreg.sources.base import Partition, Source
 from streamreg.stats.base import Statistic
 
@@ -82,6 +81,7 @@ def predictions(
     missing: Missing = "error",
     threads: int | None = None,
     progress: bool | None = None,
+    engine: Any = None,
 ) -> Iterator[tuple[int, Float]]:
     """Yield (row number, fitted values) for consecutive rows of a source, in order.
 
@@ -94,6 +94,8 @@ def predictions(
         The mean of the target, or the linear predictor, which a network does not have.
     missing : {"error", "drop"}
         "drop": the prediction for a row with NaN is NaN, so that predictions stay beside their rows.
+    engine : optional
+        Who works on the rows, as in `streamreg.scan`; a network predicts in this process.
 
     Raises
     ------
@@ -106,25 +108,25 @@ def predictions(
     """
     if kind != "mean" and not isinstance(fit, Estimates):
         raise UsageError(f"a network predicts means, and has no {kind}; leave kind out")
+    run = Run.of(threads, engine, progress)
+    if not (run.engine.in_process or isinstance(fit, Estimates)):
+        raise UsageError("a network predicts in this process; leave out engine")
     columns = fit.columns if isinstance(fit, Estimates) else fit.names
     for name in columns:
         source.schema.require(name, source.label)
     design = Design(source.label, columns, missing=missing)
     work = partial(_of_partition, fit=fit, design=design, kind=kind)
-    with Progress(f"predict {source.label}", source.schema.n_rows, shown=progress) as bar:
-        for start, values in Threads(threads).map(work, source.partitions(columns=design.columns)):
-            yield start, values
-            bar(len(values))
+    yield from run.map(work, source, design.columns, "predict")
 
 
-def _of_partition(partition: Partition, *, fit: Estimates | Network, design: Design, kind: Scale) -> tuple[int, Float]:
+def _of_partition(partition: Partition, *, fit: Estimates | Network, design: Design, kind: Scale) -> Float:
     pieces = []
     for chunk in partition.chunks(4096):
         x, complete = design.rows(chunk)
         values = np.full(len(chunk), np.nan)
         values[complete] = predict(fit, x, kind) if isinstance(fit, Estimates) else fit.predict(x)
         pieces.append(values)
-    return partition.start, np.concatenate(pieces) if pieces else np.zeros(0)
+    return np.concatenate(pieces) if pieces else np.zeros(0)
 
 
 def predict_to(
@@ -136,6 +138,7 @@ def predict_to(
     missing: Missing = "error",
     threads: int | None = None,
     progress: bool | None = None,
+    engine: Any = None,
     force: bool = False,
 ) -> int:
     """Write fitted values to an HDF5, Zarr or npy file and return how many; memory does not grow with the rows.
@@ -149,6 +152,7 @@ def predict_to(
     DataError
         The file cannot be written, or the number of rows is not known beforehand.
     """
+    run = Run.of(threads, engine, progress)
     if source.schema.n_rows is None:
         raise DataError(f"{source.label}: its number of rows is not known; predictions need a file or an array")
     rows = Path(source.label)
@@ -156,6 +160,6 @@ def predict_to(
         raise UsageError(f"{out}: holds the rows that predictions are made of; choose another name")
     layout = table_writer.Layout({NAME: None}, source.schema.n_rows)
     with table_writer.create(Path(out), layout, force=force) as put:
-        for start, values in predictions(fit, source, kind, missing=missing, threads=threads, progress=progress):
+        for start, values in predictions(fit, source, kind, missing=missing, engine=run):
             put(start, **{NAME: values})
     return source.schema.n_rows

@@ -10,13 +10,15 @@ import numpy as np
 from streamreg.design.design import Design
 from streamreg.engines.base import Engine
 from streamreg.engines.threads import Threads
-from streamreg.errors import ChangedError, DataError
+from streamreg.errors import ChangedError, DataError, UsageError
 from streamreg.scans.probes import Marks, marking, places
 from streamreg.sources.base import Chunk, Partition, Source
 from streamreg.stats.base import Statistic
 
 S = TypeVar("S", bound=Statistic)
 Progress = Callable[[int], None]
+Place = tuple[Partition, bool, bool]
+"""A partition, and whether hashes of its first and of its last row are kept."""
 
 
 @dataclass(slots=True)
@@ -85,9 +87,12 @@ def folded(
     blocks = statistic.block_rows
     total = Folded(statistic.fresh())
     partitions = source.partitions(blocks, design.columns)
-    work = partial(_fold_partition, design=design, statistic=statistic)
-    for run in engine.map(work, list(zip(partitions, *places(len(partitions)), strict=True))):
-        _append(total, run, design, blocks)
+    require_reach(source, engine, partitions)
+    parts = list(zip(partitions, *places(len(partitions)), strict=True))
+    size = engine.share(parts) if statistic.associative else 1
+    work = partial(_fold_partitions, design=design, statistic=statistic)
+    for run in engine.map(work, [parts[k : k + size] for k in range(0, len(parts), size)]):
+        _append(total, run, design, blocks, first=True)
         if progress is not None:
             progress(run.rows)
     if not total.rows:
@@ -102,7 +107,44 @@ def folded(
     return total
 
 
-def _fold_partition(part: tuple[Partition, bool, bool], *, design: Design, statistic: S) -> Folded[S]:
+def require_reach(source: Source, engine: Engine, partitions: Sequence[Partition]) -> None:
+    """Make sure that the workers of an engine can read a source.
+
+    Raises
+    ------
+    UsageError
+        Its rows are made by an iterator or a function of this process.
+    DataError
+        A worker cannot read the file; the message says which.
+    """
+    if engine.in_process:
+        return
+    if source.schema.n_rows is None:
+        raise UsageError(
+            f"{source.label}: its rows are made in this process, and the engine is of other processes; leave out "
+            "engine, or write the rows to a file that the workers can read"
+        )
+    if partitions:
+        engine.check(_first_rows, partitions[0], source.label)
+
+
+def _first_rows(partition: Partition) -> None:
+    """Read the first rows of a partition."""
+    next(partition.chunks(1), None)
+
+
+def _fold_partitions(parts: Sequence[Place], *, design: Design, statistic: S) -> Folded[S]:
+    """Fold consecutive partitions into one state."""
+    first, *rest = parts
+    total = _fold_partition(first, design=design, statistic=statistic)
+    for part in rest:
+        run = _fold_partition(part, design=design, statistic=statistic)
+        _append(total, run, design, statistic.block_rows, first=False)
+    total.state.settle()
+    return total
+
+
+def _fold_partition(part: Place, *, design: Design, statistic: S) -> Folded[S]:
     partition, first, last = part
     run = Folded(statistic.fresh())
     size = statistic.block_rows
@@ -117,12 +159,17 @@ def _fold_partition(part: tuple[Partition, bool, bool], *, design: Design, stati
     return run
 
 
-def _append(total: Folded[S], run: Folded[S], design: Design, size: int) -> None:
-    """Add the next rows. Those of `total` are followed without a gap, so it has no head."""
+def _append(total: Folded[S], run: Folded[S], design: Design, size: int, *, first: bool) -> None:
+    """Add the next rows, which follow those of `total` without a gap.
+
+    `first`: whether no rows come before those of `total`, so that none of them wait for such.
+    """
     total.rows += run.rows
     total.at_borders += run.at_borders
     total.marks |= run.marks
-    if run.head:
+    if run.head and not (first or total.tail):  # all rows so far lie in a block that began before them
+        total.head += run.head
+    elif run.head:
         total.tail += run.head
         last = total.tail[-1]
         if (last.start + len(last)) % size == 0:

@@ -9,9 +9,9 @@ import numpy as np
 
 from streamreg import sources
 from streamreg.design.design import Design
-from streamreg.engines.threads import Threads
 from streamreg.errors import DataError, UsageError
 from streamreg.scans.probes import new_rows
+from streamreg.scans.run import Run
 from streamreg.scans.scan import Given, opened, read
 from streamreg.sources.base import Source
 from streamreg.stats.grouped import By, Column, Grouped, Stretch
@@ -48,7 +48,9 @@ def merge(first: Given, *others: Given) -> Any:
     return total
 
 
-def append(state: Given, source: Any, *, threads: int | None = None, progress: bool | None = None) -> Any:
+def append(
+    state: Given, source: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+) -> Any:
     """Return moments that also hold the rows that were added to a source since it was scanned. Only those are read.
 
     Parameters
@@ -61,6 +63,8 @@ def append(state: Given, source: Any, *, threads: int | None = None, progress: b
         Workers; the result has the same bits for any number.
     progress : bool, optional
         Show a progress bar; default: on a terminal.
+    engine : optional
+        Who works on the rows, as in `streamreg.scan`.
 
     Raises
     ------
@@ -72,6 +76,7 @@ def append(state: Given, source: Any, *, threads: int | None = None, progress: b
     UsageError
         The moments do not say which rows they hold.
     """
+    run = Run.of(threads, engine, progress)
     held = opened(state)
     record = held.record
     if record is None:
@@ -93,7 +98,7 @@ def append(state: Given, source: Any, *, threads: int | None = None, progress: b
     rest = new_rows(source, old, design.columns)
     if rest is None:
         return held
-    added, part = read(rest, design, held.fresh(), Threads(threads), progress)
+    added, part = read(rest, design, held.fresh(), run)
     probes = old.probes + part.probes
     chosen = np.unique(np.linspace(0, len(probes) - 1, min(len(probes), _PROBES)).round().astype(int))
     grown = dataclasses.replace(

@@ -7,13 +7,10 @@ from typing import Any, Literal, overload
 from streamreg import sources
 from streamreg._version import __version__
 from streamreg.design.design import Design, Missing
-from streamreg.engines.base import Engine
-from streamreg.engines.choose import choose
 from streamreg.errors import DataError, UsageError
-from streamreg.progress import Progress
-from streamreg.scans.fold import folded
 from streamreg.scans.moments_file import Scanned, load
 from streamreg.scans.probes import probes
+from streamreg.scans.run import Run
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
 from streamreg.stats.grouped import MEMORY, By, Column, Grouped, Hash, Stretch
@@ -119,7 +116,8 @@ def scan(
         rows together.
     engine : None, "threads", "serial", "dask", distributed.Client, or address of a scheduler
         Who works on the rows; default: threads of this process. The result has the same bits on all of them. "dask" is
-        the client in use, and an address is like "tcp://host:8786".
+        the client in use, and an address is like "tcp://host:8786". Workers of a cluster read files under the same
+        paths; arrays in the memory of this process travel to them in every pass, which is slow, so save them to a file.
 
     Returns
     -------
@@ -136,6 +134,7 @@ def scan(
     -----
     Cost: one pass, also with folds and groups.
     """
+    run = Run.of(threads, engine, progress)
     if not isinstance(source, Source):
         source = sources.open(source)
     source = source.with_roles(target, weights)
@@ -151,7 +150,7 @@ def scan(
         state = Moments(design.names, target=design.target, device=device)
     if apart is not None:
         state = Grouped(state, apart, memory)
-    state, part = read(source, design, state, choose(engine, threads), progress)
+    state, part = read(source, design, state, run)
     state.record = Record(
         (part,), design.features, design.target, design.weights, missing, design.powers, str(apart or ""), precision
     )
@@ -178,10 +177,9 @@ def _by(source: Source, folds: int | str | None, by: str | None, stretches: int 
     return Stretch(-(-n // stretches))
 
 
-def read(source: Source, design: Design, state: Statistic, engine: Engine, progress: bool | None) -> tuple[Any, Part]:
+def read(source: Source, design: Design, state: Statistic, run: Run) -> tuple[Any, Part]:
     """Fold a source into a state, and say which rows they were."""
-    with Progress(f"scan {source.label}", source.schema.n_rows, shown=progress) as bar:
-        found = folded(source, design, state, engine=engine, progress=bar)
+    found = run.folded(source, design, state, "scan")
     state = found.state
     weightless = state.n_read - state.n - state.n_missing
     counts = (state.n_read, state.n_missing, weightless)

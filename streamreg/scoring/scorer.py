@@ -12,9 +12,8 @@ from streamreg.errors import DataError, UsageError
 from streamreg.families.base import family as facts_of
 from streamreg.kernels.rowhash import Sample
 from streamreg.models.base import as_source
-from streamreg.progress import Progress
 from streamreg.results.base import FitResult
-from streamreg.scans.fold import fold
+from streamreg.scans.run import Run
 from streamreg.scoring.scorecard import Gain, Score, Scorecard, worthwhile
 from streamreg.sources.base import Source
 from streamreg.stats.losses import Losses, Scored
@@ -39,6 +38,7 @@ def score(
     missing: Missing = "error",
     threads: int | None = None,
     progress: bool | None = None,
+    engine: Any = None,
 ) -> Scorecard:
     """Score models on the same rows, in one pass, and tell whether they are better than a baseline.
 
@@ -64,6 +64,8 @@ def score(
         Workers; scores do not depend on it.
     progress : bool, optional
         Show a progress bar; default: on a terminal.
+    engine : optional
+        Who works on the rows, as in `streamreg.scan`.
 
     Raises
     ------
@@ -79,6 +81,7 @@ def score(
     Cost: one pass. The standard error of a difference is that of the paired rows, by the delta method for the ratio to
     what there is to explain; with weights it takes them for unrelated to the losses.
     """
+    run = Run.of(threads, engine, progress)
     if not isinstance(models, Mapping):
         raise UsageError(f"models are a {type(models).__name__}; pass them by name, as in {{'line': fit}}")
     if not models:
@@ -106,8 +109,7 @@ def score(
         for name, model in models.items()
     ]
     shift = _near(source, design) if kind == "gaussian" else 0.0
-    with Progress(f"score on {source.label}", source.schema.n_rows, shown=progress) as bar:
-        state = fold(source, design, Losses(scored, kind, shift, design.target), threads=threads, progress=bar)
+    state = run.scan(source, design, Losses(scored, kind, shift, design.target), "score on")
     if not state.n:
         raise DataError(f"{source.label}: no rows to score; hold out more of them")
     return _card(state, baseline or next(iter(models)), worth, source.label, notes)

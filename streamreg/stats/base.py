@@ -7,7 +7,7 @@ statistic writes the hooks `_absorb` and `_join`.
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ class Statistic(ABC):
         The column to explain unless another one is asked for.
     record : Record or None
         Which rows these are, where that is known.
+    associative : bool
+        Whether the last bits are the same however merges are grouped.
     """
 
     n: int = 0
@@ -47,6 +49,7 @@ class Statistic(ABC):
     block_rows: int
     target: str | None = None
     record: Record | None = None
+    associative: ClassVar[bool] = True
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.n:,} rows>"

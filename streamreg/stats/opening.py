@@ -1,10 +1,12 @@
 """The first pass of a generalised linear model: where Newton's method begins, and what is a fact of the rows alone."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
 from streamreg.families.base import Family, family
@@ -69,6 +71,23 @@ class OpeningMoments(Moments):
     def _join(self, other: Self) -> None:
         super()._join(other)
         self._facts.join(other._facts.nodes)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as plain arrays: those of the moments, and one row of sums for each node of the tree."""
+        nodes = self._facts.nodes
+        return super().to_arrays() | {
+            "opening": np.array(json.dumps({"family": self.family, "working": self.working})),
+            "facts.place": np.array([place for *place, _ in nodes], dtype=np.int64).reshape(-1, 2),
+            "facts.sums": np.array([sums for *_, sums in nodes]).reshape(-1, 2, 3),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Rebuild the state."""
+        self = super().from_arrays(arrays)._about(**json.loads(str(arrays["opening"])))
+        pairs = zip(arrays["facts.place"].tolist(), arrays["facts.sums"], strict=True)
+        self._facts.join((level, index, (high, low)) for (level, index), (high, low) in pairs)
+        return self
 
 
 def _working(batch: Batch, facts: Family) -> Batch:

@@ -43,7 +43,7 @@ OWNERS = {
     "torch": {"backend"},
     "h5py": {"sources/hdf5", "persist/table_writer.py", "tools/inspect.py"},
     "zarr": {"sources/zarr", "persist/table_writer.py", "tools/inspect.py"},
-    "dask": {"sources/dask.py"},
+    "dask": {"sources/dask.py", "engines"},
     "distributed": {"engines"},
     "yaml": {"jobs"},
     "typer": {"cli"},

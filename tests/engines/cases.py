@@ -17,6 +17,7 @@ from streamreg.stats.grouped import Column, Grouped, Hash, Stretch
 from streamreg.stats.integer_moments import IntegerMoments
 from streamreg.stats.losses import Losses, Scored
 from streamreg.stats.moments import Moments
+from streamreg.stats.opening import OpeningMoments
 from streamreg.stats.residuals import Residuals
 from streamreg.stats.sandwich.clusters import Clusters
 from streamreg.stats.sandwich.group_sums import Store
@@ -115,6 +116,12 @@ STATISTICS: dict[str, Case] = {
     "residuals": Case(_residuals, design),
     "working moments": Case(
         lambda: WorkingMoments(ALL, "binomial", _predictor(), 0.5), lambda: design(labels=True), labels=True
+    ),
+    "opening moments": Case(
+        lambda: OpeningMoments.of(ALL, "binomial", working=False), lambda: design(labels=True), labels=True
+    ),
+    "working response": Case(
+        lambda: OpeningMoments.of(ALL, "binomial", working=True), lambda: design(labels=True), labels=True
     ),
     "losses": Case(
         lambda: Losses(

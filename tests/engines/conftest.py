@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from streamreg.engines.base import Engine
-from streamreg.engines.choose import choose
+from streamreg.engines.dask import local
 from streamreg.engines.serial import Serial
 from streamreg.engines.threads import Threads
 
 
-class Processes:
+class Processes(Engine):
     """Two processes: what a task leaves behind in its own process is lost."""
 
     workers = 2
+    in_process = False
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self._pool = pool
@@ -34,15 +35,8 @@ def processes() -> Iterator[Engine]:
 
 @contextmanager
 def dask() -> Iterator[Engine]:
-    from distributed import Client, LocalCluster
-
-    with (
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield choose(client)
+    with local(2) as engine:
+        yield engine
 
 
 @contextmanager
@@ -62,4 +56,10 @@ ENGINES = {
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     with ENGINES[request.param]() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def dask_engine() -> Iterator[Engine]:
+    with dask() as engine:
         yield engine

@@ -22,6 +22,7 @@ def test_engines_are_chosen_by_name_and_what_is_none_is_refused():
 
 
 @pytest.mark.filterwarnings("ignore")  # of the client, whose connection is refused
-def test_a_scheduler_that_is_not_there_is_said_in_one_line():
+def test_a_scheduler_that_is_not_there_is_said_in_one_line(monkeypatch):
+    monkeypatch.setattr("streamreg.engines.choose._PATIENCE", "0.3s")
     with pytest.raises(UsageError, match="no Dask scheduler answers"):
         choose("tcp://127.0.0.1:9")

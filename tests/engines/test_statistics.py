@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streamreg.engines.base import Engine
 from streamreg.engines.serial import Serial
 from streamreg.engines.threads import Threads
+from streamreg.errors import UsageError
 from streamreg.scans.fold import _fold_partition, folded
 
 NAMES = list(STATISTICS)
@@ -50,6 +51,56 @@ def test_any_engine_gives_the_same_bits(name, engine):
 def test_any_cut_gives_the_same_bits(name, borders, sizes):
     case = STATISTICS[name]
     same(numbers(case, Cut(case.source(), borders, sizes), Threads(2)), numbers(case))
+
+
+class Sharing(Serial):
+    """Several items in each task."""
+
+    __slots__ = ("size",)
+
+    def __init__(self, size: int) -> None:
+        object.__setattr__(self, "size", size)
+
+    def share(self, items: Any) -> int:
+        return self.size
+
+
+@pytest.mark.parametrize("size", [2, 3, 100])
+@pytest.mark.parametrize("name", NAMES)
+def test_tasks_of_several_partitions_give_the_same_bits(name, size):
+    case = STATISTICS[name]
+    # Some partitions end within a block, some lie within one, and some fill several.
+    cut = Cut(case.source(), (700, 720, 2048, 3000, 3001, 5500, 8192, 8300), (900, 1, 4000))
+    same(numbers(case, cut, Sharing(size)), numbers(case, cut))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_state_goes_on_from_its_arrays(name):
+    case = STATISTICS[name]
+    statistic = case.make()
+    block = statistic.block_rows
+    parts = Cut(case.source(2 * block + 500), (block,), (1000,)).partitions(block)
+    first, second = (_fold_partition((part, False, False), design=case.design(), statistic=statistic) for part in parts)
+    second.state.merge(_rest(second, case))
+    if name == "spilled clusters":
+        with pytest.raises(UsageError, match="temporary files"):
+            first.state.to_arrays()
+        return
+    arrays = first.state.to_arrays()
+    assert all(array.dtype.kind in "fiubU" for array in arrays.values())
+    again = type(statistic).from_arrays(arrays)
+    assert again.counts() == first.state.counts()
+    # As where a scan is resumed: what was kept is merged into an empty statistic, and the rest follows.
+    resumed = statistic.fresh().merge(again).merge(second.state)
+    same(case.numbers(resumed), case.numbers(first.state.merge(second.state)))
+
+
+def _rest(run: Any, case: Case) -> Any:
+    """Return a state of the rows at the end that fill no block."""
+    state = case.make()
+    for chunk in run.tail:
+        state.update(case.design().batch(chunk))
+    return state
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,20 +1,21 @@
 """Sums of scores by cluster, one way or two ways."""
 
-from typing import Self
+import json
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
-from streamreg.stats.base import block_rows
-from streamreg.stats.sandwich.group_sums import KeyedSums, Store
-from streamreg.stats.sandwich.meat import Passing
+from streamreg.stats.base import Statistic, block_rows
+from streamreg.stats.sandwich.group_sums import UNBOUNDED, KeyedSums, Store
 from streamreg.stats.sandwich.scores import Scores
 
 Float = NDArray[np.float64]
 
 
-class Clusters(Passing):
+class Clusters(Statistic):
     """``sum over clusters of s s'``, s being the sum of a cluster's scores (Liang & Zeger 1986, *Biometrika* 73).
 
     Parameters
@@ -32,6 +33,8 @@ class Clusters(Passing):
     beyond the bound of `store`. Sums within a cluster are added in an order that depends on how the storage is cut, so
     the last bits may too.
     """
+
+    associative = False
 
     def __init__(self, scores: Scores, ways: tuple[tuple[int, ...], ...], store: Store) -> None:
         self._start(scores, ways, [KeyedSums(store, len(way)) for way in ways])
@@ -62,3 +65,28 @@ class Clusters(Passing):
     def result(self) -> tuple[list[tuple[Float, int]], float]:
         """Return the sum, shape (k, k), and the number of clusters of each way; and the residual sum of squares."""
         return [sums.gram() for sums in self.sums], self.rss
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as plain arrays: the line, and a table of keys and sums for each way.
+
+        Raises
+        ------
+        UsageError
+            Sums went to temporary files.
+        """
+        meta = {**self.counts(), "ways": self.ways, "rss": self.rss}
+        arrays = self.scores.to_arrays() | {"meta": np.array(json.dumps(meta))}
+        for k, sums in enumerate(self.sums):
+            arrays[f"keys.{k}"], arrays[f"sums.{k}"] = sums.table(self.scores.width)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Rebuild the state, which stays in memory; merged into another, its sums go where those of the other go."""
+        meta = json.loads(str(arrays["meta"]))
+        self = cls(Scores.from_arrays(arrays), tuple(map(tuple, meta["ways"])), Store(UNBOUNDED))
+        self.n, self.n_read, self.n_missing, self.rss = meta["n"], meta["n_read"], meta["n_missing"], meta["rss"]
+        for k, sums in enumerate(self.sums):
+            if len(arrays[f"keys.{k}"]):
+                sums.add(arrays[f"keys.{k}"], arrays[f"sums.{k}"])
+        return self

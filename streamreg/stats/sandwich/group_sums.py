@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg.errors import UsageError
 from streamreg.kernels.gram import cross_product
 
 Float = NDArray[np.float64]
@@ -21,8 +22,10 @@ Table = tuple[Keys, Float]
 _BUCKET_BITS = 6
 _DEEPEST = 8  # 64**9 buckets, each of them one key
 _SMALL = 2**20  # bytes of a file that is not worth cutting up
-_UNBOUNDED = 2**63 - 1
 _LEAST = 2**24  # bytes that wait before they are sorted in
+
+UNBOUNDED = 2**63 - 1
+"""Bytes of a `Store` that needs no files."""
 
 
 def reduced(keys: Keys, rows: Float) -> Table:
@@ -60,7 +63,7 @@ class Store:
 
     def __reduce__(self) -> tuple[type[Self], tuple[int]]:
         """Travel without a bound: another process holds the sums of one partition, and shares no files."""
-        return type(self), (_UNBOUNDED,)
+        return type(self), (UNBOUNDED,)
 
     def __enter__(self) -> Self:
         return self
@@ -188,6 +191,23 @@ class KeyedSums:
         if self._settled > self._spilled.store.memory:
             self._spilled.write(*self._tables.pop())
             self._settled = 0
+
+    def table(self, width: int) -> Table:
+        """Return each key once, and the sum of its rows, shape (g, width).
+
+        Raises
+        ------
+        UsageError
+            Sums went to temporary files.
+        """
+        if self._spilled:
+            raise UsageError(
+                "the sums of these clusters went to temporary files and are not kept; give the pass more memory"
+            )
+        if not self._tables:
+            return np.zeros((0, self._spilled.columns), dtype=np.int64), np.zeros((0, width))
+        keys, rows = (np.concatenate([table[k] for table in self._tables]) for k in (0, 1))
+        return reduced(keys, rows)
 
     def gram(self) -> tuple[Float, int]:
         """Return ``sum s s'`` over the sums s of all keys, shape (k, k), and how many keys there are. Once only."""

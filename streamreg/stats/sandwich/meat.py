@@ -1,7 +1,8 @@
 """The filling of sandwich covariances: sums of outer products of scores."""
 
+import json
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Self, TypeVar
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
-from streamreg.errors import DataError, UsageError
+from streamreg.errors import DataError
 from streamreg.kernels.gram import cross_product
 from streamreg.stats.base import Statistic, block_rows
 from streamreg.stats.sandwich.scores import Rows, Scores
@@ -21,20 +22,7 @@ Node = TypeVar("Node")
 _FULL = 1e-10  # a leverage this close to 1 is 1: the row alone determines a coefficient
 
 
-class Passing(Statistic):
-    """A statistic whose state lives for one pass only, and is not kept as a file."""
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Refuse."""
-        raise UsageError(f"the state of {type(self).__name__} is not kept; run its pass again")
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Refuse."""
-        raise UsageError(f"the state of {cls.__name__} is not kept; run its pass again")
-
-
-class _Treed(Passing, Generic[Node]):
+class _Treed(Statistic, Generic[Node]):
     """A sum over blocks, merged along a tree, so that it has the same bits however the rows were cut."""
 
     def __init__(self, scores: Scores) -> None:
@@ -52,6 +40,39 @@ class _Treed(Passing, Generic[Node]):
         if not self._tree:
             raise DataError("no rows with a positive weight and without missing values; nothing to estimate from")
         return self._tree.total()
+
+    def fresh(self) -> Self:
+        """Return an empty statistic of the same line."""
+        return type(self)(self.scores, **self._options())
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as plain arrays: the line, and one item for each node of the tree."""
+        nodes = self._tree.nodes
+        return self.scores.to_arrays() | {
+            "meta": np.array(json.dumps({**self.counts(), "options": self._options()})),
+            "place": np.array([place for *place, _ in nodes], dtype=np.int64).reshape(-1, 2),
+            **self._packed([node for *_, node in nodes]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Rebuild the state."""
+        meta = json.loads(str(arrays["meta"]))
+        self = cls(Scores.from_arrays(arrays), **meta["options"])
+        self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
+        pairs = zip(arrays["place"].tolist(), self._unpacked(arrays), strict=True)
+        self._tree.join((level, index, node) for (level, index), node in pairs)
+        return self
+
+    @abstractmethod
+    def _options(self) -> dict[str, Any]:
+        """Return the options beside the line, as plain values."""
+
+    @abstractmethod
+    def _packed(self, nodes: list[Node]) -> dict[str, NDArray[Any]]: ...
+
+    @abstractmethod
+    def _unpacked(self, arrays: Mapping[str, NDArray[Any]]) -> Iterator[Node]: ...
 
     @abstractmethod
     def _node(self, batch: Batch, rows: Rows) -> Node: ...
@@ -84,9 +105,15 @@ class Meat(_Treed[tuple[Float, float]]):
         super().__init__(scores)
         self.kind, self.frequency = kind, frequency
 
-    def fresh(self) -> Self:
-        """Return an empty statistic of the same line."""
-        return type(self)(self.scores, self.kind, self.frequency)
+    def _options(self) -> dict[str, Any]:
+        return {"kind": self.kind, "frequency": self.frequency}
+
+    def _packed(self, nodes: list[tuple[Float, float]]) -> dict[str, NDArray[Any]]:
+        k = self.scores.width
+        return {"sums": np.array([s for s, _ in nodes]).reshape(-1, k, k), "rss": np.array([r for _, r in nodes])}
+
+    def _unpacked(self, arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[Float, float]]:
+        return zip(arrays["sums"], arrays["rss"].tolist(), strict=True)
 
     def _node(self, batch: Batch, rows: Rows) -> tuple[Float, float]:
         one = rows._replace(weight=None) if self.frequency else rows
@@ -153,9 +180,25 @@ class Lagged(_Treed[_Run]):
         super().__init__(scores)
         self.lags = lags
 
-    def fresh(self) -> Self:
-        """Return an empty statistic of the same line."""
-        return type(self)(self.scores, self.lags)
+    def _options(self) -> dict[str, Any]:
+        return {"lags": self.lags}
+
+    def _packed(self, nodes: list[_Run]) -> dict[str, NDArray[Any]]:
+        k = self.scores.width
+        borders = [border for run in nodes for border in (run.head, run.tail)]
+        return {
+            "rows": np.array([(run.start, run.stop) for run in nodes], dtype=np.int64).reshape(-1, 2),
+            "windows": np.array([run.windows for run in nodes]).reshape(-1, k, k),
+            "lengths": np.array([len(border) for border in borders], dtype=np.int64),
+            "borders": np.concatenate([np.zeros((0, k)), *borders]),
+            "rss": np.array([run.rss for run in nodes]),
+        }
+
+    def _unpacked(self, arrays: Mapping[str, NDArray[Any]]) -> Iterator[_Run]:
+        borders = np.split(arrays["borders"], np.cumsum(arrays["lengths"])[:-1])
+        each = zip(arrays["rows"].tolist(), arrays["windows"], arrays["rss"].tolist(), strict=True)
+        for i, ((start, stop), windows, rss) in enumerate(each):
+            yield _Run(start, stop, windows, borders[2 * i], borders[2 * i + 1], rss)
 
     def _node(self, batch: Batch, rows: Rows) -> _Run:
         scores = np.zeros((batch.read, self.scores.width))

@@ -1,7 +1,8 @@
 """What each row contributes to the estimating equations of a line, in coordinates in which the line is simple."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,3 +102,15 @@ class Scores:
         np.matmul(z, self.basis, out=t[:, first:])
         t[:, first:] -= self.offset @ self.basis
         return Rows(t, np.ldexp(residual[:, 0], -self.unit), batch.weight)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the line as plain arrays."""
+        return {f"scores.{f.name}": np.asarray(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Rebuild the line."""
+        values: dict[str, Any] = {f.name: arrays[f"scores.{f.name}"] for f in fields(cls)}
+        high, low = values["at_centre"]
+        numbers = {"at_centre": (float(high), float(low)), "level": float(values["level"]), "unit": int(values["unit"])}
+        return cls(**values | numbers)

@@ -1,0 +1,78 @@
+"""Who reads the rows, and whether a bar shows how far it came."""
+
+from collections.abc import Callable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+from streamreg.design.design import Design
+from streamreg.engines.base import Engine
+from streamreg.engines.choose import choose
+from streamreg.progress import Progress
+from streamreg.scans.fold import Folded, folded, require_reach
+from streamreg.sources.base import Partition, Source
+from streamreg.stats.base import Statistic
+
+S = TypeVar("S", bound=Statistic)
+Values = TypeVar("Values", bound=Sized)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How every pass over the rows is carried out. Public functions make one, and those that they call share it.
+
+    Attributes
+    ----------
+    engine : Engine
+    progress : bool or None
+        Whether to show a bar for each pass; None: on a terminal.
+    """
+
+    engine: Engine
+    progress: bool | None = None
+
+    @classmethod
+    def of(cls, threads: int | None = None, engine: Any = None, progress: bool | None = None) -> Self:
+        """Return what these options ask for; a `Run` that is passed on as `engine` stays as it is.
+
+        Raises
+        ------
+        UsageError
+            No such engine, no scheduler at the address, or threads for an engine that is not of threads.
+        """
+        return engine if isinstance(engine, cls) else cls(choose(engine, threads), progress)
+
+    def scan(self, source: Source, design: Design, statistic: S, title: str) -> S:
+        """Read every row once and return what `statistic` keeps of them; see `folded`."""
+        return self.folded(source, design, statistic, title).state
+
+    def folded(self, source: Source, design: Design, statistic: S, title: str) -> Folded[S]:
+        """Read every row once and return what `statistic` keeps of them, and which rows they were.
+
+        Parameters
+        ----------
+        source : Source
+        design : Design
+        statistic : Statistic
+            An empty one.
+        title : str
+            What the bar says before the name of the source.
+        """
+        with self._bar(source, title) as bar:
+            return folded(source, design, statistic, engine=self.engine, progress=bar)
+
+    def map(
+        self, function: Callable[[Partition], Values], source: Source, columns: Sequence[str], title: str
+    ) -> Iterator[tuple[int, Values]]:
+        """Yield the number of the first row of each partition of a source, in order, and what a function makes of it.
+
+        The function returns one value for each row.
+        """
+        partitions = source.partitions(columns=columns)
+        require_reach(source, self.engine, partitions)
+        with self._bar(source, title) as bar:
+            for partition, values in zip(partitions, self.engine.map(function, partitions), strict=True):
+                yield partition.start, values
+                bar(len(values))
+
+    def _bar(self, source: Source, title: str) -> Progress:
+        return Progress(f"{title} {source.label}", source.schema.n_rows, shown=self.progress)
