@@ -34,7 +34,9 @@ class ToyModel(Spec):
     def needs(self) -> Needs:
         return Needs(features=self.features, target=self.target, missing=self.missing, moments=True)
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> sr.FitResult:
+    def fit(
+        self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+    ) -> sr.FitResult:
         options: dict[str, Any] = {"features": self.features, "target": self.target, "missing": self.missing}
         fit = sr.Linear(precision="float64", **options).fit(data, threads=threads, progress=progress)
         factors = [self.factor if name in (self.only or fit.names) else 1.0 for name in fit.names]
