@@ -31,9 +31,10 @@ made = {
     "bootstrap": str(sr.bootstrap(sr.Linear(), sr.scan(data, stretches=5))),
     "logistic": str(sr.Logistic().fit(sr.open((x, (random.random(60) > 0.5) * 1.0)))),
 }
-# Wall times differ from run to run.
+# Wall times differ from run to run, and with them the width of columns.
 timed = ("second", " ms")
-lines = {name: text.splitlines() for name, text in made.items()}
+lines = {name: [" ".join(line.split()) for line in text.splitlines()] for name, text in made.items()}
+lines = {name: [line for line in text if set(line) - {"\\u2500"}] for name, text in lines.items()}
 print(json.dumps({name: [line for line in text if not any(t in line for t in timed)] for name, text in lines.items()}))
 """
 
