@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from pydantic import Field, SkipValidation, model_validator
 
+from streamreg.models.base import together
 from streamreg.models.by_group import GroupFits, fit_by, lines, require_classical
 from streamreg.models.linear import Linear
 from streamreg.models.wrapper import Around
@@ -45,7 +46,9 @@ class ByLevel(Around):
         """Bytes that the moments of all levels may take up."""
         return self.memory_mb * 2**20
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> GroupFits:
+    def fit(
+        self, data: Any, y: Any = None, weight: Any = None, *, threads: int | None = None, progress: bool | None = None
+    ) -> GroupFits:
         """Read the rows once, and fit a line for each level.
 
         Raises
@@ -56,6 +59,7 @@ class ByLevel(Around):
         UsageError
             The levels do not fit in memory.
         """
+        data = together(data, y, weight)
         return fit_by(self.model, data, self.by, memory=self.memory, threads=threads, progress=progress)
 
     def fit_from(self, moments: Grouped[Any], label: str, features: tuple[str, ...]) -> GroupFits:

@@ -11,7 +11,7 @@ from streamreg.design.design import Missing
 from streamreg.errors import UsageError
 from streamreg.inference.covariance import Geometry
 from streamreg.kernels.blas import one_thread
-from streamreg.models.base import Spec, as_moments, as_source
+from streamreg.models.base import Spec, as_moments, as_source, together
 from streamreg.models.estimates import Origin, result
 from streamreg.problem import Problem
 from streamreg.results.base import FitResult
@@ -50,12 +50,16 @@ class Constrained(Spec):
     ridge: ClassVar[float] = 0.0
     singular: ClassVar[str] = "minimum-norm"
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
+    def fit(
+        self, data: Any, y: Any = None, weight: Any = None, *, threads: int | None = None, progress: bool | None = None
+    ) -> FitResult:
         """Estimate the coefficients.
 
         Parameters
         ----------
         data : Moments, Source, or anything that `streamreg.open` takes
+        y, weight : array_like, shape (n,), optional
+            Target and weights, where `data` is a matrix: ``fit(X, y)`` is ``fit((X, y))``.
         threads : int, optional
         progress : bool, optional
 
@@ -66,6 +70,7 @@ class Constrained(Spec):
         UsageError
             The restrictions cannot be read, follow from each other or contradict each other.
         """
+        data = together(data, y, weight)
         began = time.perf_counter()
         moments, label, passes = as_moments(data), "moments", 0
         if moments is None:

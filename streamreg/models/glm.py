@@ -11,7 +11,7 @@ from pydantic import Field
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, OnePassError, UsageError
 from streamreg.families.base import family
-from streamreg.models.base import Device, Spec, as_source
+from streamreg.models.base import Device, Spec, as_source, together
 from streamreg.models.estimates import Origin, centred_line, result
 from streamreg.models.linear import Linear
 from streamreg.models.newton import Maximum, maximise
@@ -81,13 +81,17 @@ class Glm(Spec):
     weights: Literal["analytic", "frequency"] = "analytic"
     device: Device | None = None
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
+    def fit(
+        self, data: Any, y: Any = None, weight: Any = None, *, threads: int | None = None, progress: bool | None = None
+    ) -> FitResult:
         """Estimate the coefficients by maximum likelihood.
 
         Parameters
         ----------
         data : Source, or anything that `streamreg.open` takes
             It is read several times. For the gaussian family moments do as well.
+        y, weight : array_like, shape (n,), optional
+            Target and weights, where `data` is a matrix: ``fit(X, y)`` is ``fit((X, y))``.
         threads : int, optional
             Workers; the result has the same bits for any number.
         progress : bool, optional
@@ -109,6 +113,7 @@ class Glm(Spec):
         UsageError
             No target, or a column with two roles.
         """
+        data = together(data, y, weight)
         began = time.perf_counter()
         if self.family == "gaussian":
             return self._gaussian(data, threads, progress)

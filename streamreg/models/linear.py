@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, UsageError
-from streamreg.models.base import Device, Spec, as_source, as_state
+from streamreg.models.base import Device, Spec, as_source, as_state, together
 from streamreg.models.covariance import Errors, clusters
 from streamreg.models.estimates import Origin, result
 from streamreg.problem import ExactProblem, Problem, Solution
@@ -86,7 +86,14 @@ class Linear(Spec):
         return value
 
     def fit(
-        self, data: Any, *, moments: Moments | None = None, threads: int | None = None, progress: bool | None = None
+        self,
+        data: Any,
+        y: Any = None,
+        weight: Any = None,
+        *,
+        moments: Moments | None = None,
+        threads: int | None = None,
+        progress: bool | None = None,
     ) -> FitResult:
         """Estimate the coefficients.
 
@@ -94,6 +101,8 @@ class Linear(Spec):
         ----------
         data : Source, moments of `streamreg.scan` or the path of their file, or anything that `streamreg.open` takes
             From moments no row is read.
+        y, weight : array_like, shape (n,), optional
+            Target and weights, where `data` is a matrix: ``fit(X, y)`` is ``fit((X, y))``.
         moments : Moments, optional
             Of an earlier `scan` of these rows, which saves the first pass; the second is taken if the digits need it.
         threads : int, optional
@@ -109,7 +118,7 @@ class Linear(Spec):
         UsageError
             No target, a column with two roles, or options that exclude each other.
         """
-        began = time.perf_counter()
+        began, data = time.perf_counter(), together(data, y, weight)
         if self.device and self.precision == "exact":
             raise UsageError("exact cross-products are taken on the processors; leave out precision='exact', or device")
         if self.errors != "classical":

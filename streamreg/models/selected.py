@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SkipValidation
 
-from streamreg.models.base import as_source
+from streamreg.models.base import as_source, together
 from streamreg.models.candidates import Choice
 from streamreg.models.wrapper import Around
 from streamreg.results.base import FitResult
@@ -38,7 +38,9 @@ class Chosen(Around):
         """Whether the rule needs the moments of folds apart."""
         return self.choose in ("cv", "one_standard_error")
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None) -> FitResult:
+    def fit(
+        self, data: Any, y: Any = None, weight: Any = None, *, threads: int | None = None, progress: bool | None = None
+    ) -> FitResult:
         """Read the rows once, fit all candidates, and return the chosen one: without errors, which ignore the choice.
 
         Raises
@@ -48,6 +50,7 @@ class Chosen(Around):
         UsageError
             The rule cannot be applied to these candidates.
         """
+        data = together(data, y, weight)
         began, source = time.perf_counter(), as_source(data, self.target)
         kept: dict[str, Any] = {"folds": self.folds, "seed": self.seed} if self.by_folds else {}
         moments = scan(source, self.features, self.model.missing, threads, progress, **kept)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from streamreg.design.design import Design
 from streamreg.errors import UsageError
 from streamreg.kernels.rowhash import Sample
-from streamreg.models.base import as_source
+from streamreg.models.base import as_source, together
 from streamreg.models.linear import Linear
 from streamreg.neural.options import KerasOptions
 from streamreg.progress import Progress
@@ -82,6 +82,8 @@ class Keras(KerasOptions):
     def fit(
         self,
         data: Any,
+        y: Any = None,
+        weight: Any = None,
         *,
         moments: Moments | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -97,6 +99,8 @@ class Keras(KerasOptions):
         ----------
         data : Source, or anything that `streamreg.open` takes
             It is read several times.
+        y, weight : array_like, shape (n,), optional
+            Target and weights, where `data` is a matrix: ``fit(X, y)`` is ``fit((X, y))``.
         moments : Moments, optional
             Of an earlier `scan` of the same rows, which saves a pass.
         checkpoint : path, optional
@@ -136,7 +140,7 @@ class Keras(KerasOptions):
         from streamreg.neural.checkpoint import Checkpoint
         from streamreg.neural.task import Task
 
-        began = time.perf_counter()
+        began, data = time.perf_counter(), together(data, y, weight)
         backend.load()
         device = backend.device(self.device)
         self._check()

@@ -15,6 +15,8 @@ from streamreg.persist import archive
 from streamreg.reporting import tables
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
+from streamreg.results.predict import in_memory
+from streamreg.sources.rows import missing_rows
 
 Float = NDArray[np.float64]
 Criterion = Literal["cv", "aic", "bic", "cp"]
@@ -194,15 +196,14 @@ class Candidates:
         )
 
     def predict(self, x: ArrayLike) -> Float:
-        """Return the fitted values of every candidate, shape (rows, m), for rows of shape (rows, p)."""
-        rows = np.asarray(x)
-        if rows.ndim != 2 or rows.shape[1] != len(self.names):
-            raise UsageError(
-                f"predict needs an array of shape (rows, {len(self.names)}), in the order of names; got {rows.shape}"
-            )
+        """Return the fitted values of every candidate, shape (rows, m), for rows of shape (rows, p) or a data frame."""
+        rows, absent = missing_rows(in_memory(x, self.names))
         centred = np.empty(rows.shape)
         subtract(rows, self.centre, centred)
-        return np.asarray(self.at_centre + centred @ self.coef.T)
+        fitted = np.asarray(self.at_centre + centred @ self.coef.T)
+        if absent is not None:
+            fitted[absent] = np.nan
+        return fitted
 
     def label(self, k: int) -> str:
         """Return how to call a candidate."""
