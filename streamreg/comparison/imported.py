@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from streamreg.errors import CorruptError, DataError, NotFound, UsageError
+from streamreg.errors import CorruptError, DataError, NotFound, UsageError, typed
 from streamreg.families.base import family as known_family
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
@@ -18,6 +18,7 @@ _INTERCEPTS = ("(intercept)", "intercept", "const", "_cons", "bias")
 _VALUES = ("coef", "coefficient", "coefficients", "estimate", "value")
 
 
+@typed
 def coefficients(
     data: str | os.PathLike[str] | Mapping[str, Any], *, target: str | None = None, family: str | None = None
 ) -> FitResult:

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from streamreg.comparison.diagnosis import judge
 from streamreg.comparison.outcome import Comparison, Comparisons
 from streamreg.comparison.reference import Measure, aligned, solved
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.results.base import FitResult
 from streamreg.results.distance import finite, measure
 
 Float = NDArray[np.float64]
 
 
+@typed
 def compare(
     a: FitResult,
     b: FitResult,
@@ -61,6 +62,7 @@ def compare(
     return _compare(a, b, Measure([a, b], data), tolerance, (titles[0], titles[1]))
 
 
+@typed
 def compare_all(
     fits: Mapping[str, FitResult], data: Any = None, *, reference: str | None = None, tolerance: float = 0.01
 ) -> Comparisons:

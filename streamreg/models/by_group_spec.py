@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from pydantic import Field, SkipValidation, model_validator
 
+from streamreg.errors import typed
 from streamreg.models.base import together
 from streamreg.models.by_group import GroupFits, fit_by, lines, require_classical
 from streamreg.models.linear import Linear
@@ -46,6 +47,7 @@ class ByLevel(Around):
         """Bytes that the moments of all levels may take up."""
         return self.memory_mb * 2**20
 
+    @typed
     def fit(
         self, data: Any, y: Any = None, weight: Any = None, *, threads: int | None = None, progress: bool | None = None
     ) -> GroupFits:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.design import Missing
+from streamreg.errors import typed
 from streamreg.kernels.blas import one_thread
 from streamreg.models import cross_validation
 from streamreg.models.base import Spec, as_moments, as_source, together
@@ -46,6 +47,7 @@ class Choice(Spec, Generic[Found]):
     missing: Missing = "error"
     weights: Literal["analytic", "frequency"] = "analytic"
 
+    @typed
     def fit(
         self, data: Any, y: Any = None, weight: Any = None, *, threads: int | None = None, progress: bool | None = None
     ) -> Found:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.design import Missing
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.inference.covariance import Geometry
 from streamreg.kernels.blas import one_thread
 from streamreg.models.base import Spec, as_moments, as_source, together
@@ -50,6 +50,7 @@ class Constrained(Spec):
     ridge: ClassVar[float] = 0.0
     singular: ClassVar[str] = "minimum-norm"
 
+    @typed
     def fit(
         self, data: Any, y: Any = None, weight: Any = None, *, threads: int | None = None, progress: bool | None = None
     ) -> FitResult:

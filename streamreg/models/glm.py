@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from streamreg.design.design import Design, Missing
-from streamreg.errors import DataError, OnePassError, UsageError
+from streamreg.errors import DataError, OnePassError, UsageError, typed
 from streamreg.families.base import family
 from streamreg.models.base import Device, Spec, as_source, together
 from streamreg.models.estimates import Origin, centred_line, result
@@ -81,6 +81,7 @@ class Glm(Spec):
     weights: Literal["analytic", "frequency"] = "analytic"
     device: Device | None = None
 
+    @typed
     def fit(
         self, data: Any, y: Any = None, weight: Any = None, *, threads: int | None = None, progress: bool | None = None
     ) -> FitResult:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from streamreg.design.design import Design, Missing
-from streamreg.errors import DataError, UsageError
+from streamreg.errors import DataError, UsageError, typed
 from streamreg.models.base import Device, Spec, as_source, as_state, together
 from streamreg.models.covariance import Errors, clusters
 from streamreg.models.estimates import Origin, result
@@ -85,6 +85,7 @@ class Linear(Spec):
         clusters(value)
         return value
 
+    @typed
     def fit(
         self,
         data: Any,

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import UsageError, require
+from streamreg.errors import UsageError, require, typed
 from streamreg.inference import statistics
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.blas import one_thread
@@ -93,6 +93,7 @@ class Resampled:
         return f"<{self.kind} of {len(self.names)} estimates: {len(self.replicates):,} replicates>"
 
 
+@typed
 def jackknife(model: Estimator, data: Any) -> Resampled:
     """Leave out one group of rows at a time (Quenouille 1956, *Biometrika* 43; Tukey 1958).
 
@@ -121,6 +122,7 @@ def jackknife(model: Estimator, data: Any) -> Resampled:
     return _resampled("jackknife", model, groups, 1.0 - np.eye(count))
 
 
+@typed
 def bootstrap(model: Estimator, data: Any, replicates: int = 999, seed: int = 0) -> Resampled:
     """Draw as many groups of rows as there are, with replacement, time after time (Efron 1979, *Ann. Statist.* 7).
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SkipValidation
 
+from streamreg.errors import typed
 from streamreg.models.base import as_source, together
 from streamreg.models.candidates import Choice
 from streamreg.models.wrapper import Around
@@ -38,6 +39,7 @@ class Chosen(Around):
         """Whether the rule needs the moments of folds apart."""
         return self.choose in ("cv", "one_standard_error")
 
+    @typed
     def fit(
         self, data: Any, y: Any = None, weight: Any = None, *, threads: int | None = None, progress: bool | None = None
     ) -> FitResult:

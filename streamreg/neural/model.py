@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamreg.design.design import Design
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.kernels.rowhash import Sample
 from streamreg.models.base import as_source, together
 from streamreg.models.linear import Linear
@@ -79,6 +79,7 @@ class Keras(KerasOptions):
         As for `Linear`.
     """
 
+    @typed
     def fit(
         self,
         data: Any,

@@ -9,7 +9,7 @@ from streamreg._version import __version__
 from streamreg.design.design import Design, Missing
 from streamreg.engines.base import Engine
 from streamreg.engines.choose import choose
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.progress import Progress
 from streamreg.scans.fold import folded
 from streamreg.scans.moments_file import Scanned, load
@@ -26,6 +26,7 @@ Given = Scanned | str | os.PathLike[str]
 
 
 @overload
+@typed
 def scan(
     source: Any,
     features: tuple[str, ...] | None = None,
@@ -41,6 +42,7 @@ def scan(
 
 
 @overload
+@typed
 def scan(
     source: Any,
     features: tuple[str, ...] | None = None,
@@ -62,6 +64,7 @@ def scan(
 ) -> Any: ...
 
 
+@typed
 def scan(
     source: Any,
     features: tuple[str, ...] | None = None,
@@ -188,6 +191,7 @@ def read(source: Source, design: Design, state: Statistic, engine: Engine, progr
     return state, Part(source.label, source.fingerprint(), *counts, probes(found.marks), __version__)
 
 
+@typed
 def folds(state: Given) -> dict[int, Any]:
     """Return the moments of each fold or group of a scan, by its number, ready for cross-validation.
 

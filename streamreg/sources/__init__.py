@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.sources.base import Chunk, Partition, Roles, Schema, Source
 from streamreg.sources.rows import is_frame
 
@@ -21,6 +21,7 @@ _SUFFIXES = {".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5", ".zarr": "zarr", ".
 _CONVERTED = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow", ".xlsx", ".mat", ".npz")
 
 
+@typed
 def open(
     data: Any,
     *,
