@@ -124,7 +124,10 @@ def _fits(value: Any, kind: Any) -> bool:
     if origin in (str, os.PathLike):
         return isinstance(value, origin)
     if origin in (dict, Mapping):
-        return isinstance(value, Mapping)
+        parts = get_args(kind)
+        return isinstance(value, Mapping) and all(
+            _fits(one, part) for item in value.items() for one, part in zip(item, parts, strict=False)
+        )
     if inspect.isclass(origin) and issubclass(origin, Iterable) and get_args(kind)[:1] == (str,):
         items = value if isinstance(value, list | tuple) else ()
         return hasattr(value, "__iter__") and getattr(value, "ndim", 1) == 1 and all(isinstance(v, str) for v in items)

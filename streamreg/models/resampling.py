@@ -68,6 +68,7 @@ class Resampled:
         away = self.replicates.mean(axis=0) - self.estimates
         return np.asarray(away * (len(self.replicates) - 1 if self.kind == "jackknife" else 1))
 
+    @typed
     def conf_int(self, level: float = 0.95) -> Float:
         """Return intervals, shape (k, 2): percentiles of a bootstrap; Student's t with G - 1 df for a jackknife."""
         if self.kind == "jackknife":

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.inference import statistics
 from streamreg.kernels.gram import subtract
 from streamreg.persist import archive
@@ -131,6 +131,7 @@ class Candidates:
             return np.full(len(self), NAN), np.full(len(self), NAN)
         return statistics.weighted_mean_and_error(self.fold_errors, self.fold_weights)
 
+    @typed
     def best(self, by: Criterion | None = None) -> int:
         """Return the position of the candidate with the least criterion (default: "cv" if cross-validated, else "bic").
 
@@ -156,9 +157,17 @@ class Candidates:
         k, cv = self.best("cv"), self.cv
         return int(np.flatnonzero(cv <= cv[k] + self.cv_std_error[k])[0])
 
+    def _place(self, k: int | None) -> int:
+        """Return the position of a candidate, from the end if negative; None: that of the best."""
+        k = self.best() if k is None else k
+        if not -len(self) <= k < len(self):
+            raise UsageError(f"no candidate {k}; there are {len(self)}, numbered from 0")
+        return k
+
+    @typed
     def candidate(self, k: int | None = None) -> FitResult:
         """Return one candidate (default: `best`) as a result. It has no standard errors: the choice would bias them."""
-        k = self.best() if k is None else k
+        k = self._place(k)
         used = int(np.count_nonzero(self.coef[k]))
         nothing = np.full(len(self.names), np.nan)
         return FitResult(
@@ -215,6 +224,7 @@ class Candidates:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.target}: {len(self.coef)} candidates on {len(self.names)} columns>"
 
+    @typed
     def summary(self, rows: int | None = 20) -> str:
         """Return a table of the candidates; `rows` of them, evenly spaced (None: all)."""
         shown = np.arange(len(self))
@@ -251,6 +261,7 @@ class Candidates:
         every: list[tuple[Criterion, str]] = [("cv", "CV error"), ("aic", "AIC"), ("bic", "BIC"), ("cp", "Cp")]
         return [(by, name) for by, name in every if not np.isnan(getattr(self, by)).all()]
 
+    @typed
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the candidates to one file: plain arrays and JSON (an .npz archive, without pickle)."""
         archive.save(path, self.KIND, self)

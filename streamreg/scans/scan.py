@@ -168,8 +168,8 @@ def _by(source: Source, folds: int | str | None, by: str | None, stretches: int 
     if by is not None or isinstance(folds, str):
         return Column(str(by if by is not None else folds))
     if folds is not None:
-        if folds < 2:
-            raise UsageError(f"folds is {folds}; it takes two or more")
+        if not 2 <= folds < 2**31:
+            raise UsageError(f"folds is {folds}; it takes two or more, and each keeps moments of its own in memory")
         return Hash(folds, seed)
     if stretches is None:
         return None

@@ -95,6 +95,7 @@ def array(data: Any, label: str) -> NDArray[Any]:
     """
     if type(data) is np.ndarray:
         return data
+    data = _computed(data, label)
     if _masked(data):
         raise DataError(f"{label}: has masked values, which would be read as numbers; fill or drop them first")
     if hasattr(data, "toarray"):
@@ -102,7 +103,6 @@ def array(data: Any, label: str) -> NDArray[Any]:
     kind = type(data).__name__
     if advice := _ELSEWHERE.get(_library(data), _ELSEWHERE.get(kind)):
         raise DataError(f"{label}: is a {kind}, whose rows are not in memory; pass data{advice}")
-    data = _computed(data, label)
     if is_frame(data):
         return table(data, label)[0]
     return _column(data, label)
