@@ -15,8 +15,16 @@
 """
 
 import difflib
-from collections.abc import Iterable
-from typing import Any
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, wraps
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class StreamregError(Exception):
@@ -69,6 +77,61 @@ def require(value: Any, kind: type | tuple[type, ...], rule: str) -> None:
         raise UsageError(f"{rule}, and this is the class {value.__name__}; make one: {value.__name__}(...)")
     if not isinstance(value, kind):
         raise UsageError(f"{rule}, and this is of type {type(value).__name__}")
+
+
+def typed(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a public function refuse, by `UsageError`, an option of another type than its annotation says.
+
+    Numbers, text, names, booleans, paths and mappings are checked; other types are left to the function.
+    """
+
+    @cache
+    def known() -> inspect.Signature:
+        return inspect.signature(function)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            given = known().bind(*args, **kwargs).arguments
+        except TypeError:  # a misspelt or missing argument: Python's own error of the call is the best
+            return function(*args, **kwargs)
+        for name, value in given.items():
+            parameter = known().parameters[name]
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or value is parameter.default:
+                continue
+            if not _fits(value, parameter.annotation):
+                wanted = inspect.formatannotation(parameter.annotation).replace("collections.abc.", "")
+                shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+                raise UsageError(f"{name}={shown} is a {type(value).__name__}; it can be {wanted}")
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Return whether a value is of an annotated type, as far as that is one of plain options."""
+    origin = get_origin(kind) or kind
+    if origin in (Union, UnionType):
+        return any(_fits(value, part) for part in get_args(kind))
+    if origin is Literal:
+        return any(type(value) is type(one) for one in get_args(kind))
+    if origin is None or origin is NoneType:
+        return value is None
+    if origin is bool:
+        return type(value).__name__ in ("bool", "bool_")
+    if origin in (int, float):
+        return isinstance(value, Integral if origin is int else Real) and not isinstance(value, bool)
+    if origin in (str, os.PathLike):
+        return isinstance(value, origin)
+    if origin in (dict, Mapping):
+        parts = get_args(kind)
+        return isinstance(value, Mapping) and all(
+            _fits(one, part) for item in value.items() for one, part in zip(item, parts, strict=False)
+        )
+    if inspect.isclass(origin) and issubclass(origin, Iterable) and get_args(kind)[:1] == (str,):
+        items = value if isinstance(value, list | tuple) else ()
+        return hasattr(value, "__iter__") and getattr(value, "ndim", 1) == 1 and all(isinstance(v, str) for v in items)
+    return True
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:

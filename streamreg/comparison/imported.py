@@ -4,12 +4,13 @@ import csv
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from streamreg.errors import CorruptError, DataError, NotFound, UsageError
+from streamreg.errors import CorruptError, DataError, NotFound, UsageError, typed
 from streamreg.families.base import family as known_family
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
@@ -18,16 +19,16 @@ _INTERCEPTS = ("(intercept)", "intercept", "const", "_cons", "bias")
 _VALUES = ("coef", "coefficient", "coefficients", "estimate", "value")
 
 
-def coefficients(
-    data: str | os.PathLike[str] | Mapping[str, Any], *, target: str | None = None, family: str | None = None
-) -> FitResult:
+@typed
+def coefficients(data: Any, *, target: str | None = None, family: str | None = None) -> FitResult:
     """Return coefficients from elsewhere as a result without errors.
 
     Parameters
     ----------
-    data : path or mapping
-        A ``.csv`` file with the columns name and coef, the intercept being called ``(intercept)``. A ``.json`` file or
-        a mapping: ``{"intercept": 1.0, "coef": {"x0": 2.0}}``, or ``{"intercept": 1.0, "x0": 2.0}``, or what
+    data : path, mapping or series
+        A ``.csv`` file with the columns name and coef, the intercept being called ``(intercept)``. A ``.json`` file, a
+        mapping or a series of pandas: ``{"intercept": 1.0, "coef": {"x0": 2.0}}``, or
+        ``{"intercept": 1.0, "x0": 2.0}``, or what
         ``streamreg generate`` and ``streamreg fit --json`` write. Without an intercept the line goes through zero.
     target : str, optional
         What they predict; default: what the file says, or any.
@@ -45,8 +46,14 @@ def coefficients(
     UsageError
         The suffix or the layout is not known.
     """
+    if hasattr(data, "to_dict") and getattr(data, "ndim", 1) == 1:  # a series, or a result of this package
+        data = data.to_dict()
     if isinstance(data, Mapping):
-        label, found = "coefficients", dict(data)
+        label, found = "coefficients", {str(name): value for name, value in data.items()}
+        if len(found) < len(data):
+            raise DataError(f"{label}: two names are the same as text; rename one")
+    elif not isinstance(data, str | os.PathLike):
+        raise UsageError(f"coefficients come as a mapping of names to numbers, or a path, not a {type(data).__name__}")
     else:
         label, found = str(data), _read(Path(data))
     intercept, slopes, about = _parts(found, label)
@@ -140,6 +147,8 @@ def _table(lines: list[list[str]], label: str) -> dict[str, Any]:
 def _parts(found: dict[str, Any], label: str) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Return intercept (None: there is none), slopes by name, and what else is said."""
     slopes = found.get("coef")
+    if isinstance(slopes, np.ndarray) and slopes.ndim:
+        slopes = list(slopes)
     if isinstance(slopes, Mapping):
         slopes, about = dict(slopes), found
     elif isinstance(slopes, list):
@@ -149,6 +158,7 @@ def _parts(found: dict[str, Any], label: str) -> tuple[Any, dict[str, Any], dict
         slopes, about = dict(zip(names, slopes, strict=True)), found
     else:
         slopes, about = dict(found), {}
+    slopes = {str(name): value for name, value in slopes.items()}
     inner = [name for name in slopes if name.lower() in _INTERCEPTS]
     intercept = slopes.pop(inner[0]) if inner else None
     if intercept is None and about.get("has_intercept", True):
@@ -157,10 +167,10 @@ def _parts(found: dict[str, Any], label: str) -> tuple[Any, dict[str, Any], dict
 
 
 def _number(value: Any, where: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = NAN
-    if isinstance(value, bool) or not np.isfinite(number):
+    number = NAN
+    if np.ndim(value) == 0 and not isinstance(value, bool | np.bool_ | np.ma.MaskedArray):
+        with suppress(TypeError, ValueError, OverflowError):
+            number = float(value)
+    if not np.isfinite(number):
         raise DataError(f"{where} is {value!r}, and a coefficient is a finite number")
     return number

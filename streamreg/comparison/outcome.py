@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.comparison.diagnosis import Verdict, figure
+from streamreg.errors import typed
 from streamreg.persist.archive import plain
 from streamreg.reporting import tables
 from streamreg.results.distance import Direction
@@ -95,6 +96,7 @@ class Comparison:
     def __repr__(self) -> str:
         return f"<Comparison on {len(self.names)} terms: {self.verdict}>"
 
+    @typed
     def table(self, rows: int | None = 10) -> str:
         """Return the comparison as text, with the `rows` most distant coefficients (None: all)."""
         order = np.argsort(-np.nan_to_num(self.distance, nan=-1.0), kind="stable")[:rows]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from streamreg.comparison.diagnosis import judge
 from streamreg.comparison.outcome import Comparison, Comparisons
 from streamreg.comparison.reference import Measure, aligned, solved
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.results.base import FitResult
 from streamreg.results.distance import finite, measure
 from streamreg.scans.run import Run
@@ -23,6 +23,7 @@ from streamreg.scans.run import Run
 Float = NDArray[np.float64]
 
 
+@typed
 def compare(
     a: FitResult,
     b: FitResult,
@@ -65,6 +66,7 @@ def compare(
     return _compare(a, b, Measure([a, b], data, Run.of(engine=engine)), tolerance, (titles[0], titles[1]))
 
 
+@typed
 def compare_all(
     fits: Mapping[str, FitResult],
     data: Any = None,

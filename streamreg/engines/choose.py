@@ -30,11 +30,11 @@ def choose(engine: Any = None, threads: int | None = None) -> Engine:
     UsageError
         No such engine, no client in use, or no scheduler at the address.
     """
-    if engine in (None, "threads"):
+    if engine is None or (isinstance(engine, str) and engine == "threads"):
         return Threads(threads)
     if threads is not None:
         raise UsageError("threads are those of this process; leave out threads, or engine")
-    if engine == "serial":
+    if isinstance(engine, str) and engine == "serial":
         from streamreg.engines.serial import Serial
 
         return Serial()

@@ -13,7 +13,7 @@ from typing import Any
 from streamreg.comparison import compare
 from streamreg.engines.base import Engine
 from streamreg.engines.choose import choose
-from streamreg.errors import StreamregError, UsageError
+from streamreg.errors import StreamregError, UsageError, typed
 from streamreg.jobs.checks import check_recipe, checked
 from streamreg.jobs.job import Job, load
 from streamreg.jobs.result import Failure, JobResult, SharedScan, of_all
@@ -177,6 +177,7 @@ def _scored(job: Job, entry: Scoring, fits: Mapping[str, Any], rest: Source, wor
     return replace(card, notes=(*card.notes, "The fits have seen these rows: hold some out with data: held_out: 0.2."))
 
 
+@typed
 def run_job(
     path: str | os.PathLike[str], *, threads: int | None = None, progress: bool | None = None, engine: Any = None
 ) -> JobResult:

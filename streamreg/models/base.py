@@ -34,7 +34,12 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *unnamed: Any, **options: Any) -> None:
+        if unnamed:
+            raise UsageError(
+                f"{type(self).__name__}: {unnamed[0]!r} has no name, and options go by name; formulas are not read: "
+                "columns are chosen by features=[...] and target=..., and rows are passed to fit"
+            )
         try:
             super().__init__(**options)
         except ValidationError as error:
@@ -43,9 +48,27 @@ class Spec(BaseModel):
     # Values of a document are validated without a call of `__init__`, so that its errors keep their places.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # pydantic's own mark
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            kind = type(self).__name__
+            raise UsageError(f"{kind} does not change once it is made; make another: {kind}({name}={value!r}, ...)")
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise UsageError(f"{type(self).__name__} does not change once it is made: {name} stays")
+
     @abstractmethod
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None) -> Any:
-        """Estimate from `data`: a source, or what `streamreg.open` takes."""
+    def fit(
+        self,
+        data: Any,
+        y: Any = None,
+        weight: Any = None,
+        *,
+        threads: int | None = None,
+        progress: bool | None = None,
+        engine: Any = None,
+    ) -> Any:
+        """Estimate from `data`: a source, or what `streamreg.open` takes; ``fit(X, y)`` is ``fit((X, y))``."""
 
     @abstractmethod
     def needs(self) -> Needs:
@@ -77,6 +100,23 @@ class Spec(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Return the options as plain values, with the kind of the model."""
         return {"kind": kind_of(type(self)), **self.model_dump(mode="json")}
+
+
+def together(data: Any, y: Any, weight: Any) -> Any:
+    """Return features, and a target and weights that were passed beside them, as `streamreg.open` takes them.
+
+    Raises
+    ------
+    UsageError
+        The data have columns of their own to name, or there are weights without a target.
+    """
+    if y is None and weight is None:
+        return data
+    if isinstance(data, Source | Statistic | tuple | str | os.PathLike) or isinstance(y, str):
+        raise UsageError("y and weight go with a matrix X in memory; name columns by target=, and weights= in sr.open")
+    if y is None:
+        raise UsageError("weight goes with y: fit(X, y, weight)")
+    return (data, y) if weight is None else (data, y, weight)
 
 
 def as_source(data: Any, target: str | None = None) -> Source:

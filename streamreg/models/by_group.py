@@ -5,7 +5,7 @@ import os
 import time
 from typing import Any
 
-from streamreg.errors import DataError, UsageError, require
+from streamreg.errors import DataError, UsageError, require, typed
 from streamreg.models.base import as_source, as_state
 from streamreg.models.linear import Linear
 from streamreg.models.needs import group_bytes
@@ -19,6 +19,7 @@ from streamreg.stats.grouped import MEMORY, Column, Grouped
 __all__ = ["ChowTest", "GroupFits", "fit_by", "lines", "require_classical"]
 
 
+@typed
 def fit_by(
     model: Linear,
     data: Any,

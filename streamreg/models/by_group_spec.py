@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, SkipValidation, model_validator
 
+from streamreg.errors import typed
+from streamreg.models.base import together
 from streamreg.models.linear import Linear
 from streamreg.models.needs import Needs
 from streamreg.models.wrapper import Wrapper
@@ -58,8 +60,16 @@ class ByGroup(Wrapper):
         inside = self.model.needs()
         return dataclasses.replace(inside, apart=Column(self.by), memory=self.memory, passes=1, at_most=False)
 
+    @typed
     def fit(
-        self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+        self,
+        data: Any,
+        y: Any = None,
+        weight: Any = None,
+        *,
+        threads: int | None = None,
+        progress: bool | None = None,
+        engine: Any = None,
     ) -> "GroupFits":
         """Read the rows once, and fit a line for each group.
 
@@ -79,6 +89,8 @@ class ByGroup(Wrapper):
             The groups do not fit in memory.
         """
         from streamreg.models.by_group import fit_by
+
+        data = together(data, y, weight)
 
         return fit_by(self.model, data, self.by, memory=self.memory, threads=threads, progress=progress, engine=engine)
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.design import Missing
+from streamreg.errors import typed
 from streamreg.kernels.blas import one_thread
 from streamreg.models import cross_validation
-from streamreg.models.base import Spec, as_moments, as_source
+from streamreg.models.base import Spec, as_moments, as_source, together
 from streamreg.models.needs import Needs
 from streamreg.problem import Problem
 from streamreg.results.estimates import NAN
@@ -60,13 +61,25 @@ class Choice(Spec, Generic[Found]):
         """Return "selected": a job fits one line, and so takes the rule that selects it too."""
         return "selected"
 
-    def fit(self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None) -> Found:
+    @typed
+    def fit(
+        self,
+        data: Any,
+        y: Any = None,
+        weight: Any = None,
+        *,
+        threads: int | None = None,
+        progress: bool | None = None,
+        engine: Any = None,
+    ) -> Found:
         """Fit all candidates.
 
         Parameters
         ----------
         data : Moments or the path of their file, Source, or anything that `streamreg.open` takes
             From moments no row is read; else they are read once.
+        y, weight : array_like, shape (n,), optional
+            Target and weights, where `data` is a matrix: ``fit(X, y)`` is ``fit((X, y))``.
         threads : int, optional
         progress : bool, optional
         engine : optional
@@ -79,6 +92,7 @@ class Choice(Spec, Generic[Found]):
         UsageError
             No target, a column with two roles, or options that do not fit the data.
         """
+        data = together(data, y, weight)
         began = time.perf_counter()
         moments, label, passes = as_moments(data), "moments", 0
         if moments is None:

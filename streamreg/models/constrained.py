@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.design import Missing
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.inference.covariance import Geometry
 from streamreg.kernels.blas import one_thread
-from streamreg.models.base import Spec, as_moments, as_source
+from streamreg.models.base import Spec, as_moments, as_source, together
 from streamreg.models.estimates import Origin, result
 from streamreg.models.needs import Needs
 from streamreg.problem import Problem
@@ -55,14 +55,24 @@ class Constrained(Spec):
         """Return what a fit takes: one pass for the moments."""
         return Needs(features=self.features, target=self.target, missing=self.missing, moments=True)
 
+    @typed
     def fit(
-        self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+        self,
+        data: Any,
+        y: Any = None,
+        weight: Any = None,
+        *,
+        threads: int | None = None,
+        progress: bool | None = None,
+        engine: Any = None,
     ) -> FitResult:
         """Estimate the coefficients.
 
         Parameters
         ----------
         data : Moments, Source, or anything that `streamreg.open` takes
+        y, weight : array_like, shape (n,), optional
+            Target and weights, where `data` is a matrix: ``fit(X, y)`` is ``fit((X, y))``.
         threads : int, optional
         progress : bool, optional
         engine : optional
@@ -75,6 +85,7 @@ class Constrained(Spec):
         UsageError
             The restrictions cannot be read, follow from each other or contradict each other.
         """
+        data = together(data, y, weight)
         began = time.perf_counter()
         moments, label, passes = as_moments(data), "moments", 0
         if moments is None:

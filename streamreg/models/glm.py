@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from streamreg.design.design import Design, Missing
-from streamreg.errors import DataError, OnePassError, UsageError
+from streamreg.errors import DataError, OnePassError, UsageError, typed
 from streamreg.families.base import family
-from streamreg.models.base import Device, Spec, as_source
+from streamreg.models.base import Device, Spec, as_source, together
 from streamreg.models.estimates import Origin, centred_line, result
 from streamreg.models.linear import Linear
 from streamreg.models.needs import Needs
@@ -87,8 +87,16 @@ class Glm(Spec):
         steps = max(self.max_iterations, 2) + 1
         return line if self.family == "gaussian" else dataclasses.replace(line, passes=steps, at_most=True)
 
+    @typed
     def fit(
-        self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+        self,
+        data: Any,
+        y: Any = None,
+        weight: Any = None,
+        *,
+        threads: int | None = None,
+        progress: bool | None = None,
+        engine: Any = None,
     ) -> FitResult:
         """Estimate the coefficients by maximum likelihood.
 
@@ -96,6 +104,8 @@ class Glm(Spec):
         ----------
         data : Source, or anything that `streamreg.open` takes
             It is read several times. For the gaussian family moments do as well.
+        y, weight : array_like, shape (n,), optional
+            Target and weights, where `data` is a matrix: ``fit(X, y)`` is ``fit((X, y))``.
         threads : int, optional
             Workers; the result has the same bits for any number.
         progress : bool, optional
@@ -119,6 +129,7 @@ class Glm(Spec):
         UsageError
             No target, or a column with two roles.
         """
+        data = together(data, y, weight)
         began, run = time.perf_counter(), Run.of(threads, engine, progress)
         if self.family == "gaussian":
             return self._gaussian(data, run)

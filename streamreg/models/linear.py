@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from streamreg.design.design import Design, Missing
-from streamreg.errors import DataError, UsageError
-from streamreg.models.base import Device, Spec, as_source, as_state
+from streamreg.errors import DataError, UsageError, typed
+from streamreg.models.base import Device, Spec, as_source, as_state, together
 from streamreg.models.covariance import Errors, clusters
 from streamreg.models.estimates import Origin, result
 from streamreg.models.needs import Needs
@@ -110,9 +110,12 @@ class Linear(Spec):
         found = self.fit(source, moments=moments, **workers)
         return dataclasses.replace(found, passes=found.passes + 1)
 
+    @typed
     def fit(
         self,
         data: Any,
+        y: Any = None,
+        weight: Any = None,
         *,
         moments: Moments | None = None,
         threads: int | None = None,
@@ -125,6 +128,8 @@ class Linear(Spec):
         ----------
         data : Source, moments of `streamreg.scan` or the path of their file, or anything that `streamreg.open` takes
             From moments no row is read.
+        y, weight : array_like, shape (n,), optional
+            Target and weights, where `data` is a matrix: ``fit(X, y)`` is ``fit((X, y))``.
         moments : Moments, optional
             Of an earlier `scan` of these rows, which saves the first pass; the second is taken if the digits need it.
         threads : int, optional
@@ -142,6 +147,7 @@ class Linear(Spec):
         UsageError
             No target, a column with two roles, or options that exclude each other.
         """
+        data = together(data, y, weight)
         began, run = time.perf_counter(), Run.of(threads, engine, progress)
         if self.device and self.precision == "exact":
             raise UsageError("exact cross-products are taken on the processors; leave out precision='exact', or device")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import UsageError, require
+from streamreg.errors import UsageError, require, typed
 from streamreg.inference import statistics
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.blas import one_thread
@@ -72,6 +72,7 @@ class Resampled:
         away = self.replicates.mean(axis=0) - self.estimates
         return np.asarray(away * (len(self.replicates) - 1 if self.kind == "jackknife" else 1))
 
+    @typed
     def conf_int(self, level: float = 0.95) -> Float:
         """Return intervals, shape (k, 2): percentiles of a bootstrap; Student's t with G - 1 df for a jackknife."""
         if self.kind == "jackknife":
@@ -103,6 +104,7 @@ class Resampled:
         return f"<{self.kind} of {len(self.names)} estimates: {len(self.replicates):,} replicates>"
 
 
+@typed
 def jackknife(model: Estimator, data: Any) -> Resampled:
     """Leave out one group of rows at a time (Quenouille 1956, *Biometrika* 43; Tukey 1958).
 
@@ -131,6 +133,7 @@ def jackknife(model: Estimator, data: Any) -> Resampled:
     return _resampled("jackknife", model, groups, 1.0 - np.eye(count))
 
 
+@typed
 def bootstrap(model: Estimator, data: Any, replicates: int = 999, seed: int = 0) -> Resampled:
     """Draw as many groups of rows as there are, with replacement, time after time (Efron 1979, *Ann. Statist.* 7).
 

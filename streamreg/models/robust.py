@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.design import Design, Missing
-from streamreg.errors import ChangedError, DataError, OnePassError, UsageError, require
+from streamreg.errors import ChangedError, DataError, OnePassError, UsageError, require, typed
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Sandwich
 from streamreg.models.base import as_source, as_state
@@ -33,6 +33,7 @@ MEMORY = 2**28
 """Bytes of the sums of scores of clusters, beyond which they go to temporary files."""
 
 
+@typed
 def robust(
     fit: FitResult,
     source: Any,

@@ -7,8 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, SkipValidation, model_validator
 
-from streamreg.errors import require
-from streamreg.models.base import as_source, as_state
+from streamreg.errors import require, typed
+from streamreg.models.base import as_source, as_state, together
 from streamreg.models.candidates import Choice
 from streamreg.models.needs import Needs
 from streamreg.models.wrapper import Wrapper
@@ -65,8 +65,16 @@ class Selected(Wrapper):
         apart = Hash(self.folds, self.seed) if self.by_folds else None
         return dataclasses.replace(self.model.needs(), apart=apart)
 
+    @typed
     def fit(
-        self, data: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+        self,
+        data: Any,
+        y: Any = None,
+        weight: Any = None,
+        *,
+        threads: int | None = None,
+        progress: bool | None = None,
+        engine: Any = None,
     ) -> FitResult:
         """Read the rows once, fit all candidates, and return the selected one: without errors, which ignore the choice.
 
@@ -86,6 +94,7 @@ class Selected(Wrapper):
         UsageError
             The rule cannot be applied to these candidates.
         """
+        data = together(data, y, weight)
         began, needs = time.perf_counter(), self.needs()
         if as_state(data) is not None:
             fit = self._among(data, "moments")

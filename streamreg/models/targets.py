@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from streamreg.errors import UsageError, require
+from streamreg.errors import UsageError, require, typed
 from streamreg.kernels.blas import one_thread
 from streamreg.models.base import as_moments
 from streamreg.models.estimates import Origin, result
@@ -14,6 +14,7 @@ from streamreg.results.base import FitResult
 from streamreg.solve import cholesky
 
 
+@typed
 def fit_targets(model: Linear, data: Any, targets: Sequence[str]) -> dict[str, FitResult]:
     """Fit the same columns to several targets. No row is read.
 

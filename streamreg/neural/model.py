@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamreg.design.design import Design
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.kernels.rowhash import Sample
-from streamreg.models.base import as_source
+from streamreg.models.base import as_source, together
 from streamreg.models.linear import Linear
 from streamreg.neural.options import KerasOptions
 from streamreg.results.base import FitResult
@@ -78,9 +78,12 @@ class Keras(KerasOptions):
         As for `Linear`.
     """
 
+    @typed
     def fit(
         self,
         data: Any,
+        y: Any = None,
+        weight: Any = None,
         *,
         moments: Moments | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -97,6 +100,8 @@ class Keras(KerasOptions):
         ----------
         data : Source, or anything that `streamreg.open` takes
             It is read several times.
+        y, weight : array_like, shape (n,), optional
+            Target and weights, where `data` is a matrix: ``fit(X, y)`` is ``fit((X, y))``.
         moments : Moments, optional
             Of an earlier `scan` of the same rows, which saves a pass.
         checkpoint : path, optional
@@ -138,6 +143,7 @@ class Keras(KerasOptions):
         from streamreg.neural.checkpoint import Checkpoint
         from streamreg.neural.task import Task
 
+        data = together(data, y, weight)
         began, run = time.perf_counter(), Run.of(threads, engine, progress)
         if not run.engine.in_process:
             raise UsageError(

@@ -15,6 +15,8 @@ from streamreg import backend
 from streamreg.errors import CorruptError, UsageError
 from streamreg.persist.archive import existing, plain
 from streamreg.persist.atomic import whole
+from streamreg.results.predict import in_memory
+from streamreg.sources.rows import missing_rows
 
 _MEMBER = "streamreg.json"
 
@@ -74,8 +76,8 @@ class NetworkResult:
 
         Parameters
         ----------
-        x : array of shape (m, p)
-            Columns in the order of `names`.
+        x : array of shape (m, p), or data frame
+            Columns in the order of `names`, or called so.
         rows : int
             How many to compute at once.
 
@@ -85,20 +87,19 @@ class NetworkResult:
 
         Raises
         ------
-        UsageError
-            `x` has not p columns.
+        DataError
+            `x` is not a table of numbers with these columns.
         """
-        table = np.asarray(x)
-        if table.ndim != 2 or table.shape[1] != len(self.names):
-            raise UsageError(
-                f"predict needs an array of shape (rows, {len(self.names)}), in the order of names; got {table.shape}"
-            )
+        table, absent = missing_rows(in_memory(x, self.names))
         parts: list[NDArray[np.float64]] = []
         with backend.scope(backend.where(self.model.variables[0].value)), backend.full_products():
             for start in range(0, len(table), rows):
                 out = self.model(table[start : start + rows].astype(np.float64))
                 parts.append(backend.to_numpy(out)[:, 0])
-        return np.concatenate(parts) if parts else np.empty(0)
+        values = np.concatenate(parts) if parts else np.empty(0)
+        if absent is not None:
+            values[absent] = np.nan
+        return values
 
     @property
     def n_weights(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.persist import archive
 from streamreg.results.estimates import Estimates, Scale
@@ -36,6 +36,7 @@ class FitResult(Estimates):
         out[:, ~self.identifiable] = np.nan
         return out
 
+    @typed
     def predict(self, data: Any, kind: Scale = "mean") -> Float:
         """Return fitted values: means of the target, which are probabilities in the binomial family.
 
@@ -70,12 +71,14 @@ class FitResult(Estimates):
         rows = f", {self.n:,} rows of {self.source}" if self.source else ""
         return f"<FitResult{of} on {len(self.names)} terms{rows}: {self.status}>"
 
+    @typed
     def summary(self, rows: int | None = None) -> str:
         """Return a table of estimates, errors and diagnostics; `rows` shows only the first few coefficients."""
         from streamreg.results.summary import summary
 
         return summary(self, rows)
 
+    @typed
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to one file: plain arrays and JSON (an .npz archive, without pickle)."""
         archive.save(path, "fit", self)

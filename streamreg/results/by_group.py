@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.inference import statistics
 from streamreg.inference.distributions import f_tail
 from streamreg.persist import archive
@@ -149,6 +149,7 @@ class GroupFits(Mapping[int, FitResult]):
             f = float(np.float64(max(pooled.rss - rss, 0.0)) / df_num / (np.float64(rss) / df_denom))
         return ChowTest(f, df_num, df_denom, float(f_tail(f, df_num, df_denom)), pooled.rss, rss)
 
+    @typed
     def summary(self, rows: int | None = 20, columns: int = 6, title: str | None = None) -> str:
         """Return a table with a line for each group: its rows, its fit, its first slopes with their errors."""
         names = self.pooled.names[:columns]

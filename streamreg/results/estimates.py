@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.solve.conditioning import Conditioning, analyse
@@ -170,6 +170,7 @@ class Estimates:
         """Two-sided p-values of the slopes, shape (p,)."""
         return statistics.t_pvalues(self.tstats, self.df_test)
 
+    @typed
     def conf_int(self, level: float = 0.95) -> Float:
         """Return confidence intervals of the slopes, shape (p, 2); `level` is a share between 0 and 1."""
         return statistics.t_interval(self.coef, self.std_errors, self.df_test, level)
@@ -184,6 +185,7 @@ class Estimates:
         """Two-sided p-value of the intercept."""
         return float(statistics.t_pvalues(self.intercept_tstat, self.df_test))
 
+    @typed
     def intercept_conf_int(self, level: float = 0.95) -> Float:
         """Return the confidence interval of the intercept, shape (2,)."""
         return statistics.t_interval(self.intercept, self.intercept_std_error, self.df_test, level)

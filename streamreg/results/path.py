@@ -8,13 +8,15 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.inference import statistics
 from streamreg.kernels.gram import subtract
 from streamreg.persist import archive
 from streamreg.reporting import tables
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
+from streamreg.results.predict import in_memory
+from streamreg.sources.rows import missing_rows
 
 Float = NDArray[np.float64]
 Criterion = Literal["cv", "aic", "bic", "cp"]
@@ -138,6 +140,7 @@ class Candidates:
             return np.full(len(self), NAN), np.full(len(self), NAN)
         return statistics.weighted_mean_and_error(self.fold_errors, self.fold_weights)
 
+    @typed
     def best(self, by: Criterion | None = None) -> int:
         """Return the position of the candidate with the least criterion (default: "cv" if cross-validated, else "bic").
 
@@ -163,9 +166,17 @@ class Candidates:
         k, cv = self.best("cv"), self.cv
         return int(np.flatnonzero(cv <= cv[k] + self.cv_std_error[k])[0])
 
+    def _place(self, k: int | None) -> int:
+        """Return the position of a candidate, from the end if negative; None: that of the best."""
+        k = self.best() if k is None else k
+        if not -len(self) <= k < len(self):
+            raise UsageError(f"no candidate {k}; there are {len(self)}, numbered from 0")
+        return k
+
+    @typed
     def candidate(self, k: int | None = None) -> FitResult:
         """Return one candidate (default: `best`) as a result. It has no standard errors: the choice would bias them."""
-        k = self.best() if k is None else k
+        k = self._place(k)
         used = int(np.count_nonzero(self.coef[k]))
         nothing = np.full(len(self.names), np.nan)
         return FitResult(
@@ -204,15 +215,14 @@ class Candidates:
         )
 
     def predict(self, x: ArrayLike) -> Float:
-        """Return the fitted values of every candidate, shape (rows, m), for rows of shape (rows, p)."""
-        rows = np.asarray(x)
-        if rows.ndim != 2 or rows.shape[1] != len(self.names):
-            raise UsageError(
-                f"predict needs an array of shape (rows, {len(self.names)}), in the order of names; got {rows.shape}"
-            )
+        """Return the fitted values of every candidate, shape (rows, m), for rows of shape (rows, p) or a data frame."""
+        rows, absent = missing_rows(in_memory(x, self.names))
         centred = np.empty(rows.shape)
         subtract(rows, self.centre, centred)
-        return np.asarray(self.at_centre + centred @ self.coef.T)
+        fitted = np.asarray(self.at_centre + centred @ self.coef.T)
+        if absent is not None:
+            fitted[absent] = np.nan
+        return fitted
 
     def label(self, k: int) -> str:
         """Return how to call a candidate."""
@@ -224,6 +234,7 @@ class Candidates:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.target}: {len(self.coef)} candidates on {len(self.names)} columns>"
 
+    @typed
     def summary(self, rows: int | None = 20) -> str:
         """Return a table of the candidates; `rows` of them, evenly spaced (None: all)."""
         shown = np.arange(len(self))
@@ -270,6 +281,7 @@ class Candidates:
         every: list[tuple[Criterion, str]] = [("cv", "CV error"), ("aic", "AIC"), ("bic", "BIC"), ("cp", "Cp")]
         return [(by, name) for by, name in every if not np.isnan(getattr(self, by)).all()]
 
+    @typed
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the candidates to one file: plain arrays and JSON (an .npz archive, without pickle)."""
         archive.save(path, self.KIND, self)

@@ -18,6 +18,8 @@ from streamreg.persist import table_writer
 from streamreg.results.estimates import Estimates, Scale
 from streamreg.scans.run import Run
 from streamreg.sources.base import Partition, Source
+from streamreg.sources.checks import native
+from streamreg.sources.rows import missing_rows, table
 from streamreg.stats.base import Statistic
 
 Float = NDArray[np.float64]
@@ -42,24 +44,31 @@ def predict(fit: Estimates, data: Any, kind: Scale = "mean") -> Float:
         raise UsageError(f"predict: no kind {kind!r}; it can be 'mean' or 'link'")
     if isinstance(data, Source):
         return np.concatenate([values for _, values in predictions(fit, data, kind)])
-    eta = _linear(fit, _rows(data, fit.columns))
+    rows, absent = missing_rows(in_memory(data, fit.columns))
+    eta = _linear(fit, rows)
+    if absent is not None:
+        eta[absent] = np.nan
     return eta if kind == "link" else family(fit.family).mean(eta)
 
 
-def _rows(data: Any, columns: tuple[str, ...]) -> NDArray[Any]:
-    """Return what is an array of these columns."""
+def in_memory(data: Any, columns: tuple[str, ...]) -> NDArray[Any]:
+    """Return rows in memory as a matrix of these columns, which a data frame may have in any order, beside others.
+
+    Raises
+    ------
+    UsageError
+        There are no rows: moments, or a path.
+    DataError
+        Not a table of numbers with these columns; see `streamreg.sources.rows.table`.
+    """
     if isinstance(data, Statistic):
         raise UsageError("moments hold no rows, and predictions are made of rows; pass the source that was scanned")
     if isinstance(data, str | os.PathLike):
         raise UsageError(f"predict takes rows: open the file first, fit.predict(sr.open({str(data)!r}))")
-    rows = np.asarray(data)
-    if rows.dtype.kind not in "fiub":
-        raise UsageError(f"predict needs numbers, and this array has type {rows.dtype}; convert it first")
-    if rows.ndim != 2 or rows.shape[1] != len(columns):
-        raise UsageError(
-            f"predict needs an array of shape (rows, {len(columns)}), columns in the order of the fit; got {rows.shape}"
-        )
-    return rows
+    if isinstance(data, Source):
+        raise UsageError("these predictions are of rows in memory; read the source first")
+    rows, _ = table(data, "predict", columns, others=True)
+    return rows.astype(native(rows.dtype), copy=False)
 
 
 def _linear(fit: Estimates, rows: NDArray[Any]) -> Float:

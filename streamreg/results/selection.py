@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.results.base import FitResult
 from streamreg.results.path import Candidates
 
@@ -32,6 +32,7 @@ class PenaltyPath(Candidates):
     alphas: Float
     lambda_max: float
 
+    @typed
     def at(self, alpha: float) -> FitResult:
         """Return the line at one of the path's penalties.
 
@@ -47,9 +48,10 @@ class PenaltyPath(Candidates):
             )
         return self.candidate(k)
 
+    @typed
     def label(self, k: int) -> str:
         """Return the penalty of a candidate."""
-        return f"alpha {self.alphas[k]:.6g}"
+        return f"alpha {self.alphas[self._place(k)]:.6g}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -68,11 +70,13 @@ class Selection(Candidates):
 
     included: NDArray[np.bool_]
 
+    @typed
     def features(self, k: int | None = None) -> tuple[str, ...]:
         """Return the features of one candidate (default: `best`), ready for ``sr.Linear(features=...)``."""
-        subset = self.included[self.best() if k is None else k]
+        subset = self.included[self._place(k)]
         return tuple(name for name, used in zip(self.names, subset, strict=True) if used)
 
+    @typed
     def label(self, k: int) -> str:
         """Return the size of a candidate and some of its features."""
         names = self.features(k)

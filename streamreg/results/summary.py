@@ -118,8 +118,14 @@ def _notes(fit: Estimates) -> list[str]:
     if fit.df_resid == 0:
         notes.append("As many coefficients as rows: the line goes through all of them, and errors take more rows.")
     if fit.dependencies:
-        free = int((~fit.identifiable).sum())
-        notes.append(f"Dependent columns, so {free} coefficients are not determined by the data (no error is given):")
+        if fit.model.get("singular") == "drop":
+            left_out = int(np.isnan(fit.coef).sum())
+            notes.append(f"Dependent columns, of which {left_out} left out; the estimates are those without them:")
+        else:
+            free = int((~fit.identifiable).sum())
+            notes.append(
+                f"Dependent columns, so {free} coefficients are not determined by the data (no error is given):"
+            )
         notes += [f"  {text}" for text in fit.dependencies]
     if fit.family == "gaussian" and fit.no_f and not fit.no_likelihood:
         notes.append(f"{fit.no_f}.")

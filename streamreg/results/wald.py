@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import UsageError, require
+from streamreg.errors import UsageError, require, typed
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, solve_lower
 from streamreg.inference.distributions import f_tail
@@ -86,6 +86,7 @@ class RestrictionTest:
         return {name: archive.plain(getattr(self, name)) for name in self.__slots__}
 
 
+@typed
 def wald_test(fit: FitResult, restrictions: str) -> RestrictionTest:
     """Test linear restrictions jointly, by ``(R b - r)' (R cov R')^-1 (R b - r)``.
 

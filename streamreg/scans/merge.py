@@ -9,7 +9,7 @@ import numpy as np
 
 from streamreg import sources
 from streamreg.design.design import Design
-from streamreg.errors import DataError, UsageError
+from streamreg.errors import DataError, UsageError, typed
 from streamreg.scans.probes import new_rows
 from streamreg.scans.run import Run
 from streamreg.scans.scan import Given, opened, read
@@ -19,6 +19,7 @@ from streamreg.stats.grouped import By, Column, Grouped, Stretch
 _PROBES = 32  # kept when a scan was appended to
 
 
+@typed
 def merge(first: Given, *others: Given) -> Any:
     """Return the moments of the rows of several scans: of other machines, days or files.
 
@@ -48,6 +49,7 @@ def merge(first: Given, *others: Given) -> Any:
     return total
 
 
+@typed
 def append(
     state: Given, source: Any, *, threads: int | None = None, progress: bool | None = None, engine: Any = None
 ) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 from streamreg import sources
 from streamreg._version import __version__
 from streamreg.design.design import Design, Missing
-from streamreg.errors import DataError, UsageError
+from streamreg.errors import DataError, UsageError, typed
 from streamreg.scans.moments_file import Scanned, load
 from streamreg.scans.probes import probes
 from streamreg.scans.run import Run
@@ -23,6 +23,7 @@ Given = Scanned | str | os.PathLike[str]
 
 
 @overload
+@typed
 def scan(
     source: Any,
     features: tuple[str, ...] | None = None,
@@ -38,6 +39,7 @@ def scan(
 
 
 @overload
+@typed
 def scan(
     source: Any,
     features: tuple[str, ...] | None = None,
@@ -59,6 +61,7 @@ def scan(
 ) -> Any: ...
 
 
+@typed
 def scan(
     source: Any,
     features: tuple[str, ...] | None = None,
@@ -164,8 +167,8 @@ def _by(source: Source, folds: int | str | None, by: str | None, stretches: int 
     if by is not None or isinstance(folds, str):
         return Column(str(by if by is not None else folds))
     if folds is not None:
-        if folds < 2:
-            raise UsageError(f"folds is {folds}; it takes two or more")
+        if not 2 <= folds < 2**31:
+            raise UsageError(f"folds is {folds}; it takes two or more, and each keeps moments of its own in memory")
         return Hash(folds, seed)
     if stretches is None:
         return None
@@ -186,6 +189,7 @@ def read(source: Source, design: Design, state: Statistic, run: Run) -> tuple[An
     return state, Part(source.label, source.fingerprint(), *counts, probes(found.marks), __version__)
 
 
+@typed
 def folds(state: Given) -> dict[int, Any]:
     """Return the moments of each fold or group of a scan, by its number, ready for cross-validation.
 

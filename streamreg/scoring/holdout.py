@@ -4,11 +4,12 @@ from numbers import Real
 from typing import Any
 
 from streamreg import sources
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.kernels.rowhash import Sample
 from streamreg.sources.base import Source
 
 
+@typed
 def split(data: Any, held_out: float = 0.2, seed: int = 0) -> tuple[Source, Source]:
     """Return a source of rows to train on and one of rows to test on.
 

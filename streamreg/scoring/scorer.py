@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.design import Design, Missing
-from streamreg.errors import DataError, UsageError
+from streamreg.errors import DataError, UsageError, typed
 from streamreg.families.base import family as facts_of
 from streamreg.kernels.rowhash import Sample
 from streamreg.models.base import as_source
@@ -26,6 +26,7 @@ _FAMILIES = {"binary_cross_entropy": "binomial", "binary_crossentropy": "binomia
 _LEAST = 2.0**-24  # probabilities of models in float32 are not nearer to 0 and 1
 
 
+@typed
 def score(
     models: Mapping[str, Any],
     data: Any,

@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, typed
 from streamreg.sources.base import Chunk, Partition, Roles, Schema, Source
+from streamreg.sources.rows import is_frame
 
 __all__ = ["Chunk", "Partition", "Roles", "Schema", "Source", "open"]
 
@@ -20,6 +21,7 @@ _SUFFIXES = {".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5", ".zarr": "zarr", ".
 _CONVERTED = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow", ".xlsx", ".mat", ".npz")
 
 
+@typed
 def open(
     data: Any,
     *,
@@ -34,10 +36,11 @@ def open(
 
     Parameters
     ----------
-    data : path, array, tuple of arrays, dask array(s), iterable of batches, callable or Source
+    data : path, array, data frame, tuple, dask array(s), iterable of batches, callable or Source
         A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr`` or ``.npy``. A tuple is ``(X, y)`` or ``(X, y, weight)``,
         and so is each batch of an iterable. A callable takes no argument and returns a fresh iterator of batches.
-        In tuples and batches y is the column ``"y"``, the target, and the weight is the column ``"weight"``.
+        In tuples and batches y is the column ``"y"``, the target, and the weight is the column ``"weight"``; X may be a
+        data frame, whose columns keep their names and are found by them in every batch.
     x : str, optional
         Dataset inside an HDF5 file or Zarr group that holds the matrix: ``"group/X"``.
     target, weights : str, optional
@@ -135,7 +138,7 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
         from streamreg.sources.dask import open_dask
 
         return open_dask(data if isinstance(data, tuple) else (data,), columns)
-    if isinstance(first, np.ndarray):
+    if isinstance(first, np.ndarray) or is_frame(first):
         from streamreg.sources.arrays import open_arrays
 
         return open_arrays(data if isinstance(data, tuple) else (data,), columns)
@@ -145,8 +148,6 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
         raise UsageError(
             f"data is an open {library} object; pass the path of its file" + f", and x={inner!r}" * bool(inner)
         )
-    if hasattr(data, "to_numpy"):
-        raise UsageError("data is a data frame; pass frame.to_numpy() and columns=list(frame.columns)")
     if type(first).__module__.partition(".")[0] == "scipy":
         what = "is a sparse matrix" if first is data else f"begins with a {type(first).__name__}, which is sparse"
         raise UsageError(f"data {what}; pass its .toarray(), or batches of rows: (x[a:b].toarray(), y[a:b])")

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import DataError, UsageError
+from streamreg.errors import UsageError
 from streamreg.sources.base import Roles
 from streamreg.sources.checks import native
+from streamreg.sources.rows import array, table
 from streamreg.sources.stored.table import Read, Stored, TableSource
 
 TARGET, WEIGHT = "y", "weight"
@@ -56,9 +57,10 @@ def open_arrays(arrays: Sequence[Any], columns: Sequence[str] | None = None) -> 
     Parameters
     ----------
     arrays : sequence of one to three arrays
-        X of shape (n, p); then y of shape (n,), called ``"y"``; then weights of shape (n,), called ``"weight"``.
+        X of shape (n, p), or a data frame; then y of shape (n,), called ``"y"``; then weights of shape (n,), called
+        ``"weight"``.
     columns : sequence of str, optional
-        Names of the columns of X.
+        Names of the columns of X; default: those of a data frame.
 
     Raises
     ------
@@ -70,12 +72,12 @@ def open_arrays(arrays: Sequence[Any], columns: Sequence[str] | None = None) -> 
     if not 1 <= len(arrays) <= 3:
         raise UsageError(f"a tuple of {len(arrays)} arrays; pass X, (X, y) or (X, y, weight)")
     names = ("X", TARGET, WEIGHT)[: len(arrays)]
-    x, *rest = (
-        ArrayStored(as_array(a, f"array {name}"), f"array {name}") for a, name in zip(arrays, names, strict=True)
-    )
+    x, found = table(arrays[0], "array X")
+    values = [x, *(array(a, f"array {name}") for a, name in zip(arrays[1:], names[1:], strict=True))]
+    matrix, *rest = (ArrayStored(v, f"array {name}") for v, name in zip(values, names, strict=True))
     beside = dict(zip(names[1:], rest, strict=True))
-    source = TableSource("array", x, beside, columns, given_roles(len(arrays)))
-    source.in_memory = all(_in_memory(a) for a in arrays)
+    source = TableSource("array", matrix, beside, found if columns is None else columns, given_roles(len(arrays)))
+    source.in_memory = all(_in_memory(v) for v in values)
     return source
 
 
@@ -92,13 +94,3 @@ def _in_memory(values: Any) -> bool:
 def given_roles(count: int) -> Roles:
     """Return the roles of X, (X, y) or (X, y, weight)."""
     return Roles(TARGET if count > 1 else None, WEIGHT if count > 2 else None)
-
-
-def as_array(values: Any, label: str) -> NDArray[Any]:
-    """Return `values` as a plain array without copying one; refuse masked values."""
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise DataError(f"{label}: has masked values, which would be read as numbers; fill or drop them first")
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise DataError(f"{label}: is not an array of numbers ({error}); pass a NumPy array") from error

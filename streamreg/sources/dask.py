@@ -11,9 +11,10 @@ import dask.array
 from numpy.typing import NDArray
 
 from streamreg.errors import DataError, UsageError
-from streamreg.sources.arrays import TARGET, WEIGHT, as_array, given_roles
+from streamreg.sources.arrays import TARGET, WEIGHT, given_roles
 from streamreg.sources.base import BLOCK, Chunk, Partition, Schema, Source
 from streamreg.sources.checks import check_matrix, check_numeric, check_vector, column_names, native, span
+from streamreg.sources.rows import array as as_array
 
 _dask: Any = dask  # without types of its own
 da = _dask.array

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import ChangedError, DataError, OnePassError, UsageError
-from streamreg.sources.arrays import TARGET, WEIGHT, as_array, given_roles
+from streamreg.sources.arrays import TARGET, WEIGHT, given_roles
 from streamreg.sources.base import BLOCK, Chunk, Partition, Schema, Source
-from streamreg.sources.checks import check_matrix, check_vector, column_names, native
+from streamreg.sources.checks import check_vector, column_names, native
+from streamreg.sources.rows import array, is_frame, table
 
 _NAMES = ("X", TARGET, WEIGHT)
 
@@ -31,7 +32,7 @@ class BatchSource(Source):
 
     def __init__(self, stream: "BatchPartition", columns: Sequence[str] | None = None) -> None:
         x, *vectors = stream.peek()
-        stream.names = column_names(columns, x.shape[1], f"{self.label}: X")
+        stream.names = column_names(stream.found if columns is None else columns, x.shape[1], f"{self.label}: X")
         self._stream = stream
         self._token = uuid.uuid4().hex
         self.one_pass = stream.one_pass
@@ -58,6 +59,8 @@ class BatchPartition(Partition):
         self.start, self.stop = 0, None
         self.one_pass = isinstance(data, Iterator)
         self.names: tuple[str, ...] = ()
+        self.found: tuple[str, ...] | None = None
+        """Names of the columns of the first batch, if that is a data frame; those of others are matched with them."""
         self._data = data
         self._peeked: Iterable[Any] = ()
         self._count = 0
@@ -75,9 +78,9 @@ class BatchPartition(Partition):
         self._peeked = self._fresh()
         numbered = enumerate(self._peeked)
         for number, batch in numbered:
-            arrays = _checked(number, batch)
+            arrays, found = _checked(number, batch)
             if len(arrays[0]):
-                self._count = len(arrays)
+                self.found, self._count = found, len(arrays)
                 self._width = arrays[0].shape[1]
                 if self.one_pass:
                     self._peeked = itertools.chain([(number, batch)], numbered)
@@ -96,9 +99,12 @@ class BatchPartition(Partition):
         """
         start = 0
         for number, batch in self._batches():
-            x, *vectors = _checked(number, batch)
+            (x, *vectors), found = _checked(number, batch, self.found)
             if not len(x):
                 continue
+            if (found is None) != (self.found is None):
+                first, this = ("arrays", "a data frame") if self.found is None else ("data frames", "an array")
+                raise DataError(f"iterable: batch {number} is {this} and the first batches are {first}; yield one kind")
             if x.shape[1] != self._width:
                 raise DataError(
                     f"iterable: batch {number} has {x.shape[1]} columns and the first had {self._width}; "
@@ -163,8 +169,10 @@ def open_batches(data: Any, columns: Sequence[str] | None = None) -> BatchSource
     return BatchSource(BatchPartition(data), columns)
 
 
-def _checked(number: int, batch: Any) -> tuple[NDArray[Any], ...]:
-    """Return the arrays of a batch, in the machine's byte order."""
+def _checked(
+    number: int, batch: Any, expected: tuple[str, ...] | None = None
+) -> tuple[tuple[NDArray[Any], ...], tuple[str, ...] | None]:
+    """Return the arrays of a batch, in the machine's byte order, and the names of its columns if it has some."""
     if isinstance(batch, str | os.PathLike):
         raise DataError(
             f"iterable: batch {number} is a {type(batch).__name__}, and a list must hold batches (X, y); "
@@ -174,9 +182,8 @@ def _checked(number: int, batch: Any) -> tuple[NDArray[Any], ...]:
         kind = f"{len(batch)} things" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
         raise DataError(f"iterable: batch {number} is {kind}; it must be a tuple (X, y) or (X, y, weight)")
     labels = [f"iterable: {name} of batch {number}" for name in _NAMES]
-    x, *vectors = (as_array(a, label) for a, label in zip(batch, labels, strict=False))
-    if x.ndim != 2 or len(x):
-        check_matrix(labels[0], x.shape, x.dtype)
+    x, names = table(batch[0], labels[0], expected if is_frame(batch[0]) else None)
+    vectors = [array(a, label) for a, label in zip(batch[1:], labels[1:], strict=False)]
     for vector, name, label in zip(vectors, _NAMES[1:], labels[1:], strict=False):
         check_vector(label, name, vector.shape, vector.dtype, labels[0], len(x))
-    return tuple(a.astype(native(a.dtype), copy=False) for a in (x, *(np.reshape(v, -1) for v in vectors)))
+    return tuple(a.astype(native(a.dtype), copy=False) for a in (x, *(np.reshape(v, -1) for v in vectors))), names

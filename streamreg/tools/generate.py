@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from streamreg.engines.threads import Threads
+from streamreg.errors import typed
 from streamreg.models.validation import validated
 from streamreg.persist import table_writer
 from streamreg.persist.atomic import whole
@@ -88,6 +89,7 @@ class Generate(Recipe):
         return self.block_rows if chunk is None else chunk * max(1, self.block_rows // chunk)
 
 
+@typed
 def generate(
     out: str | os.PathLike[str],
     *,

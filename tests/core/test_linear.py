@@ -205,7 +205,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
 
 def test_predict_refuses_other_shapes():
     fit = sr.Linear().fit((X, Y))
-    with pytest.raises(UsageError, match=r"shape \(rows, 12\)"):
+    with pytest.raises(DataError, match=r"shape \(rows, 12\)"):
         fit.predict(X[:, :3])
 
 
@@ -289,7 +289,7 @@ def test_a_result_prints_as_its_table_and_its_repr_is_a_line():
 
 @pytest.mark.parametrize("rows", [np.array([["a"] * P]), np.ones((2, P), dtype=complex), [[None] * P], "rows.h5"])
 def test_predict_needs_numbers(rows):
-    with pytest.raises(UsageError, match="predict"):
+    with pytest.raises(sr.StreamregError, match="predict"):
         sr.Linear().fit((X, Y)).predict(rows)
 
 

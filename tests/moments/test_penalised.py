@@ -217,7 +217,7 @@ def test_one_of_the_candidates_as_a_result(tmp_path):
         path.best("cv")
     with pytest.raises(UsageError, match="not by 'r2'"):
         path.best("r2")
-    with pytest.raises(UsageError, match=r"shape \(rows, 15\)"):
+    with pytest.raises(sr.DataError, match=r"shape \(rows, 15\)"):
         path.predict(X[:, :2])
 
 

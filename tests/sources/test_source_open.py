@@ -90,14 +90,6 @@ def test_open_objects_of_libraries_are_sent_back(tmp_path: Path) -> None:
     refused(UsageError, "zarr", "path", data=zarr.array(X))
 
 
-def test_data_frame_is_sent_back() -> None:
-    class Frame:
-        def to_numpy(self) -> np.ndarray:
-            return X
-
-    refused(UsageError, "to_numpy()", "columns=", data=Frame())
-
-
 def test_tuples_of_anything_but_arrays_are_sent_back() -> None:
     refused(UsageError, "begins with a list", "numpy.asarray", data=(X.tolist(), Y.tolist()))
     refused(UsageError, "begins with a csr_matrix", ".toarray()", data=(csr_matrix(X), Y))
