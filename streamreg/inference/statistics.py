@@ -98,12 +98,12 @@ def log_likelihood(rss: float, n: float, log_weight: float = 0.0) -> float:
     return -0.5 * n * (math.log(2.0 * math.pi) + math.log(rss / n) + 1.0) + 0.5 * log_weight
 
 
-def aic(log_lik: float, parameters: int) -> float:
+def aic(log_lik: float, parameters: float) -> float:
     """Return Akaike's criterion; the error variance is not counted as a parameter, as in statsmodels."""
     return 2.0 * parameters - 2.0 * log_lik
 
 
-def bic(log_lik: float, parameters: int, n: float) -> float:
+def bic(log_lik: float, parameters: float, n: float) -> float:
     """Return Schwarz's criterion, with the same count of parameters as `aic`."""
     return parameters * math.log(n) - 2.0 * log_lik if n > 0 else NAN
 

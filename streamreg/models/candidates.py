@@ -1,6 +1,7 @@
 """What penalties and subsets share: many candidate lines from the moments of one scan, and cross-validation."""
 
 import dataclasses
+import os
 import time
 from abc import abstractmethod
 from typing import Any, Generic, Literal, TypeVar
@@ -15,9 +16,11 @@ from streamreg.models.base import Spec, as_moments, as_source
 from streamreg.problem import Problem
 from streamreg.results.estimates import NAN
 from streamreg.results.path import Candidates
-from streamreg.scans.scan import scan
+from streamreg.scans.scan import opened, scan, unequal
 from streamreg.solve import cholesky
+from streamreg.solve.choice_digits import LineDigits
 from streamreg.solve.scaled import Scaled
+from streamreg.stats.grouped import Grouped
 from streamreg.stats.moments import Moments
 
 Float = NDArray[np.float64]
@@ -96,10 +99,15 @@ class Choice(Spec, Generic[Found]):
         Cost: k + 1 fits and ``4 k`` merges of ``q**2`` numbers for k folds.
         """
         began = time.perf_counter()
+        if isinstance(folds, str | os.PathLike):
+            folds = opened(folds)
+        odd = unequal(folds) if isinstance(folds, Grouped) else ""
         parts = cross_validation.as_folds(folds)
         with one_thread(len(parts[0].names)):
             whole = cross_validation.merged(parts)
             found = self._fit(self._pose(whole), whole)
+            if odd and found.status == "ok":
+                found = dataclasses.replace(found, status=odd)
             errors, weights = cross_validation.errors(parts, self._pose, lambda train: self._again(train, found))
         label = f"moments of {len(parts)} folds"
         seconds = time.perf_counter() - began
@@ -116,8 +124,10 @@ class Choice(Spec, Generic[Found]):
     def _pose(self, moments: Moments) -> Problem:
         return moments.problem(moments.explained(self.target), self.features, self.intercept)
 
-    def _common(self, scaled: Scaled, moments: Moments, coef: Float, df: Float) -> dict[str, Any]:
-        """Return the fields that all candidates have."""
+    def _common(
+        self, scaled: Scaled, moments: Moments, coef: Float, df: Float, digits: list[LineDigits]
+    ) -> dict[str, Any]:
+        """Return the fields that all candidates have; `digits` are those of `line_digits` for each."""
         problem = scaled.problem
         full = cholesky.solve(problem)
         nobs = problem.weight if self.weights == "frequency" else float(problem.n)
@@ -142,6 +152,9 @@ class Choice(Spec, Generic[Found]):
             "log_weight": 0.0 if self.weights == "frequency" else moments.log_weight,
             "centre": centre,
             "at_centre": scaled.at_means(coef, centre),
+            "digits": np.array([line.slopes for line in digits]).reshape(coef.shape),
+            "digits_intercept": np.array([line.intercept for line in digits]),
+            "digits_rss": np.array([line.rss for line in digits]),
             "fold_errors": np.zeros((len(coef), 0)),
             "fold_weights": np.zeros(0),
             "passes": 0,

@@ -127,6 +127,7 @@ def _expand(
         coef=coef,
         std_errors=errors,
         tss=scaled.tss,
+        constant=False,  # its sum of squares is about zero
         identifiable=identifiable,
         dependencies=(),
         digits=np.where(identifiable, _digits(free, reduced, coef, fixed), np.nan),

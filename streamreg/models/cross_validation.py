@@ -12,7 +12,7 @@ from streamreg.kernels import doubledouble as dd
 from streamreg.problem import Problem
 from streamreg.scans import scan
 from streamreg.solve.scaled import Scaled
-from streamreg.stats.grouped import Grouped
+from streamreg.stats.base import Statistic
 from streamreg.stats.moments import Moments
 
 Float = NDArray[np.float64]
@@ -30,8 +30,12 @@ def as_folds(folds: Any) -> list[Moments]:
     UsageError
         Fewer than two of them, or they are not moments of the same columns.
     """
-    if isinstance(folds, Grouped | Moments | str | os.PathLike):
-        folds = scan.folds(folds)
+    if isinstance(folds, Statistic | str | os.PathLike):
+        folds = scan.folds(folds)  # type: ignore[arg-type]  # refused there if it is no scan
+    if not isinstance(folds, Mapping | Sequence):
+        raise UsageError(
+            f"cross-validation takes the moments of folds, sr.scan(data, folds=10), and not a {type(folds).__name__}"
+        )
     parts = list(folds.values()) if isinstance(folds, Mapping) else list(folds)
     for part in parts:
         if not isinstance(part, Moments):

@@ -89,7 +89,12 @@ def result(
         what = f"the coefficient of {name!r} is beyond 1e308; rescale that column or the target"
         raise DataError(f"{origin.label}: {what}")
     nobs = problem.weight if model.weights == "frequency" else float(origin.n)
-    df = nobs - found.rank - model.intercept
+    slopes = float(found.rank)
+    if problem.ridge:
+        # The trace of the hat matrix: of the inverse times the cross-products without the penalty.
+        share = np.ldexp(problem.ridge, -2 * found.exponent[found.kept]) / found.scale[found.kept] ** 2
+        slopes -= float(share @ np.diag(found.inverse))
+    df = nobs - slopes - model.intercept
     with np.errstate(over="ignore"):
         total = found.square_about_mean if found.constant else found.tss
         rss, tss = (float(np.ldexp(v, 2 * found.target_exponent)) for v in (found.rss, total))
@@ -158,6 +163,7 @@ def result(
             at_offset,
         ),
         constant=found.constant,
+        df_slopes=slopes if problem.ridge else NAN,
         no_likelihood=_LOST if lost else "",
     )
 

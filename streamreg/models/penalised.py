@@ -68,7 +68,8 @@ class Penalised(Choice[PenaltyPath]):
         else:
             alphas = np.unique(np.array(self.alphas, dtype=np.float64))[::-1].copy()
         coef, df, settled = path.solve(scaled, self._penalty, alphas)
-        common = self._common(scaled, moments, coef, df)
+        digits = [self._penalty.digits(scaled, slopes, alpha) for slopes, alpha in zip(coef, alphas, strict=True)]
+        common = self._common(scaled, moments, coef, df, digits)
         if not settled.all():
             common["status"] = (
                 f"rounding kept alpha {alphas[~settled][0]:.6g} from settling; its slopes are approximate"

@@ -1,8 +1,8 @@
 """Jackknife and bootstrap from the moments of groups of rows: no row is read again."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ Estimator = Spec | Callable[[Moments], Any]
 """A model that takes moments, or a function of moments that returns numbers."""
 
 _AT_A_TIME = 64
+_FEW = 6  # digits; fewer are said
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -41,6 +42,8 @@ class Resampled:
         How many groups of rows were resampled.
     degenerate : int
         Replicates left out, because their rows determine fewer coefficients than all rows do.
+    digits : ndarray of shape (k,)
+        Decimal digits of the estimates and of each replicate to trust, the least of all; NaN for a function's numbers.
     """
 
     kind: str
@@ -49,6 +52,7 @@ class Resampled:
     replicates: Float
     groups: int
     degenerate: int = 0
+    digits: Float = field(default_factory=lambda: np.zeros(0))
 
     def cov(self) -> Float:
         """Return the covariance of the estimates, shape (k, k)."""
@@ -82,6 +86,12 @@ class Resampled:
         notes = [] if rows is None or len(lines) <= rows else [f"... and {len(lines) - rows} more"]
         if self.degenerate:
             notes.append(f"{self.degenerate} replicates were left out: their rows determine fewer coefficients.")
+        least = np.fmin.reduce(self.digits, initial=16.0)
+        if least < _FEW:
+            notes.append(
+                f"Rounding leaves {least:.0f} digits of some estimates and replicates: columns depend on each other so "
+                "nearly that float64 moments do not give more. Leave one of them out."
+            )
         facts = [("groups", f"{self.groups:,}"), ("replicates", f"{len(self.replicates):,}")]
         header = ("", "estimate", "std error", "bias", "[0.025", "0.975]")
         return tables.render(self.kind, facts, header, lines[:rows], notes)
@@ -214,23 +224,35 @@ def _resampled(kind: str, model: Estimator, groups: _Groups, times: Float) -> Re
         f"{kind} takes a model, such as sr.Linear(...), or a function of moments",
     )
     with one_thread(len(groups.names)):
-        ((names, estimates, rank),) = (_estimate(model, state) for state in groups.drawn(np.ones((1, times.shape[1]))))
+        (whole,) = (_estimate(model, state) for state in groups.drawn(np.ones((1, times.shape[1]))))
         found = [_estimate(model, state) for state in groups.drawn(times)]
-    kept = np.array([values for _, values, r in found if r == rank]).reshape(-1, len(estimates))
+    kept = [one for one in found if one.rank == whole.rank]
     if len(kept) < 2:
         raise UsageError(f"only {len(kept)} of {len(found)} replicates determine all coefficients; make larger groups")
-    return Resampled(kind, names, estimates, kept, times.shape[1], len(found) - len(kept))
+    digits = np.min([one.digits for one in (whole, *kept)], axis=0)
+    replicates = np.array([one.values for one in kept])
+    return Resampled(kind, whole.names, whole.values, replicates, times.shape[1], len(found) - len(kept), digits)
 
 
-def _estimate(model: Estimator, state: Moments) -> tuple[tuple[str, ...], Float, int]:
-    """Return names, numbers, and how many coefficients the rows determine."""
+class _Estimate(NamedTuple):
+    """Names, numbers, how many coefficients the rows determine, and the digits of the numbers."""
+
+    names: tuple[str, ...]
+    values: Float
+    rank: int
+    digits: Float
+
+
+def _estimate(model: Estimator, state: Moments) -> _Estimate:
     found = model.fit(state) if isinstance(model, Spec) else model(state)
     if hasattr(found, "candidate"):
         found = found.candidate()
     if isinstance(found, FitResult):
-        first = [found.intercept] if found.has_intercept else []
-        names = ("intercept", *found.names) if found.has_intercept else found.names
+        names, values, digits = found.names, found.coef, found.digits
+        if found.has_intercept:
+            names, values = ("intercept", *names), np.append(found.intercept, values)
+            digits = np.append(found.digits_intercept, digits)
         # A candidate's rank is how many columns it uses, which may differ between replicates.
-        return names, np.array([*first, *found.coef]), 0 if found.training.get("candidate") else found.rank
+        return _Estimate(names, values, 0 if found.training.get("candidate") else found.rank, digits)
     values = np.atleast_1d(np.asarray(found, dtype=np.float64)).ravel()
-    return tuple(str(k) for k in range(len(values))), values, 0
+    return _Estimate(tuple(str(k) for k in range(len(values))), values, 0, np.full(len(values), np.nan))

@@ -10,7 +10,8 @@ from streamreg.errors import NotFound, UsageError, nearest
 from streamreg.models.candidates import Choice
 from streamreg.problem import Problem
 from streamreg.results.selection import Selection
-from streamreg.solve import subsets
+from streamreg.solve import best_subsets, subsets
+from streamreg.solve.choice_digits import line_digits
 from streamreg.solve.scaled import Scaled
 from streamreg.stats.moments import Moments
 
@@ -37,8 +38,9 @@ class Subsets(Choice[Selection]):
 
     Notes
     -----
-    Columns that depend on others by the rank rule are left out, later ones first (in forward selection: whichever
-    comes second); so are constant columns. With fewer rows than columns, no subset has more columns than there are
+    No subset holds columns that depend on each other by the rank rule, or constant ones. The best subset is sought
+    among all that do not; backward elimination begins without the later ones of dependent columns, and forward
+    selection leaves out whichever comes second. With fewer rows than columns, no subset has more columns than there are
     degrees of freedom. Standard errors of a chosen model ignore that it was chosen: for those of its columns alone,
     ``sr.Linear(features=selection.features()).fit(moments)``.
     """
@@ -50,39 +52,57 @@ class Subsets(Choice[Selection]):
 
     def _fit(self, problem: Problem, moments: Moments) -> Selection:
         scaled = Scaled.of(problem)
-        included = self._listed(problem.names) if self.candidates is not None else self._search(scaled)
+        doubtful = np.zeros(0, dtype=bool)
+        if self.candidates is not None:
+            included = self._listed(problem.names)
+        else:
+            included, doubtful = self._search(scaled)
         coef = subsets.refit(scaled, included)
         df = included.sum(axis=1).astype(np.float64)
         if self.candidates is not None:
             df = np.array([_rank(scaled, subset) for subset in included])
-        return Selection(**self._common(scaled, moments, coef, df), included=included)
+        digits = [line_digits(scaled, *line) for line in zip(coef, included, strict=True)]
+        found = self._common(scaled, moments, coef, df, digits)
+        most = min(int(scaled.live.sum()), self.size or len(problem.names), problem.n - problem.intercept)
+        if self.candidates is None and included[-1].sum() < most:
+            found["status"] = "dependent"
+        if doubtful.any():
+            size = int(included[np.argmax(doubtful)].sum())
+            found["status"] = (
+                f"rounding leaves open which subset of {size} features is best: columns depend on each other so nearly "
+                "that float64 moments do not tell"
+            )
+        return Selection(**found, included=included)
 
     def _again(self, problem: Problem, found: Selection) -> Float:
         scaled = Scaled.of(problem)
         if self.candidates is not None:
             return subsets.refit(scaled, found.included)
-        again = self._search(scaled)
+        again, _ = self._search(scaled)
         # The same sizes; where other rows have fewer independent columns, the largest subset stands for the rest.
         match = np.searchsorted(again.sum(axis=1), found.included.sum(axis=1))
         return subsets.refit(scaled, again[np.minimum(match, len(again) - 1)])
 
-    def _search(self, scaled: Scaled) -> Bool:
+    def _search(self, scaled: Scaled) -> tuple[Bool, Bool]:
+        """Return subsets of growing size, and of which rounding leaves open whether another is better."""
         names = scaled.problem.names
         keep = _members(names, self.keep, "keep")
         size = len(names) if self.size is None else self.size
         if size < keep.sum():
             raise UsageError(f"size is {size}, but keep names {keep.sum()} features; raise size")
         if self.method == "best":
-            if len(names) > subsets.LIMIT:
+            if len(names) > best_subsets.LIMIT:
                 raise UsageError(
-                    f"best subset of {len(names)} features would take too long; up to {subsets.LIMIT}, "
+                    f"best subset of {len(names)} features would take too long; up to {best_subsets.LIMIT}, "
                     "choose features first, or use method='forward' or sr.Penalised"
                 )
-            return subsets.best(scaled, size, keep)
+            return best_subsets.best(scaled, size, keep)
         if self.method == "forward":
-            return subsets.forward(scaled, size, keep)
-        found = subsets.backward(scaled, keep)
-        return np.asarray(found[found.sum(axis=1) <= size])
+            found = subsets.forward(scaled, size, keep)
+        else:
+            found = subsets.backward(scaled, keep)
+            found = found[found.sum(axis=1) <= size]
+        return found, np.zeros(len(found), dtype=bool)
 
     def _listed(self, names: tuple[str, ...]) -> Bool:
         assert self.candidates is not None

@@ -155,7 +155,7 @@ class Keras(KerasOptions):
                 f"{source.label}: there is no feature to train on; sr.Linear needs none, and takes the mean"
             )
         if self.validation:
-            sample = Sample(self.validation, self.seed, held_out=False, within=design.sample)
+            sample = Sample(self.validation, self.seed, held_out=False, within=design.sample, use="validation")
             design = dataclasses.replace(design, sample=sample)
         data_id = f"{source.fingerprint()} {source.roles.sample or ''}".strip()
         identity = self.to_dict() | {"backend": backend.name()}

@@ -31,20 +31,15 @@ class Estimates:
     target : str
     coef : ndarray of shape (p,)
         Slopes in the units of the data.
-    intercept : float
+    intercept, has_intercept : float, bool
         0.0 if the model has none.
-    has_intercept : bool
     std_errors : ndarray of shape (p,)
         NaN where a coefficient is not identifiable or the model gives no errors.
     intercept_std_error : float
     rss, tss : float
         Residual and total sum of squares (about the mean if there is an intercept or `constant`, else about zero).
-    n : int
-        Rows used.
-    n_read : int
-        Rows read.
-    n_missing : int
-        Rows left out for a missing value.
+    n, n_read, n_missing : int
+        Rows used, read, and left out for a missing value.
     nobs : float
         Observations: `n`, or the sum of frequency weights.
     df_resid : float
@@ -96,6 +91,8 @@ class Estimates:
     no_likelihood : str
         Why there is no log-likelihood, and so neither AIC, BIC nor an F test; empty where there is one. It is defined
         for the estimates that maximise it: not with a loss or a penalty of another kind, or short of the maximum.
+    df_slopes : float
+        Of penalised slopes: the trace of the hat matrix on the columns in use. NaN: it is `rank`.
     sandwich : Sandwich or None
         The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
     constant : bool
@@ -145,6 +142,7 @@ class Estimates:
     sandwich: Sandwich | None = None
     constant: bool = False
     no_likelihood: str = ""
+    df_slopes: float = NAN
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -240,10 +238,9 @@ class Estimates:
             and np.isnan(self.std_errors[self.identifiable]).all()
             and (self.identifiable.any() or self.model.get("kind") != "linear")
         ):
-            return (
-                "F and its p-value are withheld, as the standard errors are: they hold for columns chosen beforehand "
-                "and estimates without a penalty"
-            )
+            if "loss_name" in self.training:
+                return "F is that of a least-squares fit, and this line was trained"
+            return "F and standard errors are withheld: they hold for columns chosen beforehand, without a penalty"
         if self.sandwich is None or self.geometry is None:
             return ""
         if self.constant:
@@ -276,13 +273,18 @@ class Estimates:
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion."""
-        return statistics.aic(self.log_likelihood, self.rank + self.has_intercept)
+        """Akaike's criterion, which counts `parameters`."""
+        return statistics.aic(self.log_likelihood, self.parameters)
 
     @property
     def bic(self) -> float:
-        """Schwarz's criterion."""
-        return statistics.bic(self.log_likelihood, self.rank + self.has_intercept, self.nobs)
+        """Schwarz's criterion, likewise."""
+        return statistics.bic(self.log_likelihood, self.parameters, self.nobs)
+
+    @property
+    def parameters(self) -> float:
+        """Degrees of freedom of slopes (`rank`, or `df_slopes` under a penalty) and intercept."""
+        return (self.rank if np.isnan(self.df_slopes) else self.df_slopes) + self.has_intercept
 
     def conditioning(self) -> Conditioning:
         """Return variance inflation factors, condition indices, and which columns nearly depend on each other.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -18,6 +18,8 @@ from streamreg.results.estimates import NAN
 
 Float = NDArray[np.float64]
 Criterion = Literal["cv", "aic", "bic", "cp"]
+
+_FEW = 6  # digits; fewer are said
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -49,6 +51,10 @@ class Candidates:
     fold_errors : ndarray of shape (m, k)
         Mean squared error of each candidate on each held-out fold; k is 0 without cross-validation.
     fold_weights : ndarray of shape (k,)
+    digits : ndarray of shape (m, p)
+        Decimal digits of `coef` to trust, given the columns in use; 0 where rounding leaves open whether one is.
+    digits_intercept, digits_rss : ndarray of shape (m,)
+        Likewise of the intercepts and of `rss`.
     passes : int
         Times that the rows were read.
     status : str
@@ -83,6 +89,9 @@ class Candidates:
     seconds: float
     model: dict[str, Any]
     source: str
+    digits: Float = field(default_factory=lambda: np.zeros((0, 0)))
+    digits_intercept: Float = field(default_factory=lambda: np.zeros(0))
+    digits_rss: Float = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.coef)
@@ -180,8 +189,8 @@ class Candidates:
             passes=self.passes,
             level="float64",
             condition=NAN,
-            digits=nothing,
-            digits_intercept=NAN,
+            digits=self.digits[k] if self.digits.size else nothing,
+            digits_intercept=float(self.digits_intercept[k]) if self.digits.size else NAN,
             digits_se=NAN,
             centre=self.centre,
             at_centre=float(self.at_centre[k]),
@@ -191,6 +200,7 @@ class Candidates:
             source=self.source,
             log_weight=self.log_weight,
             training={"candidate": self.label(k)},
+            df_slopes=float(self.df[k]),
         )
 
     def predict(self, x: ArrayLike) -> Float:
@@ -242,8 +252,18 @@ class Candidates:
             notes.append(f"Simplest within one standard error: {self.label(self.one_standard_error())}")
         if len(shown) < len(self):
             notes.insert(0, f"{len(shown)} of {len(self)} candidates.")
-        if self.status != "ok":
+        if self.status == "dependent":
+            notes.append(
+                "Some features depend on others, as far as float64 moments tell; no candidate holds all of them."
+            )
+        elif self.status != "ok":
             notes.append(self.status)
+        least = np.fmin.reduce(self.digits, axis=None, initial=16.0) if self.digits.size else 16.0
+        if least < _FEW:
+            notes.append(
+                f"Rounding leaves {least:.0f} digits of some slopes (`digits` says which): columns depend on each "
+                "other so nearly that float64 moments do not give more. Penalise more, or leave one of them out."
+            )
         return tables.render(f"{self.KIND} of {self.source}", facts, header, lines, notes)
 
     def _known(self) -> list[tuple[Criterion, str]]:

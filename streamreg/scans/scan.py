@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 from streamreg import sources
 from streamreg._version import __version__
 from streamreg.design.design import Design, Missing
-from streamreg.errors import UsageError
+from streamreg.errors import DataError, UsageError
 from streamreg.scans.moments_file import Scanned, load
 from streamreg.scans.probes import probes
 from streamreg.scans.run import Run
@@ -195,13 +195,35 @@ def folds(state: Given) -> dict[int, Any]:
 
     Raises
     ------
+    DataError
+        A fold has no rows.
     UsageError
         The scan kept no rows apart.
     """
     held = opened(state)
     if not isinstance(held, Grouped):
         raise UsageError("this scan kept no rows apart; scan with folds=10, or by=")
+    if isinstance(held.by, Hash) and (empty := sorted(set(range(held.by.folds)) - set(held.groups))):
+        raise DataError(
+            f"fold {empty[0]} of {held.by.folds} has no rows; {held.n:,} rows are too few for so many folds: scan with "
+            "fewer folds, or another seed"
+        )
     return {key: held.groups[key] for key in sorted(held.groups)}
+
+
+def unequal(state: Grouped[Any]) -> str:
+    """Say which fold has far more or fewer rows than chance gives it (5 standard deviations); empty if none has."""
+    if not isinstance(state.by, Hash) or not state.n:
+        return ""
+    share = state.n / state.by.folds
+    away = {key: abs(part.n - share) for key, part in state.groups.items()}
+    far = max(away, key=lambda key: away[key])
+    if away[far] <= 5.0 * (share * (1.0 - 1.0 / state.by.folds)) ** 0.5:
+        return ""
+    return (
+        f"fold {far} holds {state.groups[far].n:,} of {state.n:,} rows, where {share:,.0f} are its share: rows were "
+        "left out in a pattern"
+    )
 
 
 def opened(given: Given) -> Any:

@@ -232,7 +232,7 @@ def _validation(models: Mapping[str, Any], source: Source) -> tuple[Source, tupl
         said = ", ".join(f"{name}: {share:g} with seed {seed}" for name, (share, seed) in held.items())
         raise UsageError(f"the models held out different rows ({said}); train them with one validation and seed")
     fraction, seed = next(iter(held.values()))
-    sample = Sample(fraction, seed, True, source.roles.sample)
+    sample = Sample(fraction, seed, True, source.roles.sample, "validation")
     seen = [name for name in models if name not in held]
     notes = (f"Rows held out by {', '.join(held)}; {', '.join(seen)} may have been fitted to them.",) if seen else ()
     return source.part(sample, f"{source.label} ({fraction:.3g} of the rows held out)"), notes

@@ -14,6 +14,7 @@ from scipy.linalg import lapack
 
 from streamreg.errors import UsageError
 from streamreg.solve import cholesky
+from streamreg.solve.choice_digits import LineDigits, line_digits
 from streamreg.solve.rank import UNIT
 from streamreg.solve.scaled import Scaled, floor, least_squares
 
@@ -38,6 +39,18 @@ class Penalty:
     l1_ratio: float = 1.0
     standardised: bool = False
     nonnegative: bool = False
+
+    def weights(self, scaled: Scaled, alpha: float) -> tuple[Float, Float]:
+        """Return the weights of ``|b|`` and ``b**2 / 2`` at one alpha, in units of column norms, shape (p,) each."""
+        return scaled.penalties(alpha * self.l1_ratio, alpha * (1.0 - self.l1_ratio), self.standardised)
+
+    def digits(self, scaled: Scaled, coef: Float, alpha: float) -> LineDigits:
+        """Return the digits of the slopes and the intercept at one alpha; see `line_digits`."""
+        l1, l2 = self.weights(scaled, alpha)
+        active = self.nonnegative or l1.any()
+        used = coef != 0 if active else scaled.live
+        # Non-negative slopes have a condition to meet also without a penalty.
+        return line_digits(scaled, coef, used, l1 if l1.any() else None, l2, self.nonnegative)
 
     def greatest(self, scaled: Scaled) -> float:
         """Return lambda_max, the least alpha at which all slopes are zero; infinite for ridge."""
@@ -100,7 +113,7 @@ def solve(scaled: Scaled, penalty: Penalty, alphas: Float) -> tuple[Float, Float
             free = cholesky.solve(scaled.problem)
             coef[k], df[k] = free.coef, free.rank
             continue
-        l1, l2 = scaled.penalties(alpha * penalty.l1_ratio, alpha * (1.0 - penalty.l1_ratio), penalty.standardised)
+        l1, l2 = penalty.weights(scaled, alpha)
         hessian = scaled.gram + np.diag(l2)
         if penalty.nonnegative or l1.any():
             beta, settled[k] = active_set(hessian, scaled.rhs, l1, beta, penalty.nonnegative)

@@ -1,4 +1,4 @@
-"""Which columns to keep: forward, backward, and the best subset of every size, from second moments."""
+"""Which columns to keep: forward selection and backward elimination, from second moments."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,9 +7,6 @@ from streamreg.solve.scaled import Scaled, floor, least_squares
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
-
-_BATCH = 2048  # nodes of the search tree that are expanded together
-LIMIT = 30
 
 
 def refit(scaled: Scaled, included: Bool) -> Float:
@@ -119,105 +116,3 @@ def _unsweep(table: Float, k: int) -> Float:
     swept[k], swept[:, k] = row, row
     swept[k, k] = -1.0 / pivot
     return swept
-
-
-def best(scaled: Scaled, size: int, keep: Bool) -> Bool:
-    """Find, for every size, the subset with the least residual sum, by branch and bound.
-
-    A node is a set of columns of which some may still be dropped; no subset has a smaller residual sum than a set that
-    contains it, so a node whose own is no better than the best found for every size below it is left (Furnival &
-    Wilson 1974, *Technometrics* 16, "leaps and bounds"). Columns whose loss would hurt most are dropped first, where
-    most of the tree hangs (Gatu & Kontoghiorghes 2006, *Journal of Computational and Graphical Statistics* 15). Many
-    nodes are expanded at once.
-
-    Returns
-    -------
-    bool ndarray of shape (m, p)
-        Subsets of growing size, of the independent columns.
-
-    Notes
-    -----
-    Cost: ``p**2`` operations a node; the number of nodes depends on the data, ``2**p`` at the worst.
-    """
-    table, used = independent(scaled, keep)
-    index, size = np.flatnonzero(used), min(size, int(used.sum()))
-    least, subsets = int((used & keep).sum()), np.zeros((int(used.sum()) + 1, len(used)), dtype=bool)
-    bound = np.full(len(subsets), np.inf)
-    for subset in [*backward(scaled, keep), *forward(scaled, len(index), keep)]:
-        _record(scaled, subset, bound, subsets, used)
-    search = _Search(bound, size, least, len(index))
-    if (~keep[index]).any():
-        search.run(-table[np.ix_([*index, -1], [*index, -1])], ~keep[index])
-    for k, found in search.found.items():
-        subsets[k] = False
-        subsets[k, index[found]] = True
-    return subsets[least : size + 1]
-
-
-def _record(scaled: Scaled, subset: Bool, bound: Float, subsets: Bool, used: Bool) -> None:
-    if (subset & ~used).any():
-        return
-    index, k = np.flatnonzero(subset), int(subset.sum())
-    slopes = least_squares(scaled.gram[np.ix_(index, index)], scaled.rhs[index])
-    rss = 1.0 - float(slopes @ scaled.rhs[index])
-    if rss < bound[k]:
-        bound[k], subsets[k] = rss, subset
-
-
-class _Search:
-    """Branch and bound over subsets of q columns; `bound` holds the least residual sum found for each size."""
-
-    def __init__(self, bound: Float, size: int, least: int, q: int) -> None:
-        self.bound, self.size, self.least, self.q = bound, size, least, q
-        self.found: dict[int, Bool] = {}
-
-    def run(self, table: Float, free: Bool) -> None:
-        """Search below the full set. `table` holds the inverse, minus the slopes, and minus the residual sum."""
-        stack = [(table[None], np.ones((1, self.q), dtype=bool), free[None])]
-        while stack:
-            tables, members, droppable = stack.pop()
-            for at in range(_BATCH, len(tables), _BATCH):
-                stack.append((tables[at : at + _BATCH], members[at : at + _BATCH], droppable[at : at + _BATCH]))
-            children = self._expand(tables[:_BATCH], members[:_BATCH], droppable[:_BATCH])
-            if children is not None:
-                stack.append(children)
-
-    def _expand(self, tables: Float, members: Bool, droppable: Bool) -> tuple[Float, Bool, Bool] | None:
-        q = self.q
-        diagonal = np.einsum("nii->ni", tables)[:, :q]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            loss = np.where(droppable, tables[:, :q, q] ** 2 / diagonal, np.nan)
-        rss = -tables[:, q, q][:, None] + loss
-        sizes = members.sum(axis=1) - 1
-        self._note(rss, sizes, members)
-        # Columns that hurt less stay droppable below a child; equal ones by their order.
-        order = np.argsort(np.argsort(np.nan_to_num(loss, nan=np.inf), axis=1, kind="stable"), axis=1, kind="stable")
-        below = np.where(droppable, order, 0)
-        # Of the sizes below a child, the least has the greatest bound.
-        wanted = np.where(np.arange(len(self.bound)) <= self.size, self.bound, -np.inf)
-        worst = np.maximum.accumulate(wanted[::-1])[::-1]
-        lowest = np.maximum(sizes[:, None] - below, self.least)
-        with np.errstate(invalid="ignore"):
-            alive = droppable & (below > 0) & (rss < worst[lowest])
-        parent, dropped = np.nonzero(alive)
-        if not len(parent):
-            return None
-        row = tables[parent, dropped]
-        pivot = row[np.arange(len(parent)), dropped]
-        children = tables[parent] - row[:, :, None] * (row / pivot[:, None])[:, None, :]
-        kept = members[parent].copy()
-        kept[np.arange(len(parent)), dropped] = False
-        weaker = droppable[parent] & (order[parent] < order[parent, dropped][:, None])
-        return children, kept, weaker
-
-    def _note(self, rss: Float, sizes: NDArray[np.int64], members: Bool) -> None:
-        """Remember the best subset of each size among those with one column less."""
-        best = np.nanmin(np.where(np.isnan(rss), np.inf, rss), axis=1)
-        for k in np.unique(sizes):
-            here = np.flatnonzero(sizes == k)
-            node = here[np.argmin(best[here])]
-            if best[node] < self.bound[k] * (1.0 - 1e-12):
-                self.bound[k] = best[node]
-                subset = members[node].copy()
-                subset[np.nanargmin(rss[node])] = False
-                self.found[int(k)] = subset

@@ -41,26 +41,30 @@ class By(ABC):
     def parse(text: str) -> "By":
         """Undo `str`."""
         kind, _, rest = text.partition(" ")
-        if kind == "hash":
+        if kind in ("folds", "hash"):
             folds, seed = rest.split()
-            return Hash(int(folds), int(seed))
+            return Hash(int(folds), int(seed), kind)
         return Stretch(int(rest)) if kind == "stretch" else Column(rest)
 
 
 @dataclass(frozen=True, slots=True)
 class Hash(By):
-    """Folds by a hash of the row number: the same whatever the storage, the chunks and the threads."""
+    """Folds by a hash of the row number: the same whatever the storage, the chunks and the threads.
+
+    `use` is "hash" in files of earlier versions, whose rows were chosen by the numbers that `split` used.
+    """
 
     folds: int
     seed: int = 0
+    use: str = "folds"
 
     def keys(self, batch: Batch) -> NDArray[np.int64]:
         """Return the fold of each row, from 0."""
-        numbers = fold_numbers(batch.start, batch.read, self.folds, self.seed)
+        numbers = fold_numbers(batch.start, batch.read, self.folds, self.seed, self.use)
         return numbers if batch.kept is None else numbers[batch.kept]
 
     def __str__(self) -> str:
-        return f"hash {self.folds} {self.seed}"
+        return f"{self.use} {self.folds} {self.seed}"
 
     @property
     def parts(self) -> int:

@@ -17,7 +17,19 @@ BOOKKEEPING = {
     *("names", "columns", "powers", "target", "source", "model", "status", "statuses", "errors", "family", "level"),
     *("seconds", "passes", "n_read", "n_missing", "has_intercept", "training", "KIND", "kind", "by", "fits", "pooled"),
     *("moments", "short", "geometry", "sandwich", "dependencies", "identifiable", "log_weight", "included", "groups"),
-    *("degenerate", "restrictions", "near", "log_lik_note", "no_f", "no_likelihood", "constant", "about_mean"),
+    *(
+        "degenerate",
+        "restrictions",
+        "near",
+        "log_lik_note",
+        "no_f",
+        "no_likelihood",
+        "parameters",
+        "df_slopes",
+        "constant",
+        "about_mean",
+    ),
+    *("parameters", "df_slopes"),  # what AIC counts
     *("save", "load", "to_dict", "to_csv", "brief", "summary", "label", "features", "get", "items", "keys", "values"),
     *("at", "best", "one_standard_error", "candidate"),  # one of the candidates: its numbers are the law's
 }
@@ -31,7 +43,7 @@ FIT = {
 CANDIDATES = {
     *("coef", "intercept", "rss", "tss", "df", "sigma2", "n", "nobs", "centre", "at_centre", "predict"),
     *("log_likelihood", "aic", "bic", "cp", "rsquared", "cv", "cv_std_error", "fold_errors", "fold_weights"),
-    *("alphas", "lambda_max"),
+    *("alphas", "lambda_max", "digits", "digits_intercept", "digits_rss"),
 }
 IN_THE_LAWS = {
     "FitResult": FIT,
@@ -40,7 +52,7 @@ IN_THE_LAWS = {
     "RestrictionTest": {
         *("estimate", "std_errors", "fvalue", "df_num", "df_denom", "pvalue", "chi2", "chi2_pvalue", "digits"),
     },
-    "Resampled": {"estimates", "replicates", "cov", "std_errors", "bias", "conf_int"},
+    "Resampled": {"digits", "estimates", "replicates", "cov", "std_errors", "bias", "conf_int"},
     "GroupFits": {"coef", "std_errors", "rsquared", "sigma", "chow"},
     "ChowTest": {"fvalue", "df_num", "df_denom", "pvalue", "rss_pooled", "rss_groups"},
     "Conditioning": {"vif", "indices", "proportions"},

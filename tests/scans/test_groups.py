@@ -96,7 +96,7 @@ def test_what_is_refused():
         sr.fit_by(sr.Linear(), source())
     with pytest.raises(UsageError, match="were not kept apart"):
         sr.fit_by(sr.Linear(), sr.scan(source()), "country")
-    with pytest.raises(UsageError, match="kept apart by hash 3 0, not by column country"):
+    with pytest.raises(UsageError, match="kept apart by folds 3 0, not by column country"):
         sr.fit_by(sr.Linear(), sr.scan(source(), folds=3), "country")
     with pytest.raises(UsageError, match="classical errors only"):
         sr.fit_by(sr.Linear(errors="HC1"), source(), "country")

@@ -35,7 +35,7 @@ def data(tmp_path):
 def test_scan_then_fit(cli, data, tmp_path):
     out = tmp_path / "t.moments"
     text = cli("scan", data, "-o", out, "--target", "y", "--folds", 5)
-    assert "800 rows, 5 columns, 5 groups (hash 5 0), target y" in text
+    assert "800 rows, 5 columns, 5 groups (folds 5 0), target y" in text
     fit = json.loads(cli("fit", out, "--features", "x0,x1", "--json"))
     source = sr.open(data, target="y", features=("x0", "x1"))
     np.testing.assert_allclose(fit["coef"], sr.Linear().fit(source).coef, rtol=1e-10)

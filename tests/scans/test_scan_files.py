@@ -55,7 +55,7 @@ def test_the_record_says_where_the_rows_came_from(tmp_path):
     assert (part.label, part.rows, part.missing, part.weightless) == ("array", N, int(W[3] > 0), int((W == 0).sum()))
     assert part.version == sr.__version__
     assert state.record.weights == "weight"
-    assert state.record.by == "hash 3 0"
+    assert state.record.by == "folds 3 0"
     assert json.loads(json.dumps(state.record.to_dict()))["missing"] == "drop"
 
 
