@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from streamreg.errors import CorruptError, DataError, NotFound, UsageError
-from streamreg.families.base import family as known_family
+from streamreg.families import family as known_family
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from streamreg.engines.threads import available_threads
+from streamreg.families import family
 from streamreg.jobs.checks import check_recipe, checked, outputs
 from streamreg.jobs.job import Job, is_by_level
 from streamreg.jobs.shared import Shared
@@ -160,7 +161,7 @@ def _step(name: str, model: Spec) -> Step:
     epochs = getattr(model, "epochs", 0)
     if epochs:  # training scans once, and then reads the rows in each epoch
         return Step(name, kind, 1 + epochs, True)
-    if hasattr(model, "max_iterations") and getattr(model, "family", "") != "gaussian":
+    if hasattr(model, "max_iterations") and hasattr(model, "family") and not family(model.family).least_squares:
         return Step(name, kind, model.max_iterations, True)
     climbs = getattr(model, "precision", "") == "auto"
     return Step(name, kind, 2 if climbs else 1, climbs)

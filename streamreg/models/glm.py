@@ -10,7 +10,7 @@ from pydantic import Field
 
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, OnePassError, UsageError
-from streamreg.families.base import family
+from streamreg.families import family
 from streamreg.models.base import Device, Spec, as_source
 from streamreg.models.estimates import Origin, centred_line, result
 from streamreg.models.linear import Linear
@@ -110,7 +110,7 @@ class Glm(Spec):
             No target, or a column with two roles.
         """
         began = time.perf_counter()
-        if self.family == "gaussian":
+        if family(self.family).least_squares:
             return self._gaussian(data, threads, progress)
         if isinstance(data, Statistic):
             raise UsageError(f"a {self.family} fit needs the rows, and moments hold none; pass the source")
@@ -203,7 +203,7 @@ class Glm(Spec):
         return found, opening
 
     def _require_variation(self, source: Source, target: str, mean: float) -> None:
-        if mean == 0 or (mean == 1 and self.family == "binomial"):
+        if family(self.family).constant(mean):
             raise DataError(
                 f"{source.label}: column {target!r} is {mean:g} in every row, so no {self.family} fit has a finite "
                 "intercept; check the column"

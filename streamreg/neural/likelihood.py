@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.families.base import FAMILIES
+from streamreg.families import family as facts_of
 from streamreg.models.newton import FAR, newton_step, separation
 from streamreg.neural.checkpoint import Arrays
 from streamreg.neural.line import Line
@@ -139,7 +139,7 @@ class Likelihood(Line):
         empty = WorkingMoments(names, family, predictor(self.weights), task.mean, move)
         with Progress(f"check of {task.source.label}", task.source.schema.n_rows, shown=task.progress) as bar:
             state = fold(task.source, task.design, empty, threads=task.threads, progress=bar)
-        return separation(FAMILIES[family], state.likelihood(), move, newton_step(state, self.spec.intercept))
+        return separation(facts_of(family), state.likelihood(), move, newton_step(state, self.spec.intercept))
 
     def _status(self) -> str:
         if self.unbounded:

@@ -13,7 +13,7 @@ from streamreg.design.design import Design, Missing
 from streamreg.design.terms import Terms
 from streamreg.engines.threads import Threads
 from streamreg.errors import DataError, UsageError
-from streamreg.families.base import family
+from streamreg.families import family
 from streamreg.kernels.gram import subtract
 from streamreg.persist import table_writer
 from streamreg.progress import Progress

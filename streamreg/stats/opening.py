@@ -7,7 +7,8 @@ from typing import Self
 import numpy as np
 
 from streamreg.design.batch import Batch
-from streamreg.families.base import Family, family
+from streamreg.families import family
+from streamreg.families.base import Family
 from streamreg.kernels import doubledouble as dd
 from streamreg.stats.moments import Moments
 from streamreg.stats.tree import BlockTree, unchanged

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
 from streamreg.errors import DataError
-from streamreg.families.base import Family, family
+from streamreg.families import family
+from streamreg.families.base import Family
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.gram import subtract
 from streamreg.kernels.scratch import scratch
