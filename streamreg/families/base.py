@@ -28,8 +28,10 @@ class Family(ABC):
     scores : tuple of (str, str)
         Columns of a scorecard: the title, and the attribute of a score.
     least_squares : bool
-        Whether the maximum of the likelihood is the least-squares solution, whose dispersion is estimated: tests are
-        from the t distribution. Otherwise the dispersion is known, sigma is 1, and tests are from the normal one.
+        Whether the maximum of the likelihood is the least-squares solution.
+    dispersion_known : bool
+        Whether sigma is 1 and tests are from the normal distribution. Otherwise Pearson's statistic over the residual
+        degrees of freedom estimates the dispersion, and tests are from the t distribution.
     labels : bool
         Whether targets are labels 0 and 1 or shares, so that there are a log-loss, an accuracy and a ROC curve.
     """
@@ -44,6 +46,7 @@ class Family(ABC):
         ("mean deviance", "deviance"),
     )
     least_squares: bool = False
+    dispersion_known: bool = True
     labels: bool = False
 
     @abstractmethod
@@ -57,6 +60,14 @@ class Family(ABC):
     @abstractmethod
     def variance(self, mean: Float) -> Float:
         """Return the variance of the target, which with a canonical link is the derivative of the mean, too."""
+
+    def slope(self, mean: Float) -> Float:
+        """Return the derivative of the mean by the linear predictor: with a canonical link, the variance."""
+        return self.variance(mean)
+
+    def information(self, mean: Float) -> Float:
+        """Return the expected information of a row about its linear predictor: with a canonical link, the variance."""
+        return self.variance(mean)
 
     @abstractmethod
     def deviance(self, y: Float, eta: Float) -> Float:
@@ -116,7 +127,12 @@ class Family(ABC):
         return np.zeros_like(y)
 
     def score(self, y: Float, eta: Float) -> tuple[Float, Float]:
-        """Return ``y - mean`` and the variance, each to full relative precision where it is small."""
+        """Return the derivative of the log-likelihood by eta and its expected information, the dispersion being 1.
+
+        With a canonical link these are ``y - mean`` and the variance, each to full relative precision where it is
+        small. A family with another link has its own: ``(y - mean) slope / variance`` and ``slope**2 / variance``
+        (McCullagh & Nelder 1989, section 2.5).
+        """
         mean = self.mean(eta)
         return y - mean, self.variance(mean)
 

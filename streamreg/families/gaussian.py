@@ -13,6 +13,7 @@ class Gaussian(Family):
     activation = None
     scores = (("R2", "explained"), ("+-", "explained_error"), ("RMSE", "rmse"))
     least_squares = True
+    dispersion_known = False
 
     def mean(self, eta: Float) -> Float:
         """Return eta itself."""

@@ -154,7 +154,7 @@ class Estimates:
         """Degrees of freedom of the tests: infinite, for the normal distribution, where the dispersion is known."""
         if self.sandwich is not None:
             return self.sandwich.df
-        return self.df_resid if family(self.family).least_squares else float("inf")
+        return self.df_resid if not family(self.family).dispersion_known else float("inf")
 
     @property
     def errors(self) -> str:
@@ -212,7 +212,7 @@ class Estimates:
     @property
     def sigma(self) -> float:
         """Standard error of the regression: ``sqrt(rss / df_resid)``; 1 where the dispersion is known."""
-        if not family(self.family).least_squares:
+        if family(self.family).dispersion_known:
             return 1.0
         return float(np.sqrt(self.rss / self.df_resid)) if self.df_resid > 0 else NAN
 

@@ -61,7 +61,7 @@ def summary(fit: Estimates, rows: int | None = None) -> str:
     notes = list(_notes(fit))
     if rows is not None and rows < len(fit.names):
         notes.insert(0, f"... and {len(fit.names) - rows} more coefficients")
-    letter = "t" if family(fit.family).least_squares else "z"
+    letter = "z" if family(fit.family).dispersion_known else "t"
     header = ("", "estimate", "std error", letter, f"P>|{letter}|", "[0.025", "0.975]", "digits")
     return tables.render(f"{fit.model.get('kind', 'linear')} fit of {fit.source}", facts, header, lines, notes)
 

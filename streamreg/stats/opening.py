@@ -77,6 +77,6 @@ def _working(batch: Batch, facts: Family) -> Batch:
     assert batch.y is not None
     y = batch.y.astype(np.float64)
     mean = facts.start(y)
-    variance = facts.variance(mean)
-    response = facts.linked(mean) + (y - mean) / variance
-    return replace(batch, y=response, weight=variance if batch.weight is None else batch.weight * variance)
+    information = facts.information(mean)
+    response = facts.linked(mean) + (y - mean) / facts.slope(mean)
+    return replace(batch, y=response, weight=information if batch.weight is None else batch.weight * information)
