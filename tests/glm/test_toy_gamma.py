@@ -6,6 +6,7 @@ import statsmodels.api as sm
 
 import streamreg as sr
 from streamreg import families
+from streamreg.neural.network import from_line
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_gamma_with_log_link_equals_statsmodels(rows):
 def test_a_network_made_of_a_gamma_fit_predicts_its_mean(rows):
     pytest.importorskip("tensorflow")
     fit = sr.Glm(family="gamma").fit(rows)
-    network = fit.to_keras()
+    network = from_line(fit)
     np.testing.assert_allclose(np.asarray(network(rows[0]))[:, 0], fit.predict(rows[0]), rtol=1e-12)
 
 
