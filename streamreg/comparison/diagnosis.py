@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.comparison.reference import least_digits, solved
+from streamreg.families import family
 from streamreg.results.base import FitResult
 from streamreg.results.distance import Distance, finite
 
@@ -94,7 +95,7 @@ def _unsure(
             "Give the data, which are fitted anew to measure by.",
         )
     advice = "Leave out or combine columns that nearly depend on each other."
-    if reference.family == "gaussian":
+    if family(reference.family).least_squares:
         advice = "Fit with precision='exact', or give the rows as data."
     if distance.in_errors > tolerance:
         least = f"in standard errors the distance may be {figure(distance.in_errors)} or more"
@@ -111,7 +112,7 @@ def _unsure(
 
 def _from_minimum(reference: FitResult, distance: Distance, tolerance: float) -> str:
     """Return how far two fits that agree are from the best estimates, where that is not within the tolerance."""
-    best = "the least-squares solution" if reference.family == "gaussian" else "the maximum of the likelihood"
+    best = "the least-squares solution" if family(reference.family).least_squares else "the maximum of the likelihood"
     unknown = f" How far both are from {best} is not known"
     if not solved(reference):
         return f"{unknown}: both were held off it by a penalty or restrictions, or stopped early."
@@ -164,7 +165,7 @@ def _unlike(a: FitResult, b: FitResult) -> str:
     if penalties[0] != penalties[1]:
         return "only one of them is penalised: fit both with or both without penalty"
     losses = [str(fit.model.get("loss", "squared_error")) for fit in (a, b)]
-    if a.family == "gaussian" and losses[0] != losses[1]:
+    if family(a.family).least_squares and losses[0] != losses[1]:
         return f"they minimise different losses, {losses[0]} and {losses[1]}"
     if "constrained" in (a.model.get("kind"), b.model.get("kind")) and a.model.get("kind") != b.model.get("kind"):
         return "only one of them is fitted under restrictions"

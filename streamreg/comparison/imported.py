@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from streamreg.errors import CorruptError, DataError, NotFound, UsageError, typed
-from streamreg.families.base import family as known_family
+from streamreg.families import family as known_family
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
 

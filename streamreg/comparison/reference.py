@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from streamreg.errors import UsageError
+from streamreg.families import family
 from streamreg.models.glm import Glm
 from streamreg.models.linear import Linear
 from streamreg.results.base import FitResult
@@ -92,7 +93,11 @@ class Measure:
     def exact(self) -> FitResult | None:
         """A fit by the exact Gram matrix of the data, where the reference is none and they have not been read."""
         rows = self.data is not None and not isinstance(self.data, Statistic)
-        if not (self._given and rows) or self.reference.family != "gaussian" or self.reference.level == "exact":
+        if (
+            not (self._given and rows)
+            or not family(self.reference.family).least_squares
+            or self.reference.level == "exact"
+        ):
             return None
         found = resolved(self.fits, self.data, self.run, "exact")
         self.passes += found.passes
@@ -123,7 +128,7 @@ def _solved(
     shared: dict[str, Any] = {"intercept": intercept, "features": like.columns, "powers": like.powers}
     shared["missing"] = like.model.get("missing", "error")
     shared["target"] = next((fit.target for fit in fits if fit.target), None)
-    if like.family == "gaussian":
+    if family(like.family).least_squares:
         if isinstance(data, Statistic):
             shared |= {"features": like.names, "powers": {}}
             precision = "auto"

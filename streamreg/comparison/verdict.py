@@ -16,6 +16,7 @@ from streamreg.comparison.diagnosis import judge
 from streamreg.comparison.outcome import Comparison, Comparisons
 from streamreg.comparison.reference import Measure, aligned, solved
 from streamreg.errors import UsageError, typed
+from streamreg.families import family
 from streamreg.results.base import FitResult
 from streamreg.results.distance import finite, measure
 from streamreg.scans.run import Run
@@ -122,7 +123,7 @@ def _measured(
     assert reference.geometry is not None
     distance = measure(reference, reference.geometry, first, second)
     known = finite(first, reference.identifiable) and finite(second, reference.identifiable)
-    from_rows = measure_by.data is not None and reference.family != "gaussian" and known
+    from_rows = measure_by.data is not None and not family(reference.family).least_squares and known
     if from_rows:
         from streamreg.comparison.certificate import certified
 

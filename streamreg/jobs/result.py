@@ -8,6 +8,7 @@ import numpy as np
 
 from streamreg._version import __version__
 from streamreg.comparison import Comparison
+from streamreg.families import family
 from streamreg.reporting import tables
 from streamreg.results.base import FitResult
 from streamreg.results.by_group import GroupFits
@@ -202,7 +203,7 @@ def of_all(fit: Any) -> Any:
 def _goodness(fit: Any) -> tuple[str, str]:
     if not isinstance(fit, FitResult | GroupFits):
         return "-", "-"
-    return f"{fit.rsquared:.6f}", f"{fit.sigma:.6g}" if of_all(fit).family == "gaussian" else "-"
+    return f"{fit.rsquared:.6f}", f"{fit.sigma:.6g}" if family(of_all(fit).family).least_squares else "-"
 
 
 def _figure(value: float | None, digits: int) -> str:

@@ -2,15 +2,15 @@
 
 import dataclasses
 import time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, OnePassError, UsageError, typed
-from streamreg.families.base import family
+from streamreg.families import family
 from streamreg.models.base import Device, Spec, as_source, together
 from streamreg.models.estimates import Origin, centred_line, result
 from streamreg.models.linear import Linear
@@ -34,6 +34,13 @@ _UNKNOWN = (
     "log-likelihood, AIC and BIC are without binomial coefficients: weights that are numbers of trials, with whole "
     "numbers of successes, would give them"
 )
+
+
+def _known(name: str) -> str:
+    try:
+        return family(name).name
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
 class Glm(Spec):
@@ -69,7 +76,7 @@ class Glm(Spec):
         "gpu", or "gpu:1": where cross-products are taken, as for `Linear`.
     """
 
-    family: Literal["binomial", "poisson", "gaussian"] = "binomial"
+    family: Annotated[str, AfterValidator(_known)] = "binomial"
     intercept: bool = True
     max_iterations: int = Field(default=50, ge=1)
     tolerance: float = Field(default=1e-8, gt=0.0, allow_inf_nan=False)
@@ -85,7 +92,7 @@ class Glm(Spec):
         """Return what a fit takes: a pass for each step, and one of exact sums if columns may be dependent."""
         line = dataclasses.replace(self._line().needs(), moments=False)
         steps = max(self.max_iterations, 2) + 1
-        return line if self.family == "gaussian" else dataclasses.replace(line, passes=steps, at_most=True)
+        return line if family(self.family).least_squares else dataclasses.replace(line, passes=steps, at_most=True)
 
     @typed
     def fit(
@@ -131,7 +138,7 @@ class Glm(Spec):
         """
         data = together(data, y, weight)
         began, run = time.perf_counter(), Run.of(threads, engine, progress)
-        if self.family == "gaussian":
+        if family(self.family).least_squares:
             return self._gaussian(data, run)
         if isinstance(data, Statistic):
             raise UsageError(f"a {self.family} fit needs the rows, and moments hold none; pass the source")
@@ -202,8 +209,8 @@ class Glm(Spec):
             first = Predictor(centre, slopes, at - start.at)
         else:
             # From a model without slopes all rows have the same variance: the first Newton step is least squares.
-            variance = float(facts.variance(np.array([null]))[0])
-            first = Predictor(centre, slopes / variance, (at - null) / variance)
+            slope = float(facts.slope(np.array([null]))[0])
+            first = Predictor(centre, slopes / slope, (at - null) / slope)
         scans = max(self.max_iterations - 1, 1)
         found = maximise(
             read, facts, start, first, intercept=self.intercept, tolerance=self.tolerance, iterations=scans
@@ -211,7 +218,7 @@ class Glm(Spec):
         return found, opening
 
     def _require_variation(self, source: Source, target: str, mean: float) -> None:
-        if mean == 0 or (mean == 1 and self.family == "binomial"):
+        if family(self.family).constant(mean):
             raise DataError(
                 f"{source.label}: column {target!r} is {mean:g} in every row, so no {self.family} fit has a finite "
                 "intercept; check the column"
@@ -221,10 +228,15 @@ class Glm(Spec):
         problem, solution, state = found.step.problem, found.step.solution, found.state
         origin = Origin.of(state.moments, problem.target, source.label, 1 + found.passes, "newton", design.terms)
         sigma = float(np.ldexp(1.0, -solution.target_exponent))
+        sums = state.likelihood()
+        rss, nobs = sums.rss, sums.weight if self.weights == "frequency" else float(state.n)
+        df = nobs - solution.rank - self.intercept
+        if not family(self.family).dispersion_known:
+            rss = state.pearson()
+            sigma *= float(np.sqrt(rss / df)) if df > 0 else NAN
         fit = result(self, problem, solution, origin, sigma)
         # The columns' means as the information weighs them: about these, slopes and level are told apart.
-        sums, at = state.likelihood(), found.at.about(problem.mean[0][:-1]) if self.intercept else found.at
-        nobs = sums.weight if self.weights == "frequency" else float(state.n)
+        at = found.at.about(problem.mean[0][:-1]) if self.intercept else found.at
         intercept = at.about(np.zeros(len(at.coef))).at if self.intercept else 0.0
         digits = _digits(found.errors * fit.std_errors, at.coef, fit.std_errors)
         error0 = fit.intercept_std_error
@@ -239,10 +251,10 @@ class Glm(Spec):
             intercept=intercept,
             centre=at.centre,
             at_centre=at.at,
-            rss=sums.rss,
+            rss=rss,
             tss=sums.tss,
             nobs=nobs,
-            df_resid=nobs - solution.rank - self.intercept,
+            df_resid=df,
             digits=digits,
             digits_intercept=digits0,
             digits_se=float(_digits(found.se_error, 1.0, 0.0)),

@@ -228,13 +228,8 @@ def separation(facts: Family, now: Likelihood, move: Predictor | None, step: Ste
         return ""
     weights = move.coef * np.ldexp(step.solution.scale, step.solution.exponent)
     remedy = "so the coefficients grow without bound; leave columns out, or join rare categories"
-    if facts.name == "binomial":
-        extent = "all rows with label 1 from those with label 0" if whole else "some rows from all of the other label"
-        name = "complete separation" if whole else "quasi-complete separation"
-        direction = _direction(step.problem.names, weights)
-        return f"{name}: {direction} tells {extent} (the greater, the more 1), {remedy}"
-    direction = _direction(step.problem.names, -weights)
-    return f"no finite maximum: where {direction} is high, all counts are zero, {remedy}"
+    sign, before, after = facts.separated(whole)
+    return f"{before}{_direction(step.problem.names, sign * weights)}{after}, {remedy}"
 
 
 def _direction(names: tuple[str, ...], weights: Float) -> str:

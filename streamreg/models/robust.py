@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streamreg.design.design import Design, Missing
 from streamreg.errors import ChangedError, DataError, OnePassError, UsageError, require, typed
+from streamreg.families import family
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Sandwich
 from streamreg.models.base import as_source, as_state
@@ -150,7 +151,7 @@ def _corrected(plan: Plan, found: Any, fit: FitResult) -> tuple[Float, Float, fl
 
 def _require_errors(fit: FitResult, label: str, plan: Plan) -> None:
     kind = fit.model.get("kind")
-    if fit.geometry is None or kind != "linear" or fit.model.get("ridge") or fit.family != "gaussian":
+    if fit.geometry is None or kind != "linear" or fit.model.get("ridge") or not family(fit.family).least_squares:
         raise UsageError(f"robust errors are for sr.Linear without ridge, and this is a {kind} fit of {fit.source}")
     if not fit.df_resid > 0:
         raise UsageError(f"{label}: as many coefficients as rows leave no residuals to estimate errors from")

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.families.base import FAMILIES
+from streamreg.families import family as facts_of
 from streamreg.models.newton import FAR, newton_step, separation
 from streamreg.neural.checkpoint import Arrays
 from streamreg.neural.line import Line
@@ -136,7 +136,7 @@ class Likelihood(Line):
         move = predictor(np.subtract(self.weights, self.before))
         empty = WorkingMoments(names, family, predictor(self.weights), task.mean, move)
         state = task.run.scan(task.source, task.design, empty, "check of")
-        return separation(FAMILIES[family], state.likelihood(), move, newton_step(state, self.spec.intercept))
+        return separation(facts_of(family), state.likelihood(), move, newton_step(state, self.spec.intercept))
 
     def _status(self) -> str:
         if self.unbounded:

@@ -9,6 +9,7 @@ import numpy as np
 
 from streamreg.backend import load, to_numpy
 from streamreg.errors import UsageError
+from streamreg.families import family
 from streamreg.neural import ending
 from streamreg.neural.conditioning import Conditioning
 from streamreg.neural.losses import Loss
@@ -182,7 +183,7 @@ def from_line(fit: FitResult) -> Any:
     data = keras.Input((p,), dtype="float64", name="raw")
     line = dense(
         1,
-        activation={"binomial": "sigmoid", "poisson": "exponential"}.get(fit.family),
+        activation=family(fit.family).activation,
         dtype="float64",
         name="prediction",
     )

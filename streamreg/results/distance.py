@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg.families import family
 from streamreg.inference.covariance import Geometry
 from streamreg.results.base import FitResult
 from streamreg.results.surface import MOMENTS, Surface, residual_doubt, residual_error, target_norm
@@ -12,8 +13,7 @@ from streamreg.solve.digits import EPS, FULL
 
 Float = NDArray[np.float64]
 
-_SHOWN = 4  # columns named in a direction
-_ROUNDING = 2.0**-51
+_SHOWN, _ROUNDING = 4, 2.0**-51  # columns named in a direction
 _ROUGH = 0.5  # relative error of the curvature in the flattest direction from which on each direction is in doubt
 
 
@@ -151,7 +151,7 @@ def finite(fit: FitResult, which: NDArray[np.bool_]) -> bool:
 
 
 def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResult) -> Distance:
-    norms, weight, gaussian = geometry.norms(), geometry.weight, reference.family == "gaussian"
+    norms, weight, gaussian = geometry.norms(), geometry.weight, family(reference.family).least_squares
     sigma = residual_error(reference, geometry)
     df = max(reference.df_resid, 0.0)
     size = target_norm(reference, geometry, sigma)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import UsageError, typed
+from streamreg.families import family
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.solve.conditioning import Conditioning, analyse
@@ -153,7 +154,7 @@ class Estimates:
         """Degrees of freedom of the tests: infinite, for the normal distribution, where the dispersion is known."""
         if self.sandwich is not None:
             return self.sandwich.df
-        return self.df_resid if self.family == "gaussian" else float("inf")
+        return self.df_resid if not family(self.family).dispersion_known else float("inf")
 
     @property
     def errors(self) -> str:
@@ -198,14 +199,14 @@ class Estimates:
     @property
     def rsquared(self) -> float:
         """Share of the total sum of squares explained; of the deviance, in families other than gaussian."""
-        if self.family != "gaussian":
+        if not family(self.family).least_squares:
             return statistics.r_squared(self.null_deviance, self.deviance)
         return statistics.r_squared(self.tss, self.rss)
 
     @property
     def rsquared_adj(self) -> float:
         """R2 adjusted for degrees of freedom; NaN in families other than gaussian."""
-        if self.family != "gaussian":
+        if not family(self.family).least_squares:
             return NAN
         total = self.nobs - self.about_mean
         return statistics.adjusted_r_squared(self.tss, self.rss, total, self.df_resid)
@@ -213,7 +214,7 @@ class Estimates:
     @property
     def sigma(self) -> float:
         """Standard error of the regression: ``sqrt(rss / df_resid)``; 1 where the dispersion is known."""
-        if self.family != "gaussian":
+        if family(self.family).dispersion_known:
             return 1.0
         return float(np.sqrt(self.rss / self.df_resid)) if self.df_resid > 0 else NAN
 
@@ -230,7 +231,7 @@ class Estimates:
     @property
     def no_f(self) -> str:
         """Why there is no F test of all slopes together; empty if there is one."""
-        if self.family != "gaussian":
+        if not family(self.family).least_squares:
             return "the F test of all slopes is for least squares; compare deviances instead"
         if self.no_likelihood:
             return "F is withheld as the likelihood is"
@@ -269,7 +270,7 @@ class Estimates:
         """Log-likelihood at the estimates; NaN, as are AIC and BIC, where `no_likelihood` says why."""
         if self.no_likelihood:
             return NAN
-        if self.family != "gaussian":
+        if not family(self.family).least_squares:
             return self.log_lik
         return statistics.log_likelihood(self.rss, self.nobs, self.log_weight)
 

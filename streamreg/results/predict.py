@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreg.design.design import Design, Missing
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, UsageError
-from streamreg.families.base import family
+from streamreg.families import family
 from streamreg.kernels.gram import subtract
 from streamreg.persist import table_writer
 from streamreg.results.estimates import Estimates, Scale

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from streamreg.families.base import family
+from streamreg.families import family
 from streamreg.reporting import tables
 from streamreg.results.estimates import Estimates
 
@@ -61,13 +61,13 @@ def summary(fit: Estimates, rows: int | None = None) -> str:
     notes = list(_notes(fit))
     if rows is not None and rows < len(fit.names):
         notes.insert(0, f"... and {len(fit.names) - rows} more coefficients")
-    letter = "t" if fit.family == "gaussian" else "z"
+    letter = "z" if family(fit.family).dispersion_known else "t"
     header = ("", "estimate", "std error", letter, f"P>|{letter}|", "[0.025", "0.975]", "digits")
     return tables.render(f"{fit.model.get('kind', 'linear')} fit of {fit.source}", facts, header, lines, notes)
 
 
 def _explained(fit: Estimates) -> list[tuple[str, str]]:
-    if fit.family == "gaussian":
+    if family(fit.family).least_squares:
         about = "" if fit.about_mean else " about zero"
         return [
             ("R2" + about, number(fit.rsquared)),
@@ -113,7 +113,7 @@ def _notes(fit: Estimates) -> list[str]:
         notes.append(f"{_rows(fit.n_missing)} with missing values left out.")
     if unweighted := fit.n_read - fit.n_missing - fit.n:
         notes.append(f"{_rows(unweighted)} with zero weight left out.")
-    if fit.family == "gaussian" and fit.tss == 0:
+    if family(fit.family).least_squares and fit.tss == 0:
         notes.append("The target is constant: there is nothing to explain, and t, F and R2 are not defined.")
     if fit.df_resid == 0:
         notes.append("As many coefficients as rows: the line goes through all of them, and errors take more rows.")
@@ -127,7 +127,7 @@ def _notes(fit: Estimates) -> list[str]:
                 f"Dependent columns, so {free} coefficients are not determined by the data (no error is given):"
             )
         notes += [f"  {text}" for text in fit.dependencies]
-    if fit.family == "gaussian" and fit.no_f and not fit.no_likelihood:
+    if family(fit.family).least_squares and fit.no_f and not fit.no_likelihood:
         notes.append(f"{fit.no_f}.")
     if fit.geometry is not None:
         near = fit.conditioning().near

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg.families import family
 from streamreg.inference.covariance import Geometry
 from streamreg.results.base import FitResult
 from streamreg.solve.digits import EPS
@@ -109,15 +110,15 @@ class Surface:
             return float((10.0 ** -digits[some] * slopes[some] / reach[some]).max())
         if told.any() or np.isnan(digits).all():
             return 0.0
-        if fit.family == "gaussian":
+        if family(fit.family).least_squares:
             return float(EPS * np.hypot(size, np.linalg.norm(slopes)))
         return float((slopes / reach).max())
 
 
 def residual_error(reference: FitResult, geometry: Geometry) -> float:
     """Return the residual standard error; from a coefficient's error where its square is beyond float64."""
-    if reference.family != "gaussian" or 1e-290 < reference.rss < np.inf:
-        return reference.sigma if reference.df_resid > 0 or reference.family != "gaussian" else 0.0
+    if not family(reference.family).least_squares or 1e-290 < reference.rss < np.inf:
+        return reference.sigma if reference.df_resid > 0 or not family(reference.family).least_squares else 0.0
     kept = geometry.kept
     with np.errstate(invalid="ignore", divide="ignore"):
         found = reference.std_errors[kept] * geometry.norms()[kept] / np.sqrt(np.diag(geometry.inverse))
@@ -128,7 +129,7 @@ def residual_error(reference: FitResult, geometry: Geometry) -> float:
 
 def target_norm(reference: FitResult, geometry: Geometry, sigma: float) -> float:
     """Return the norm of the target about its mean (of the working response, in other families than gaussian)."""
-    if reference.family == "gaussian" and 1e-290 < reference.tss < np.inf:
+    if family(reference.family).least_squares and 1e-290 < reference.tss < np.inf:
         return float(np.sqrt(reference.tss))
     scaled = np.nan_to_num(reference.coef) * geometry.norms()
     most = float(np.abs(scaled).max(initial=0.0))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from streamreg.families import family
 from streamreg.persist.archive import plain
 from streamreg.reporting import tables
 
@@ -115,17 +116,7 @@ class Scorecard:
         return f"<Scorecard of {', '.join(self.scores)} on {self.n:,} rows of {self.source}>"
 
     def __str__(self) -> str:
-        columns = {
-            "gaussian": (("R2", "explained"), ("+-", "explained_error"), ("RMSE", "rmse")),
-            "binomial": (
-                ("explained", "explained"),
-                ("+-", "explained_error"),
-                ("log-loss", "log_loss"),
-                ("AUC", "auc"),
-                ("accuracy", "accuracy"),
-            ),
-            "poisson": (("explained", "explained"), ("+-", "explained_error"), ("mean deviance", "deviance")),
-        }[self.family]
+        columns = family(self.family).scores
         lines = [
             (name, *(f"{getattr(s, f):.2g}" if t == "+-" else f"{getattr(s, f):.5g}" for t, f in columns))
             for name, s in self.scores.items()

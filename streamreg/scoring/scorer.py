@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, UsageError, typed
-from streamreg.families.base import family as facts_of
+from streamreg.families import family as facts_of
 from streamreg.kernels.rowhash import Sample
 from streamreg.models.base import as_source
 from streamreg.results.base import FitResult
@@ -23,7 +23,6 @@ Rows = Literal["all", "validation"]
 
 # By the names of this package's losses, and by Keras's own of a model that was compiled with one.
 _FAMILIES = {"binary_cross_entropy": "binomial", "binary_crossentropy": "binomial", "poisson": "poisson"}
-_LEAST = 2.0**-24  # probabilities of models in float32 are not nearer to 0 and 1
 
 
 @typed
@@ -109,7 +108,7 @@ def score(
         Scored(name, tuple(place[c] for c in used[name]), partial(_link, model=model, kind=kind))
         for name, model in models.items()
     ]
-    shift = _near(source, design) if kind == "gaussian" else 0.0
+    shift = _near(source, design) if facts_of(kind).least_squares else 0.0
     state = run.scan(source, design, Losses(scored, kind, shift, design.target), "score on")
     if not state.n:
         raise DataError(f"{source.label}: no rows to score; hold out more of them")
@@ -144,7 +143,7 @@ def _card(state: Losses, baseline: str, worth: float, label: str, notes: tuple[s
             name=name,
             explained=1.0 - lost,
             explained_error=error,
-            rmse=float(np.sqrt(mean[k])) if state.family == "gaussian" else np.nan,
+            rmse=float(np.sqrt(mean[k])) if facts_of(state.family).least_squares else np.nan,
             log_loss=float(mean[k] / 2 - mean[-1]) if labels else np.nan,
             accuracy=float(mean[m + k]) if labels else np.nan,
             auc=auc,
@@ -164,33 +163,21 @@ def _link(x: NDArray[Any], model: Any, kind: str) -> Float:
     """Return the linear predictor that belongs to a model's predictions."""
     if isinstance(model, FitResult) and model.family == kind:
         return model.predict(x, "link")
-    if kind == "binomial" and hasattr(model, "predict_proba"):
+    if facts_of(kind).labels and hasattr(model, "predict_proba"):
         mean = np.asarray(model.predict_proba(x))[:, -1]
     else:
         mean = np.asarray(model.predict(x), dtype=np.float64)
     mean = mean[:, 0] if mean.ndim == 2 and mean.shape[1] == 1 else mean
     if not hasattr(model, "target"):
         _require_means(mean, kind)
-    if kind == "binomial":
-        mean = np.clip(mean, _LEAST, 1.0 - _LEAST)
-    elif kind == "poisson":
-        mean = np.maximum(mean, 1e-300)
-    return facts_of(kind).linked(mean)
+    return facts_of(kind).linked(facts_of(kind).bounded(mean))
 
 
 def _require_means(mean: Float, kind: str) -> None:
     """Refuse predictions of a foreign model that are no means of the family, such as logits for probabilities."""
     low, high = float(np.min(mean, initial=0.0)), float(np.max(mean, initial=0.0))
-    if kind == "binomial" and (low < -_LEAST or high > 1.0 + _LEAST):
-        raise DataError(
-            f"predictions range from {low:.3g} to {high:.3g}, and probabilities from 0 to 1; end the model with a "
-            "sigmoid, or score it with family='gaussian'"
-        )
-    if kind == "poisson" and low < 0:
-        raise DataError(
-            f"predictions go down to {low:.3g}, and rates are not negative; end the model with an exponential, or "
-            "score it with family='gaussian'"
-        )
+    if wrong := facts_of(kind).unlike_means(low, high):
+        raise DataError(wrong)
 
 
 def _family(model: Any) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
 from streamreg.errors import DataError
-from streamreg.families.base import family
+from streamreg.families import family as family_of
 from streamreg.stats.base import Statistic
 from streamreg.stats.moments import Moments
 from streamreg.stats.working import checked_target
@@ -63,7 +63,7 @@ class Losses(Statistic):
 
     def __init__(self, models: Sequence[Scored], family: str, shift: float, target: str | None) -> None:
         self.models, self.family, self.shift, self.target = tuple(models), family, shift, target
-        self.labels = family == "binomial"
+        self.labels = family_of(family).labels
         losses = [f"loss {k}" for k in range(len(models))]
         hits = [f"hit {k}" for k in range(len(models))] if self.labels else []
         self.moments = Moments([*losses, *hits, "y", "curved"])
@@ -86,7 +86,7 @@ class Losses(Statistic):
         return type(self)(self.models, self.family, self.shift, self.target)
 
     def _absorb(self, batch: Batch) -> None:
-        facts = family(self.family)
+        facts = family_of(self.family)
         y = checked_target(batch, facts, self.target or "")
         own = y - self.shift
         losses, hits = [], []

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
-from streamreg.families.base import Family, family
+from streamreg.families import family
+from streamreg.families.base import Family
 from streamreg.kernels import doubledouble as dd
 from streamreg.stats.moments import Moments
 from streamreg.stats.tree import BlockTree, unchanged
@@ -95,6 +96,6 @@ def _working(batch: Batch, facts: Family) -> Batch:
     assert batch.y is not None
     y = batch.y.astype(np.float64)
     mean = facts.start(y)
-    variance = facts.variance(mean)
-    response = facts.linked(mean) + (y - mean) / variance
-    return replace(batch, y=response, weight=variance if batch.weight is None else batch.weight * variance)
+    information = facts.information(mean)
+    response = facts.linked(mean) + (y - mean) / facts.slope(mean)
+    return replace(batch, y=response, weight=information if batch.weight is None else batch.weight * information)

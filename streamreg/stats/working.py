@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
 from streamreg.errors import DataError
-from streamreg.families.base import Family, family
+from streamreg.families import family
+from streamreg.families.base import Family
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.gram import subtract
 from streamreg.kernels.scratch import scratch
@@ -177,6 +178,10 @@ class WorkingMoments(Statistic):
             bound = min(bound, float(self._most[3] * np.linalg.norm(np.linalg.solve(self._whitening, move.coef))))
         return abs(move.at) + bound
 
+    def pearson(self) -> float:
+        """Return Pearson's statistic: the squared scores over their information, summed."""
+        return float(self._tree.total()[0][_FACTS - 1])
+
     def likelihood(self) -> Likelihood:
         """Return the sums over all rows."""
         sums = self._tree.total()[0]
@@ -188,7 +193,7 @@ class WorkingMoments(Statistic):
         rows = self._centred(batch)
         eta = self.at.at + rows @ self.at.coef
         residual, variance = facts.score(y, eta)
-        least = _LEAST * float(facts.variance(np.array([self.null_mean]))[0])
+        least = _LEAST * float(facts.information(np.array([self.null_mean]))[0])
         variance = np.maximum(variance, least)
         prior = np.ones(len(y)) if batch.weight is None else batch.weight
         null = np.full(len(y), facts.linked(self.null_mean))

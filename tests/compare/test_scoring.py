@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 import streamreg as sr
 from streamreg.errors import DataError, NotFound, UsageError
-from streamreg.families.base import family
+from streamreg.families import family
 from streamreg.kernels.rowhash import Sample
 from streamreg.scoring.scorecard import Gain, worthwhile
 from streamreg.stats.losses import Losses, Scored

@@ -9,7 +9,7 @@ from scipy import sparse  # noqa: F401 - statsmodels imports it lazily, with a w
 import streamreg as sr
 from streamreg.design.design import Design
 from streamreg.errors import DataError, OnePassError, UsageError
-from streamreg.families.base import FAMILIES, family
+from streamreg.families import FAMILIES, family
 from streamreg.scans.fold import fold
 from streamreg.stats.working import Predictor, WorkingMoments
 
