@@ -5,7 +5,7 @@ import time
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from streamreg.design.design import Design, Missing
@@ -13,6 +13,7 @@ from streamreg.errors import DataError, OnePassError, UsageError, typed
 from streamreg.families import family
 from streamreg.models.base import Device, Spec, as_source, together
 from streamreg.models.estimates import Origin, centred_line, result
+from streamreg.models.likelihood_digits import digits_of, without_errors
 from streamreg.models.linear import Linear
 from streamreg.models.needs import Needs
 from streamreg.models.newton import Maximum, maximise
@@ -22,7 +23,6 @@ from streamreg.results.estimates import NAN
 from streamreg.scans.run import Run
 from streamreg.solve import cholesky
 from streamreg.solve.conditioning import INDEX
-from streamreg.solve.digits import FULL
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
 from streamreg.stats.opening import OpeningMoments
@@ -238,9 +238,9 @@ class Glm(Spec):
         # The columns' means as the information weighs them: about these, slopes and level are told apart.
         at = found.at.about(problem.mean[0][:-1]) if self.intercept else found.at
         intercept = at.about(np.zeros(len(at.coef))).at if self.intercept else 0.0
-        digits = _digits(found.errors * fit.std_errors, at.coef, fit.std_errors)
+        digits = digits_of(found.errors * fit.std_errors, at.coef, fit.std_errors)
         error0 = fit.intercept_std_error
-        digits0 = float(_digits(found.intercept_error(error0), intercept, error0)) if self.intercept else NAN
+        digits0 = float(digits_of(found.intercept_error(error0), intercept, error0)) if self.intercept else NAN
         status = found.status
         if status == "ok" and solution.status != "ok":
             status = "dependent" if solution.dependencies else fit.status
@@ -257,7 +257,7 @@ class Glm(Spec):
             df_resid=df,
             digits=digits,
             digits_intercept=digits0,
-            digits_se=float(_digits(found.se_error, 1.0, 0.0)),
+            digits_se=float(digits_of(found.se_error, 1.0, 0.0)),
             status=status,
             family=self.family,
             deviance=sums.deviance,
@@ -265,7 +265,7 @@ class Glm(Spec):
             log_lik=sums.saturated - sums.deviance / 2 + (0.0 if unknown else opening.choices),
             log_lik_note=_UNKNOWN if unknown else "",
         )
-        return fit if found.bounded else _without_errors(fit)
+        return fit if found.bounded else without_errors(fit)
 
 
 class Logistic(Glm):
@@ -281,28 +281,3 @@ def _whitening(solved: Solution) -> Float:
     """Return the matrix that makes the columns of a solution of full rank orthonormal."""
     norms = np.ldexp(solved.scale, solved.exponent)
     return np.asarray(np.linalg.cholesky(solved.inverse) / norms[:, None])
-
-
-def _without_errors(fit: FitResult) -> FitResult:
-    """Return a fit whose likelihood has no maximum: no coefficient has an error, nor a digit to trust."""
-    none = np.full(len(fit.coef), NAN)
-    digits0 = 0.0 if fit.has_intercept else NAN
-    return dataclasses.replace(
-        fit,
-        std_errors=none,
-        intercept_std_error=NAN,
-        digits=np.zeros(len(fit.coef)),
-        digits_intercept=digits0,
-        digits_se=0.0,
-        geometry=None,
-    )
-
-
-def _digits(wrong: ArrayLike, value: ArrayLike, error: ArrayLike) -> Float:
-    """Return decimal digits, given a bound of the error; below a thousandth of a standard error they mean nothing."""
-    size = np.maximum(np.abs(value), 1e-3 * np.asarray(error))
-    # The value that is sought may be smaller than the one found, by as much.
-    least = np.maximum(size - wrong, 1e-3 * np.asarray(error))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(wrong < size, wrong / least, np.where(np.isnan(wrong + size), NAN, 1.0))
-    return np.asarray(np.clip(-np.log10(np.maximum(relative, 1e-16)), 0.0, FULL))

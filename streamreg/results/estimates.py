@@ -87,18 +87,15 @@ class Estimates:
     deviance, null_deviance, log_lik : float
         Of families other than gaussian, at the estimates and without the columns; there `rss` and `tss` are squared
         errors of the mean.
-    log_lik_note : str
-        What `log_lik` lacks, if anything.
-    no_likelihood : str
-        Why there is no log-likelihood, and so neither AIC, BIC nor an F test; empty where there is one. It is defined
-        for the estimates that maximise it: not with a loss or a penalty of another kind, or short of the maximum.
+    log_lik_note, no_likelihood : str
+        What `log_lik` lacks, if anything; and why there is no log-likelihood, and so neither AIC, BIC nor an F test:
+        it is that of the maximum, not of another loss or penalty, or short of the maximum.
     df_slopes : float
         Of penalised slopes: the trace of the hat matrix on the columns in use. NaN: it is `rank`.
     sandwich : Sandwich or None
         The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
     constant : bool
-        Of a line without intercept: whether a combination of its columns is constant, such as dummies of all levels.
-        `tss`, `rsquared` and `fvalue` are then about the mean, as with an intercept.
+        Of a line without intercept: whether its columns add up to a constant; `tss` and R2 are then about the mean.
     """
 
     names: tuple[str, ...]

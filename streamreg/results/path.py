@@ -22,6 +22,7 @@ Float = NDArray[np.float64]
 Criterion = Literal["cv", "aic", "bic", "cp"]
 
 _FEW = 6  # digits; fewer are said
+_HEADER = ("used", "df", "R2", "AIC", "BIC", "Cp")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -61,9 +62,8 @@ class Candidates:
         Times that the rows were read.
     status : str
     seconds : float
-    model : dict
-        The specification.
-    source : str
+    model, source : dict, str
+        The specification, and where the rows came from.
     """
 
     KIND: ClassVar[str] = "candidates"
@@ -248,11 +248,9 @@ class Candidates:
             ("folds", str(self.fold_weights.size) if self.fold_weights.size else "-"),
             ("seconds", f"{self.seconds:.3g}"),
         ]
-        header = ["", "used", "df", "R2", "AIC", "BIC", "Cp"]
-        columns = [self.df, self.rsquared, self.aic, self.bic, self.cp]
+        header, columns = ["", *_HEADER], [self.df, self.rsquared, self.aic, self.bic, self.cp]
         if self.fold_weights.size:
-            header += ["CV error", "std error"]
-            columns += [self.cv, self.cv_std_error]
+            header, columns = [*header, "CV error", "std error"], [*columns, self.cv, self.cv_std_error]
         used = np.count_nonzero(self.coef, axis=1)
         lines = [
             [self.label(int(k)), str(used[k]), *("-" if np.isnan(c[k]) else f"{c[k]:.6g}" for c in columns)]
@@ -264,13 +262,10 @@ class Candidates:
         if len(shown) < len(self):
             notes.insert(0, f"{len(shown)} of {len(self)} candidates.")
         if self.status == "dependent":
-            notes.append(
-                "Some features depend on others, as far as float64 moments tell; no candidate holds all of them."
-            )
+            notes.append("Some features depend on others, as far as float64 tells; no candidate holds all of them.")
         elif self.status != "ok":
             notes.append(self.status)
-        least = np.fmin.reduce(self.digits, axis=None, initial=16.0) if self.digits.size else 16.0
-        if least < _FEW:
+        if (least := np.fmin.reduce(self.digits, axis=None, initial=16.0)) < _FEW:
             notes.append(
                 f"Rounding leaves {least:.0f} digits of some slopes (`digits` says which): columns depend on each "
                 "other so nearly that float64 moments do not give more. Penalise more, or leave one of them out."
@@ -278,8 +273,8 @@ class Candidates:
         return tables.render(f"{self.KIND} of {self.source}", facts, header, lines, notes)
 
     def _known(self) -> list[tuple[Criterion, str]]:
-        every: list[tuple[Criterion, str]] = [("cv", "CV error"), ("aic", "AIC"), ("bic", "BIC"), ("cp", "Cp")]
-        return [(by, name) for by, name in every if not np.isnan(getattr(self, by)).all()]
+        every: dict[Criterion, str] = {"cv": "CV error", "aic": "AIC", "bic": "BIC", "cp": "Cp"}
+        return [(by, name) for by, name in every.items() if not np.isnan(getattr(self, by)).all()]
 
     @typed
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -292,10 +287,8 @@ class Candidates:
 
         Raises
         ------
-        NotFound
-            No such file.
-        CorruptError
-            The file is damaged, or holds something else.
+        NotFound, CorruptError
+            No such file, or it is damaged or holds something else.
         """
         return archive.restore(path, cls.KIND, cls)
 
