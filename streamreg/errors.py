@@ -82,7 +82,8 @@ def require(value: Any, kind: type | tuple[type, ...], rule: str) -> None:
 def typed(function: Callable[P, R]) -> Callable[P, R]:
     """Make a public function refuse, by `UsageError`, an option of another type than its annotation says.
 
-    Numbers, text, names, booleans, paths and mappings are checked; other types are left to the function.
+    Numbers, text, names, booleans, paths and mappings are checked. Other types are left to the function, and so is its
+    first argument, of which it can say more.
     """
 
     @cache
@@ -95,7 +96,7 @@ def typed(function: Callable[P, R]) -> Callable[P, R]:
             given = known().bind(*args, **kwargs).arguments
         except TypeError:  # a misspelt or missing argument: Python's own error of the call is the best
             return function(*args, **kwargs)
-        for name, value in given.items():
+        for name, value in list(given.items())[1:]:
             parameter = known().parameters[name]
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or value is parameter.default:
                 continue

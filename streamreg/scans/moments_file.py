@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from streamreg.errors import CorruptError, typed
+from streamreg.errors import CorruptError
 from streamreg.persist import archive
 from streamreg.stats.base import Statistic
 from streamreg.stats.grouped import Grouped
@@ -17,7 +17,6 @@ Scanned = Moments | IntegerMoments | Grouped[Moments] | Grouped[IntegerMoments]
 """What a scan returns."""
 
 
-@typed
 def load(path: str | os.PathLike[str]) -> Any:
     """Read what `save` wrote: Moments, IntegerMoments, or Grouped of one of them.
 

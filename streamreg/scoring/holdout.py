@@ -1,15 +1,14 @@
 """Hold out rows: one source as two, of which any model can be fitted to the one and scored on the other."""
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from streamreg import sources
-from streamreg.errors import UsageError, typed
+from streamreg.errors import UsageError
 from streamreg.kernels.rowhash import Sample
 from streamreg.sources.base import Source
 
 
-@typed
 def split(data: Any, held_out: float = 0.2, seed: int = 0) -> tuple[Source, Source]:
     """Return a source of rows to train on and one of rows to test on.
 
@@ -27,6 +26,8 @@ def split(data: Any, held_out: float = 0.2, seed: int = 0) -> tuple[Source, Sour
     -----
     Cost: nothing is read. A pass over either part reads all rows.
     """
+    if not isinstance(seed, Integral):
+        raise UsageError(f"seed is {seed!r}; it is a whole number")
     if not (isinstance(held_out, Real) and 0.0 < held_out < 1.0):
         raise UsageError(f"held_out is {held_out!r}; it is a share of the rows, between 0 and 1")
     source = sources.open(data)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from streamreg.errors import UsageError, typed
+from streamreg.errors import UsageError
 from streamreg.sources.base import Chunk, Partition, Roles, Schema, Source
 from streamreg.sources.rows import is_frame
 
@@ -21,7 +21,6 @@ _SUFFIXES = {".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5", ".zarr": "zarr", ".
 _CONVERTED = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow", ".xlsx", ".mat", ".npz")
 
 
-@typed
 def open(
     data: Any,
     *,
@@ -63,7 +62,7 @@ def open(
     DataError
         The data are not a table of numbers.
     """
-    if missing_chunks not in ("error", "fill"):
+    if not isinstance(missing_chunks, str) or missing_chunks not in ("error", "fill"):
         raise UsageError(f"missing_chunks is {missing_chunks!r}; it can be 'error' or 'fill'")
     columns, features = _names("columns", columns), _names("features", features)
     if isinstance(data, str) and "://" in data:
@@ -91,7 +90,7 @@ def _names(option: str, value: Any) -> tuple[Any, ...] | None:
     """Return the names that were given, one of which may stand alone."""
     if value is None or isinstance(value, str):
         return None if value is None else (value,)
-    if not isinstance(value, Iterable):
+    if not isinstance(value, Iterable) or getattr(value, "ndim", 1) != 1:
         raise UsageError(f"{option}={value!r} is a {type(value).__name__}; pass a list of names")
     return tuple(value)
 
