@@ -497,7 +497,7 @@ def test_scores_on_rows_that_were_fitted_say_so(tmp_path):
             "{kind: glm, family: binomial, features: [x0]}",
             "{kind: glm, family: gamma}",
             8,
-            "fits.one.family is 'gamma'",
+            "fits.one.family: no family 'gamma'",
         ),
     ],
 )
