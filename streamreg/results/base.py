@@ -42,8 +42,9 @@ class FitResult(Estimates):
 
         Parameters
         ----------
-        data : array of shape (m, number of columns), or Source
-            An array has its columns in the order of `columns`. A source is read as a stream, by column names;
+        data : array of shape (m, number of columns), data frame, or Source
+            An array has its columns in the order of `columns`; a data frame has them by name, in any order and beside
+            others. A row with a missing value has no prediction: NaN. A source is read as a stream, by column names;
             `streamreg.results.predict.predict_to` writes to a file what does not fit in memory.
         kind : {"mean", "link"}
             "link": the linear predictor, such as the logit of a probability.
@@ -55,9 +56,11 @@ class FitResult(Estimates):
         Raises
         ------
         UsageError
-            The array has another number of columns, or no such `kind`.
+            No such `kind`, or no rows: moments, or a path.
+        DataError
+            The array has another number of columns, is masked, or is not of numbers.
         NotFound
-            The source lacks a column.
+            The source or data frame lacks a column.
         """
         from streamreg.results.predict import predict
 

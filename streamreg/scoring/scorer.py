@@ -16,6 +16,7 @@ from streamreg.results.base import FitResult
 from streamreg.scans.run import Run
 from streamreg.scoring.scorecard import Gain, Score, Scorecard, worthwhile
 from streamreg.sources.base import Source
+from streamreg.sources.rows import array
 from streamreg.stats.losses import Losses, Scored
 
 Float = NDArray[np.float64]
@@ -164,13 +165,21 @@ def _link(x: NDArray[Any], model: Any, kind: str) -> Float:
     if isinstance(model, FitResult) and model.family == kind:
         return model.predict(x, "link")
     if facts_of(kind).labels and hasattr(model, "predict_proba"):
-        mean = np.asarray(model.predict_proba(x))[:, -1]
+        mean = _numbers(model.predict_proba(x))[:, -1]
     else:
-        mean = np.asarray(model.predict(x), dtype=np.float64)
+        mean = _numbers(model.predict(x))
     mean = mean[:, 0] if mean.ndim == 2 and mean.shape[1] == 1 else mean
     if not hasattr(model, "target"):
         _require_means(mean, kind)
     return facts_of(kind).linked(facts_of(kind).bounded(mean))
+
+
+def _numbers(predictions: Any) -> Float:
+    """Return the predictions of any model as float64."""
+    try:
+        return array(predictions, "predictions").astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, DataError) else DataError(f"predictions are not numbers: {error}") from error
 
 
 def _require_means(mean: Float, kind: str) -> None:

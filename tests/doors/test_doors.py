@@ -188,6 +188,12 @@ def test_any_target_is_right_or_refused(kind: str) -> None:
             agree(lambda y, name=name: READ[name](X, y), passed, held)
 
 
+@pytest.mark.parametrize("wrong", [np.array(["a"] * 40), np.ma.array(Y, mask=Y > 0), np.ones(40) * 1j, None])
+def test_predictions_of_other_models_are_numbers(wrong: Any) -> None:
+    with pytest.raises(DataError, match="predictions"):
+        sr.score({"theirs": SimpleNamespace(predict=lambda x: wrong)}, (X, Y), threads=1)
+
+
 @pytest.mark.parametrize("entry", PREDICT)
 def test_predict_finds_columns_by_name(entry: str) -> None:
     predict = PREDICT[entry]
@@ -313,6 +319,14 @@ def test_a_series_of_coefficients_is_read() -> None:
     for value in (np.ma.masked, np.bool_(True), np.array([1.0]), 1j, None, 10**400):
         with pytest.raises(DataError, match=r"a coefficient is a finite number"):
             sr.coefficients({"a": value})
+
+
+def test_a_table_with_errors_does_not_say_that_there_are_none() -> None:
+    x = np.column_stack([X, X[:, 0] + X[:, 1]])
+    dropped = sr.Linear(singular="drop").fit(x, Y).summary()
+    assert "no error is given" not in dropped
+    assert "Dependent columns, of which 1 left out; the estimates are those without them:" in dropped
+    assert "(no error is given)" in sr.Linear().fit(x, Y).summary()
 
 
 def test_pickles_are_refused(tmp_path: Path) -> None:
