@@ -176,10 +176,10 @@ def _link(x: NDArray[Any], model: Any, kind: str) -> Float:
 
 def _numbers(predictions: Any) -> Float:
     """Return the predictions of any model as float64."""
-    try:
-        return array(predictions, "predictions").astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise error if isinstance(error, DataError) else DataError(f"predictions are not numbers: {error}") from error
+    values = array(predictions, "predictions")
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"predictions have type {values.dtype}, and scores need numbers")
+    return values.astype(np.float64)
 
 
 def _require_means(mean: Float, kind: str) -> None:
