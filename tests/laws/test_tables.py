@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numbers_shown import COLUMNS, ESTIMATES, FIT, TESTS, Case, Shown, faults, hold, vif, wald_shown
 from tables import binary, frames, numbers
-from test_likelihood import faults as likelihood_faults
+from test_generalised import faults as likelihood_faults
 from truth import Line
 
 import streamreg as sr
