@@ -29,6 +29,8 @@ class Batch:
         What `x` lacks to the exact values, where they are known to twice float64's digits.
     keys : int64 ndarray of shape (m, k) or None
         What groups the rows belong to.
+    labels : tuple of dict of int to str
+        For each key, the names of those of its groups that have a name: texts and dates.
     kept : int ndarray of shape (m,) or None
         Where the rows of `x` stand among the rows read; None: all of them are there.
     """
@@ -42,6 +44,7 @@ class Batch:
     low: NDArray[np.float64] | None = None
     keys: NDArray[np.int64] | None = None
     kept: NDArray[np.int64] | None = None
+    labels: tuple[dict[int, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)
