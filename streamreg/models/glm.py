@@ -227,6 +227,7 @@ class Glm(Spec):
     def _result(self, source: Source, design: Design, found: Maximum, opening: OpeningMoments) -> FitResult:
         problem, solution, state = found.step.problem, found.step.solution, found.state
         origin = Origin.of(state.moments, problem.target, source.label, 1 + found.passes, "newton", design.terms)
+        origin = dataclasses.replace(origin, encoder={} if design.encoder is None else design.encoder.to_dict())
         sigma = float(np.ldexp(1.0, -solution.target_exponent))
         sums = state.likelihood()
         rss, nobs = sums.rss, sums.weight if self.weights == "frequency" else float(state.n)

@@ -12,7 +12,7 @@ from streamreg.design.design import Design
 from streamreg.errors import DataError, UsageError, typed
 from streamreg.scans.probes import new_rows
 from streamreg.scans.run import Run
-from streamreg.scans.scan import Given, opened, read
+from streamreg.scans.scan import Given, opened
 from streamreg.sources.base import Source
 from streamreg.stats.grouped import By, Column, Grouped, Stretch
 
@@ -100,7 +100,8 @@ def append(
     rest = new_rows(source, old, design.columns)
     if rest is None:
         return held
-    added, part = read(rest, design, held.fresh(), run)
+    added = run.scan(rest, design, held.fresh(), "scan")
+    (part,) = added.record.parts
     probes = old.probes + part.probes
     chosen = np.unique(np.linspace(0, len(probes) - 1, min(len(probes), _PROBES)).round().astype(int))
     grown = dataclasses.replace(
