@@ -98,6 +98,8 @@ class EncodedSource(Source):
     ----------
     inner : Source
     encoder : Encoder
+    learned : int
+        Passes over the rows that were taken to learn of them.
 
     Raises
     ------
@@ -107,18 +109,18 @@ class EncodedSource(Source):
         A term is called as a column of the data is.
     """
 
-    def __init__(self, inner: Source, encoder: Encoder) -> None:
+    def __init__(self, inner: Source, encoder: Encoder, learned: int = 0) -> None:
         for name in encoder.columns:
             inner.schema.require(name, inner.label)
         if both := set(encoder.names) & set(inner.schema.names):
             raise UsageError(f"{inner.label}: column {min(both)!r} is called as a term of the formula is; rename it")
-        self.inner, self.encoder, self.label = inner, encoder, inner.label
+        self.inner, self.encoder, self.label, self.learned = inner, encoder, inner.label, learned
         self.one_pass, self.in_memory = inner.one_pass, inner.in_memory
         schema, made = inner.schema, encoder.names
         dtypes = (*[np.dtype(np.float64)] * len(made), *schema.dtypes)
         self.schema = Schema((*made, *schema.names), dtypes, schema.n_rows, schema.zones)
-        weights = inner.roles.weights
-        self.roles = Roles(encoder.target, weights, encoder.features, inner.roles.sample)
+        roles = inner.roles
+        self.roles = Roles(encoder.target or roles.target, roles.weights, encoder.features, roles.sample)
 
     def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> Sequence[Partition]:
         """Return the partitions of the data; what they make is as wide as the formula."""

@@ -1,15 +1,18 @@
 """Data as a formula sees them: its terms are learned of the rows, where they need it, and become columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streamreg.design.encoded import EncodedSource
+from streamreg.design.formula.category import Unseen
 from streamreg.design.formula.encoder import FormulaEncoder, learners
 from streamreg.design.formula.formula import parse
 from streamreg.errors import OnePassError, UsageError
 from streamreg.scans.run import Run
 from streamreg.sources.base import Source
 from streamreg.stats.learning import AsStored, Learning
+
+__all__ = ["Unseen", "as_fitted", "encoded", "with_terms"]
 
 
 def encoded(source: Source, formula: str, run: Run) -> EncodedSource:
@@ -55,17 +58,40 @@ def encoded(source: Source, formula: str, run: Run) -> EncodedSource:
         state = run.scan(source, design, state, "learn terms of")
         for factor, learner in zip(needed, state.learners, strict=True):
             learned[factor] = factor.learned(learner)
-    return EncodedSource(source, FormulaEncoder.of(read, learned))
+    return EncodedSource(source, FormulaEncoder.of(read, learned), int(bool(needed)))
 
 
-def as_fitted(source: Source, encoder: Mapping[str, Any]) -> Source:
+def as_fitted(source: Source, encoder: Mapping[str, Any], *, target: bool = True, unseen: Unseen = "error") -> Source:
     """Return the columns of a fit: those of `source` as they are, or as the formula of the fit makes them.
 
-    `encoder` is that of the fit; empty: it has no formula.
+    Parameters
+    ----------
+    source : Source
+    encoder : dict
+        That of the fit; empty: it has no formula.
+    target : bool
+        Whether the target is needed; rows to predict have none.
+    unseen : {"error", "reference", "missing"}
+        What to do with levels that did not occur in the fit.
     """
     if not encoder or isinstance(source, EncodedSource):
         return source
-    return EncodedSource(source, FormulaEncoder.from_dict(encoder))
+    made = FormulaEncoder.from_dict(encoder).with_unseen(unseen)
+    return EncodedSource(source, made if target else made.without_target())
+
+
+def with_terms(source: Source, encoders: Sequence[Mapping[str, Any]]) -> Source:
+    """Return the columns of several fits beside each other; those without a formula read columns as they are.
+
+    Raises
+    ------
+    UsageError
+        Two fits learned different things of a term, such as other levels of a category.
+    """
+    made = [FormulaEncoder.from_dict(encoder) for encoder in encoders if encoder]
+    if not made or isinstance(source, EncodedSource):
+        return source
+    return EncodedSource(source, FormulaEncoder.joined(made))
 
 
 def _renamed(zones: Mapping[str, str], aliases: Mapping[str, str]) -> dict[str, str]:

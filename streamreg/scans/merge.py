@@ -10,6 +10,7 @@ import numpy as np
 from streamreg import sources
 from streamreg.design.design import Design
 from streamreg.errors import DataError, UsageError, typed
+from streamreg.scans.formulas import as_fitted
 from streamreg.scans.probes import new_rows
 from streamreg.scans.run import Run
 from streamreg.scans.scan import Given, opened
@@ -85,7 +86,7 @@ def append(
         raise UsageError("these moments do not say which rows they hold; only those of sr.scan can be appended to")
     if not isinstance(source, Source):
         source = sources.open(source)
-    source = source.with_roles(record.target, record.weights)
+    source = as_fitted(source, record.encoder).with_roles(record.target, record.weights)
     found = [k for k, part in enumerate(record.parts) if part.label == source.label]
     if len(found) != 1:
         labels = ", ".join(part.label for part in record.parts[:5])

@@ -8,6 +8,7 @@ from typing import Any, Literal, overload
 from streamreg import sources
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, UsageError, typed
+from streamreg.scans.formulas import encoded
 from streamreg.scans.moments_file import Scanned, load
 from streamreg.scans.run import Run
 from streamreg.sources.base import Source
@@ -33,6 +34,7 @@ def scan(
     target: str | None = None,
     weights: str | None = None,
     engine: Any = None,
+    formula: str | None = None,
 ) -> Moments: ...
 
 
@@ -56,6 +58,7 @@ def scan(
     memory: int = MEMORY,
     device: str | None = None,
     engine: Any = None,
+    formula: str | None = None,
 ) -> Any: ...
 
 
@@ -78,6 +81,7 @@ def scan(
     memory: int = MEMORY,
     device: str | None = None,
     engine: Any = None,
+    formula: str | None = None,
 ) -> Any:
     """Read the rows once and return the moments of the features and, if there is one, the target.
 
@@ -119,6 +123,9 @@ def scan(
         Who works on the rows; default: threads of this process. The result has the same bits on all of them. "dask" is
         the client in use, and an address is like "tcp://host:8786". Workers of a cluster read files under the same
         paths; arrays in the memory of this process travel to them in every pass, which is slow, so save them to a file.
+    formula : str, optional
+        ``"y ~ a + log(b) + C(c)"``: the columns are its terms. Levels, means and knots are learned in a pass of their
+        own. Models of these moments are fitted without a formula.
 
     Returns
     -------
@@ -138,6 +145,10 @@ def scan(
     run = Run.of(threads, engine, progress)
     if not isinstance(source, Source):
         source = sources.open(source)
+    if formula is not None:
+        if features is not None or powers:
+            raise UsageError("features and powers, and a formula, both say what the terms are; leave one of them out")
+        source = encoded(source.with_roles(weights=weights), formula, run)
     source = source.with_roles(target, weights)
     apart = _by(source, folds, by, stretches, seed)
     keys = (apart.name,) if isinstance(apart, Column) else ()

@@ -148,6 +148,28 @@ class FormulaEncoder:
         )
         return dataclasses.replace(self, pieces=pieces)
 
+    @classmethod
+    def joined(cls, several: Sequence[Self]) -> Self:
+        """Return the terms of several encoders, each once.
+
+        Raises
+        ------
+        UsageError
+            Two of them learned different things of a term.
+        """
+        first = several[0]
+        pieces = tuple(dict.fromkeys(piece for one in several for piece in one.pieces))
+        aliases = {mark: column for one in several for mark, column in one.aliases.items()}
+        text = " and ".join(dict.fromkeys(one.text for one in several))
+        made = dataclasses.replace(first, text=text, pieces=pieces, aliases=aliases)
+        twice = [name for name in made.features if made.features.count(name) > 1]
+        if twice or any(aliases[mark] != column for one in several for mark, column in one.aliases.items()):
+            raise UsageError(
+                f"formulas {text}: the fits learned other levels, means or knots of {twice[0] if twice else 'a term'}; "
+                "fit them to the same rows, or score them apart"
+            )
+        return made
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         return {

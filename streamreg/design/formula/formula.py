@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from streamreg.design.design import Design
 from streamreg.design.formula.reading import Factor, factors
 from streamreg.errors import UsageError, nearest
-from streamreg.sources.base import Schema
+from streamreg.sources.base import Schema, Source
 
 Term = tuple[Factor, ...]
 
@@ -35,6 +36,15 @@ class Formula:
     terms: tuple[Term, ...]
     absorbed: tuple[tuple[str, ...], ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
+
+    def design(self, source: Source, target: str | None = None, keys: tuple[str, ...] = ()) -> Design:
+        """Return what is read of a source, before anything is learned of it: columns in place of terms."""
+        names = dict(self.aliases)
+        read = [names.get(name, name) for term in self.terms for factor in term for name in factor.columns]
+        own = None if self.target is None else names.get(self.target.text, self.target.text)
+        aim = target or own or source.roles.target
+        columns = tuple(dict.fromkeys((*read, *sum(self.absorbed, ()))))
+        return Design(source.label, columns, aim, source.roles.weights, keys=keys)
 
 
 def parse(text: str, schema: Schema, others: Sequence[str] = ()) -> Formula:
