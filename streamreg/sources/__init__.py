@@ -62,7 +62,8 @@ def open(
         A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.parquet``, ``.pq``, ``.feather`` or
         ``.arrow``. Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``,
         or a folder, in which ``year=2020`` names a column. ``"duckdb:trips.db"`` is a database, of which `query` is
-        read. A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no argument and returns a fresh iterator of batches.
+        read. A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no
+        argument and returns a fresh iterator of batches.
         In tuples and batches y is the column ``"y"``, the target, and the weight is the column ``"weight"``; X may be a
         data frame, whose columns keep their names and are found by them in every batch. A mapping has a column for each
         name: numbers, dates or text.

@@ -125,6 +125,6 @@ def _opened(file: Path) -> Any:
     except (OSError, pa.ArrowException) as error:
         first = str(error).splitlines()[0]
         raise CorruptError(
-            f"{file}: not a readable Arrow file ({first}); streams of Arrow and Feather version 1 are not read, so write "
-            "it with pyarrow.feather.write_feather"
+            f"{file}: not a readable Arrow file ({first}); streams and Feather version 1 are not read: write it with "
+            "pyarrow.feather.write_feather"
         ) from error

@@ -77,7 +77,13 @@ class ParquetPartition(Partition):
         wanted = [name for name in self.dtypes if name not in part.folders]
         text = [name for name in wanted if self.dtypes[name] == TEXT]
         try:
-            with pq.ParquetFile(part.path, read_dictionary=text, pre_buffer=False, buffer_size=_BUFFER) as file:
+            with pq.ParquetFile(
+                part.path,
+                read_dictionary=text,
+                pre_buffer=False,
+                buffer_size=_BUFFER,
+                page_checksum_verification=True,  # where the file has them
+            ) as file:
                 yield from file.iter_batches(
                     batch_size=size, row_groups=list(part.groups), columns=wanted, use_threads=self.parallel
                 )

@@ -33,7 +33,7 @@ def open_sql(address: str, query: str | None) -> StreamSource:
         The query fails.
     """
     if not query:
-        raise UsageError(f"{address}: needs a query, as in query='select * from trips'")
+        raise UsageError(f"{address}: say what to read of it with query=")
     try:
         import duckdb
     except ImportError:
@@ -45,7 +45,7 @@ def open_sql(address: str, query: str | None) -> StreamSource:
     def again() -> Any:
         try:
             connection = duckdb.connect(path or ":memory:", read_only=bool(path))
-            return connection.execute(query).to_arrow_reader(_ROWS)
+            return connection.sql(query).to_arrow_reader(_ROWS)
         except duckdb.Error as error:
             first = (str(error).splitlines() or [""])[0]
             raise DataError(f"{address}: the query fails: {first}") from error

@@ -1,5 +1,6 @@
 """What all tables of columns share: a schema that holds for all files, and columns that folders name."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,12 +84,7 @@ def with_folders(fields: Fields, parts: Sequence[tuple[tuple[str, str | None], .
 
 
 def _whole(text: str) -> bool:
-    return (
-        text.lstrip("-").isdecimal()
-        and text.isascii()
-        and len(text) < 18
-        and (text == "0" or text.lstrip("-")[0] != "0")
-    )
+    return re.fullmatch(r"0|-?[1-9][0-9]{0,16}", text) is not None
 
 
 def schema_of(fields: Fields, rows: int | None) -> Schema:
