@@ -206,7 +206,9 @@ def _open_path(
     known = ", ".join(_SUFFIXES)
     advice = ""
     if path.suffix.lower() in _CONVERTED:
-        advice = "; write such a table as .npy or HDF5 once, or pass a function that yields its rows as batches (X, y)"
+        advice = (
+            "; write such a table as Parquet, CSV, .npy or HDF5 once, or pass a function that yields batches (X, y)"
+        )
     raise UsageError(f"{path}: the suffix {path.suffix!r} is not known; one of {known} tells the format{advice}")
 
 
