@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, nearest
 from streamreg.sources.base import Partition, Roles, Schema, Source
 from streamreg.sources.chunk import Chunk
 from streamreg.sources.rows import all_numbers, is_frame
@@ -31,12 +31,19 @@ _SUFFIXES = {
     ".feather": "arrow",
     ".arrow": "arrow",
     ".ipc": "arrow",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".txt": "csv",
 }
 _TABLES = {
     "parquet": "streamreg.sources.arrow.parquet:open_parquet",
     "arrow": "streamreg.sources.arrow.ipc:open_ipc",
+    "csv": "streamreg.sources.csv.open:open_csv",
 }
 """Formats of tables of columns, and what opens a file, a folder, a pattern or a list of files of each."""
+
+_CSV_OPTIONS = ("delimiter", "quote", "header", "encoding", "decimal", "na_values", "dtypes")
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _CONVERTED = (".xlsx", ".mat", ".npz", ".sas7bdat", ".dta")
@@ -52,15 +59,16 @@ def open(
     columns: Sequence[str] | None = None,
     missing_chunks: MissingChunks = "error",
     format: str | None = None,
+    options: Mapping[str, Any] | None = None,
     query: str | None = None,
 ) -> Source:
-    """Return a source over `data`. No rows are read, but for the first batch of an iterable.
+    """Return a source over `data`. No rows are read, but for the first batch of an iterable, and text.
 
     Parameters
     ----------
     data : path, array, data frame, mapping, tuple, dask array(s), iterable of batches, callable or Source
-        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.parquet``, ``.pq``, ``.feather`` or
-        ``.arrow``. Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``,
+        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.parquet``, ``.pq``, ``.feather``,
+        ``.arrow``, ``.csv``, ``.tsv`` or ``.txt``, and the last three also in ``.gz``, ``.bz2``, ``.xz`` or ``.zst``. Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``,
         or a folder, in which ``year=2020`` names a column. ``"duckdb:trips.db"`` is a database, of which `query` is
         read. A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no
         argument and returns a fresh iterator of batches.
@@ -77,8 +85,11 @@ def open(
         Names for the columns of the matrix, instead of those in the file or x0, x1, ...
     missing_chunks : {"error", "fill"}
         Whether chunks that are not in the storage are refused, or stand for its fill value.
-    format : {"hdf5", "zarr", "npy", "parquet", "arrow"}, optional
+    format : {"hdf5", "zarr", "npy", "parquet", "arrow", "csv"}, optional
         What files hold whose names do not tell.
+    options : mapping, optional
+        How a CSV file is written: ``delimiter``, ``quote``, ``header``, ``encoding``, ``decimal``, ``na_values`` and
+        ``dtypes``, as `streamreg.sources.csv.open.open_csv` describes them.
     query : str, optional
         What to read of a database.
 
@@ -108,7 +119,12 @@ def open(
     if isinstance(data, str | os.PathLike) or _are_paths(data):
         x, target, weights = (_name(n, v) for n, v in (("x", x), ("target", target), ("weights", weights)))
         kind = kind_of(data, format)
-        if kind in _TABLES:
+        if options is not None and kind != "csv":
+            raise UsageError(f"{data}: options are for CSV files; leave them out")
+        if kind == "csv":
+            _require_columns_named(data, x, None)
+            source = _load(_TABLES[kind])(data, columns=columns, **_csv_options(options))
+        elif kind in _TABLES:
             _require_columns_named(data, x, columns)
             source = _load(_TABLES[kind])(data)
         elif isinstance(data, str | os.PathLike):
@@ -126,14 +142,24 @@ def _are_paths(data: Any) -> bool:
     return isinstance(data, list | tuple) and bool(data) and all(isinstance(one, str | os.PathLike) for one in data)
 
 
-def _load(place: str) -> Callable[[Any], Source]:
+def _load(place: str) -> Callable[..., Source]:
     """Return a function by its place, which is imported now."""
     module, _, name = place.partition(":")
     try:
-        found: Callable[[Any], Source] = getattr(importlib.import_module(module), name)
+        found: Callable[..., Source] = getattr(importlib.import_module(module), name)
     except ImportError as error:
         raise UsageError(f"such tables are read with {error.name}: pip install 'streamreg[tables]'") from None
     return found
+
+
+def _csv_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the options of a CSV file; refuse others."""
+    if options is not None and not isinstance(options, Mapping):
+        raise UsageError(f"options is a {type(options).__name__}; it must be a mapping, as in {{'delimiter': ';'}}")
+    for name in options or {}:
+        if name not in _CSV_OPTIONS:
+            raise UsageError(f"options: CSV files have no option {name!r}{nearest(str(name), _CSV_OPTIONS)}")
+    return dict(options or {})
 
 
 def _require_columns_named(data: Any, x: str | None, columns: Sequence[str] | None) -> None:

@@ -1,0 +1,134 @@
+"""Whole records as columns, by Arrow, and what to say of those that do not fit."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pc
+
+from streamreg.errors import ChangedError, DataError
+from streamreg.kernels import csvscan
+from streamreg.sources.csv.dialect import Dialect
+
+_CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): CSV conversion error to ([^:]+): (.*)", re.DOTALL)
+_VALUE = re.compile(r"'(.*)'", re.DOTALL)
+_WORDS = {"double": "a number", "float": "a number", "int64": "a whole number", "uint64": "a whole number from 0 on",
+          "bool": "true or false", "date32[day]": "a date"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """Turns records of one file into a table.
+
+    Attributes
+    ----------
+    path : str
+    dialect : Dialect
+    names : tuple of str
+        All columns of the file, in its order; no two alike.
+    types : dict of str to DataType
+        Of those that are wanted.
+    """
+
+    path: str
+    dialect: Dialect
+    names: tuple[str, ...]
+    types: dict[str, Any]
+
+    def table(self, data: Any, row: int, rows: int) -> Any:
+        """Return some records as a `pyarrow.Table`.
+
+        Parameters
+        ----------
+        data : bytes-like
+        row : int
+            Number of the first one in the file.
+        rows : int
+            How many there are.
+
+        Raises
+        ------
+        DataError
+            A record has more or fewer fields than the header, or a cell is not of its column's type.
+        ChangedError
+            There are not so many records.
+        """
+        if self.dialect.encoding != "utf-8":
+            data = self._recoded(bytes(data), row)
+        bad: list[Any] = []
+
+        def refuse(record: Any) -> str:
+            bad.append(record)
+            return "error"
+
+        d = self.dialect
+        try:
+            table = pc.read_csv(
+                pa.BufferReader(pa.py_buffer(data)),
+                pc.ReadOptions(column_names=self.names, use_threads=False, block_size=len(data) + 1),
+                pc.ParseOptions(
+                    delimiter=d.delimiter,
+                    quote_char=d.quote or False,
+                    newlines_in_values=True,
+                    invalid_row_handler=refuse,
+                ),
+                pc.ConvertOptions(
+                    column_types=self.types,
+                    include_columns=list(self.types),
+                    null_values=d.missing,
+                    true_values=["true", "True", "TRUE"],
+                    false_values=["false", "False", "FALSE"],
+                    strings_can_be_null=True,
+                    decimal_point=d.decimal,
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise self._ragged(bad[0], row) if bad else self._misfit(str(error), row) from error
+        if table.num_rows != rows:
+            raise ChangedError(
+                f"{self.path}, rows from {row:,} on: {table.num_rows:,} records and not {rows:,}; the file was written to "
+                "since it was opened, open it anew"
+            )
+        return table
+
+    def _recoded(self, data: bytes, row: int) -> bytes:
+        try:
+            return data.decode(self.dialect.encoding).encode()
+        except UnicodeDecodeError as error:
+            before, *_ = csvscan.walk(data[: error.start], csvscan.RECORD, *self.dialect.bytes)
+            raise DataError(
+                f"{self.path}, row {row + before:,} (from 0): byte {data[error.start]:#04x} is not {self.dialect.encoding}; "
+                "pass the encoding that the file was written in"
+            ) from None
+
+    def _ragged(self, record: Any, row: int) -> DataError:
+        text = record.text if len(record.text) <= 60 else f"{record.text[:57]}..."
+        advice = ""
+        if self.dialect.delimiter == "," and record.actual_columns > record.expected_columns:
+            advice = "; where commas are decimal marks, fields must be quoted or have another delimiter"
+        return DataError(
+            f"{self.path}, row {self._place(row, record.number)}: has {record.actual_columns} fields and the header "
+            f"{record.expected_columns}: {text!r}; mend it{advice}"
+        )
+
+    def _misfit(self, message: str, row: int) -> DataError:
+        found = _CELL.match(message)
+        if found is None:
+            return DataError(f"{self.path}, rows from {row:,} on: cannot be read ({message})")
+        name, number, kind, what = self.names[int(found[1])], int(found[2]), found[3], found[4]
+        where = f"{self.path}, row {self._place(row, number)}, column {name!r}"
+        if "UTF8" in what:
+            return DataError(f"{where}: is not UTF-8; pass the file's encoding, as in encoding='latin-1'")
+        value = (_VALUE.search(what) or [what, what])[1]
+        word = _WORDS.get(kind, "text" if "string" in kind else "a date with time")
+        wider = "float64" if re.fullmatch(r"\s*-?\d*[.]?\d+([eE][-+]?\d+)?\s*", value) and "int" in kind else "text"
+        return DataError(
+            f"{where}: {value!r} is not {word}, as the rows are that the column's type was learned from; give its type, "
+            f"dtypes={{{name!r}: {wider!r}}}, or name the value in na_values"
+        )
+
+    @staticmethod
+    def _place(row: int, number: int | None) -> str:
+        return f"{row + (number or 1) - 1:,} (from 0)"
+
