@@ -1,9 +1,9 @@
 """Where records end in delimited text, which a quoted field may hold newlines of.
 
-`scan` looks at a range alone, whose beginning may lie inside quotes or outside: it counts for both, and the parity of the
-quotes before the range picks one. That is exact where quotes stand at the ends of fields only. Where they do not, `walk`
-reads byte by byte from the beginning on. Both are compiled where the package was built with a C compiler, and else made
-of NumPy.
+`scan` looks at a range alone, whose beginning may lie inside quotes or outside: it counts for both, and the parity of
+the quotes before the range picks one. That is exact where quotes stand at the ends of fields only. Where they do not,
+`walk` reads byte by byte from the beginning on. Both are compiled where the package was built with a C compiler, and
+else made of NumPy.
 """
 
 import re
@@ -22,8 +22,8 @@ ALL = 2**62
 """More records than there are."""
 
 RECORD, FIELD, PLAIN, QUOTED, AFTER, RETURN, BLANK, WRONG_QUOTE, WRONG_RETURN = range(9)
-"""States between two bytes: at the beginning of a record or of another field, in a plain or a quoted field, after a quote
-that may have closed it, after a carriage return that ends a record or a blank line; what no text may hold."""
+"""States between two bytes: at the beginning of a record or of another field, in a plain or a quoted field, after a
+quote that may have closed it, after a carriage return that ends a record or a blank line; what no text may hold."""
 
 _LF, _CR = 10, 13
 

@@ -68,13 +68,13 @@ def open(
     ----------
     data : path, array, data frame, mapping, tuple, dask array(s), iterable of batches, callable or Source
         A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.parquet``, ``.pq``, ``.feather``,
-        ``.arrow``, ``.csv``, ``.tsv`` or ``.txt``, and the last three also in ``.gz``, ``.bz2``, ``.xz`` or ``.zst``. Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``,
-        or a folder, in which ``year=2020`` names a column. ``"duckdb:trips.db"`` is a database, of which `query` is
-        read. A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no
-        argument and returns a fresh iterator of batches.
-        In tuples and batches y is the column ``"y"``, the target, and the weight is the column ``"weight"``; X may be a
-        data frame, whose columns keep their names and are found by them in every batch. A mapping has a column for each
-        name: numbers, dates or text.
+        ``.arrow``, ``.csv``, ``.tsv`` or ``.txt``, and the last three also in ``.gz``, ``.bz2``, ``.xz`` or ``.zst``.
+        Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``, or a folder,
+        in which ``year=2020`` names a column. ``"duckdb:trips.db"`` is a database, of which `query` is read. A tuple
+        is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no argument and
+        returns a fresh iterator of batches. In tuples and batches y is the column ``"y"``, the target, and the weight
+        is the column ``"weight"``; X may be a data frame, whose columns keep their names and are found by them in every
+        batch. A mapping has a column for each name: numbers, dates or text.
     x : str, optional
         Dataset inside an HDF5 file or Zarr group that holds the matrix: ``"group/X"``.
     target, weights : str, optional
@@ -177,13 +177,18 @@ def kind_of(data: Any, format: str | None = None) -> str | None:
             raise UsageError(f"format is {format!r}; it can be {', '.join(known)}")
         return format
     path = Path(data[0] if isinstance(data, list | tuple) else data)
+    kind = _suffix_kind(path)
+    if kind is None and path.is_dir():
+        inside = {_suffix_kind(file) for file in path.rglob("*") if file.suffix.lower() != ".txt" and file.is_file()}
+        return next((found for found in _TABLES if found in inside), None)
+    return kind
+
+
+def _suffix_kind(path: Path) -> str | None:
+    """Return the format that the name of a file tells."""
     while path.suffix.lower() in _COMPRESSED:
         path = path.with_suffix("")
-    kind = _SUFFIXES.get(path.suffix.lower())
-    if kind is None and path.is_dir():
-        inside = (_SUFFIXES.get(file.suffix.lower()) for file in sorted(path.rglob("*")) if file.is_file())
-        return next((found for found in inside if found in _TABLES), None)
-    return kind
+    return _SUFFIXES.get(path.suffix.lower())
 
 
 def _name(option: str, value: Any) -> str | None:

@@ -239,8 +239,8 @@ def _whole(data: bytes, dialect: Dialect) -> bytes:
 
 def _unclosed(path: str, row: int) -> CorruptError:
     return CorruptError(
-        f"{path}, row {row:,} (from 0): a quote is not closed before the file ends; the file is cut short, or a field begins "
-        "with a quote that is a plain character (pass quote=None in options where all are)"
+        f"{path}, row {row:,} (from 0): a quote is not closed before the file ends; the file is cut short, or a "
+        "field begins with a quote that is a plain character (pass quote=None in options where all are)"
     )
 
 
@@ -251,6 +251,6 @@ def _malformed(path: str, row: int, state: int) -> DataError:
             "with tr '\\r' '\\n'"
         )
     return DataError(
-        f"{path}, row {row:,} (from 0): a field goes on after its closing quote; double the quotes inside of fields, or "
-        "pass quote=None in options where all quotes are plain characters"
+        f"{path}, row {row:,} (from 0): a field goes on after its closing quote; double the quotes inside of "
+        "fields, or pass quote=None in options where all quotes are plain characters"
     )

@@ -53,7 +53,8 @@ class Dialect:
                 raise UsageError(f"{option}={value!r}; it must be one ASCII character")
         if len({self.delimiter, self.quote, self.decimal}) < 3:
             raise UsageError(
-                f"delimiter={self.delimiter!r}, quote={self.quote!r} and decimal={self.decimal!r}: no two can be the same"
+                f"delimiter={self.delimiter!r}, quote={self.quote!r} and decimal={self.decimal!r}: no two can "
+                "be the same"
             )
         if not isinstance(self.missing, tuple) or not all(isinstance(text, str) for text in self.missing):
             raise UsageError("na_values must be texts, as in na_values=['-', '?']")
@@ -67,8 +68,8 @@ class Dialect:
             object.__setattr__(self, "encoding", "utf-8")
         elif not (plain and single):
             raise UsageError(
-                f"encoding={self.encoding!r}: only UTF-8 and encodings of single bytes can be read in ranges; convert the "
-                f"file, as with iconv -f {self.encoding} -t UTF-8"
+                f"encoding={self.encoding!r}: only UTF-8 and encodings of single bytes can be read in ranges; "
+                f"convert the file, as with iconv -f {self.encoding} -t UTF-8"
             )
 
     @property
@@ -77,10 +78,13 @@ class Dialect:
         return ord(self.delimiter), -1 if self.quote is None else ord(self.quote)
 
     def records(self, text: str) -> Iterator[list[str]]:
-        """Yield the fields of each record of a text; blank lines are none."""
+        """Yield the fields of each record of a text, up to one that Python's csv cannot read; blank lines are none."""
         quoting: Literal[0, 3] = csv.QUOTE_NONE if self.quote is None else csv.QUOTE_MINIMAL
         lines = io.StringIO(text, newline="")
-        return filter(None, csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote, quoting=quoting))
+        try:
+            yield from filter(None, csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote, quoting=quoting))
+        except csv.Error:  # a field of more than 131,072 characters
+            return
 
     def fields(self, record: str) -> list[str]:
         """Return the fields of one record."""

@@ -19,11 +19,12 @@ from streamreg.sources.csv.streams import COMPRESSED, reading
 from streamreg.sources.csv.types import Seen, given, learn
 from streamreg.sources.stored.files import file_fingerprint
 
-_PLAIN = (".csv", ".tsv", ".tab", ".txt")
+_PLAIN = (".csv", ".tsv", ".tab")
 SUFFIXES = (*_PLAIN, *(plain + packed for plain in _PLAIN for packed in COMPRESSED))
+"""Of files in a folder; one with another name may be of text that is no table."""
 
-PIECE = 2**22
-"""Bytes of a range, which one worker parses at a time."""
+PIECE = 3 * 2**19
+"""Bytes of a range, which one worker parses at a time: larger ones are no faster, and take more memory."""
 
 _HEAD = 2**16
 _SAMPLE = 2**19
@@ -44,9 +45,9 @@ def open_csv(
 ) -> CsvSource:
     """Return a source over a delimited text, plain or compressed (``.gz``, ``.bz2``, ``.xz``, ``.zst``).
 
-    Every byte is looked at once, for quotes and newlines. Types are learned from rows of all parts of the files, and then
-    hold: a cell elsewhere that does not fit is refused with its place. Whole numbers with leading zeros are text. Blank
-    lines are left out.
+    Every byte is looked at once, for quotes and newlines. Types are learned from rows of all parts of the files, and
+    then hold: a cell elsewhere that does not fit is refused with its place. Whole numbers with leading zeros are
+    text. Blank lines are left out.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def open_csv(
         What stands for a missing value besides empty cells, NA, N/A, NaN, NULL, None and the like.
     dtypes : mapping of str to str, optional
         Types of some columns: "float64", "float32", "int64", "uint64", "bool", "text", "date", "datetime" or
-        "datetime UTC".
+        "datetime UTC". True and false become int64 where some are missing, and where their type is given.
     piece : int
         Bytes that are parsed at a time.
 
@@ -134,7 +135,7 @@ def _source(
             refused[name], kind = why, pa.binary()
         else:
             kinds[name] = kind
-        dtypes[name] = dtype_of(kind)
+        dtypes[name] = dtype_of(kind, pa.types.is_boolean(kind) and (name in types or cells.absent > 0))
         if pa.types.is_timestamp(kind) and kind.tz:
             zones[name] = kind.tz
     return CsvSource(label, files, dialect, kinds, with_folders(Fields(dtypes, zones), parts), refused)
@@ -148,7 +149,10 @@ def _header(
     header: bool | None,
     columns: Sequence[str] | None,
 ) -> tuple[tuple[str, ...], int]:
-    """Return the names of the columns and the first byte of the rows; a column without a name gets one that none has."""
+    """Return the names of the columns, and the first byte of the rows.
+
+    A column without a name gets one that begins with a zero byte.
+    """
     records, end, state = csvscan.walk(head[skip:], csvscan.RECORD, *dialect.bytes, 1)
     if not records and state < csvscan.WRONG_QUOTE and len(head) == _HEAD:
         raise DataError(
@@ -163,8 +167,8 @@ def _header(
         raise DataError(f"{path}: is empty; leave it out, or write it again")
     if header is None and is_header(fields) is False:
         raise DataError(
-            f"{path}: the first row holds no names but numbers ({', '.join(fields[:3])}...); pass header=False if the file "
-            "has no header, or header=True"
+            f"{path}: the first row holds no names but numbers ({', '.join(fields[:3])}...); pass header=False "
+            "if the file has no header, or header=True"
         )
     if header is False:
         return column_names(columns, len(fields), str(path)), skip

@@ -87,8 +87,8 @@ class Parser:
             raise self._ragged(bad[0], row) if bad else self._misfit(str(error), row) from error
         if table.num_rows != rows:
             raise ChangedError(
-                f"{self.path}, rows from {row:,} on: {table.num_rows:,} records and not {rows:,}; the file was written to "
-                "since it was opened, open it anew"
+                f"{self.path}, rows from {row:,} on: {table.num_rows:,} records and not {rows:,}; the file was "
+                "written to since it was opened, open it anew"
             )
         return table
 
@@ -98,8 +98,8 @@ class Parser:
         except UnicodeDecodeError as error:
             before, *_ = csvscan.walk(data[: error.start], csvscan.RECORD, *self.dialect.bytes)
             raise DataError(
-                f"{self.path}, row {row + before:,} (from 0): byte {data[error.start]:#04x} is not {self.dialect.encoding}; "
-                "pass the encoding that the file was written in"
+                f"{self.path}, row {row + before:,} (from 0): byte {data[error.start]:#04x} is not "
+                f"{self.dialect.encoding}; pass the encoding that the file was written in"
             ) from None
 
     def _ragged(self, record: Any, row: int) -> DataError:
@@ -124,11 +124,10 @@ class Parser:
         word = _WORDS.get(kind, "text" if "string" in kind else "a date with time")
         wider = "float64" if re.fullmatch(r"\s*-?\d*[.]?\d+([eE][-+]?\d+)?\s*", value) and "int" in kind else "text"
         return DataError(
-            f"{where}: {value!r} is not {word}, as the rows are that the column's type was learned from; give its type, "
-            f"dtypes={{{name!r}: {wider!r}}}, or name the value in na_values"
+            f"{where}: {value!r} is not {word}, as the rows are that the column's type was learned from; give "
+            f"its type, dtypes={{{name!r}: {wider!r}}}, or name the value in na_values"
         )
 
     @staticmethod
     def _place(row: int, number: int | None) -> str:
         return f"{row + (number or 1) - 1:,} (from 0)"
-

@@ -1,6 +1,8 @@
 """CSV files as a source: their rows in partitions that start and end at blocks."""
 
 import hashlib
+import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -67,7 +69,19 @@ class CsvPartition(Partition):
                 begin, end = (0 if row == first else len(data) if row == last else self._end(data, row - first)
                               for row in (start, stop))  # fmt: skip
                 table = parser.table(data[begin:end], start - self.origin, stop - start)
+                self._require_present(table, start - self.origin)
                 yield chunk_of(table, start, self.dtypes, file.folders, file.path)
+
+    def _require_present(self, table: Any, row: int) -> None:
+        """Refuse a missing value where the type of a column has none."""
+        for name, dtype in self.dtypes.items():
+            if dtype.kind in "bu" and name not in self.file.folders and table.column(name).null_count:
+                where = row + table.column(name).is_null().index(True).as_py()
+                kind = "bool" if dtype.kind == "b" else "float64"
+                raise DataError(
+                    f"{self.file.path}, row {where:,} (from 0), column {name!r}: is missing, and was not in the "
+                    f"rows that the column's type was learned from; give its type, dtypes={{{name!r}: {kind!r}}}"
+                )
 
     def _end(self, data: Any, records: int) -> int:
         """Return where some records of a range end."""
@@ -128,7 +142,7 @@ class CsvSource(Source):
             else:
                 size = row_ranges(end, max(1, (offsets[-1] - offsets[0]) // max(1, rows[-1])), 1, block)
                 cuts = sorted({origin, end, *(a for a, _ in size if origin < a < end)})
-            for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+            for start, stop in itertools.pairwise(cuts):
                 part = replace(file, borders=_within(file.borders, start - origin, stop - origin))
                 if start < stop:
                     out.append(CsvPartition(start, stop, origin, part, self._dialect, dtypes, types))
@@ -144,6 +158,5 @@ class CsvSource(Source):
 
 def _within(borders: Borders, start: int, stop: int) -> Borders:
     """Return the ranges that hold some rows."""
-    first = max(k for k, row in enumerate(borders.rows[:-1]) if row <= start)
-    last = min(k for k, row in enumerate(borders.rows) if row >= stop)
+    first, last = bisect_right(borders.rows, start, 0, len(borders.rows) - 1) - 1, bisect_left(borders.rows, stop)
     return Borders(borders.offsets[first : last + 1], borders.rows[first : last + 1], borders.regular)

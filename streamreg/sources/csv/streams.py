@@ -50,7 +50,8 @@ def reading(path: str, seen: str) -> Iterator[Read]:
                     here = stream.readinto(view[got:])
                 except Exception as error:  # each library has its own
                     raise CorruptError(
-                        f"{path}: cannot be read past byte {at:,} of its text ({error or type(error).__name__}); the file "
+                        f"{path}: cannot be read past byte {at:,} of its text "
+                        f"({error or type(error).__name__}); the file "
                         "is damaged or cut short, copy or write it again"
                     ) from error
                 if not here:

@@ -96,7 +96,7 @@ class Seen:
         if numbers == cells:
             return self._number(kinds)
         if kinds == {"bool"}:
-            return (pa.bool_() if not self.absent else pa.int64()), ""
+            return pa.bool_(), ""
         if dates == cells:
             return self._time(kinds)
         if 2 * dates > cells:
@@ -110,27 +110,32 @@ class Seen:
         """Return a cell that is unlike most, and what to do about it."""
         cell = next(cell for kind, cell in self.first.items() if kind not in usual)
         mark = ", decimal=',' where a comma is the decimal mark" if re.fullmatch(r"-?\d*,\d+", cell) else ""
-        return f"{cell!r}; pass na_values where it is a missing value{mark}, or give the column the type 'text' in dtypes"
+        return (
+            f"{cell!r}; pass na_values where it is a missing value{mark}, or give the column the type 'text' in dtypes"
+        )
 
     def _number(self, kinds: set[str]) -> tuple[Any, str]:
         if "number" in kinds or not kinds:
             return pa.float64(), ""
         if "zeros" in kinds:
             return GIVEN["text"], ""
-        if -(2**63) < self.low and self.high < 2**63:
+        if self.low > -(2**63) and self.high < 2**63:
             return pa.int64(), ""
         if self.low >= 0 and self.high < 2**64 and not self.absent:
             return pa.uint64(), ""
         large = self.high if self.high >= 2**63 else self.low
         return None, (
-            f"holds whole numbers that int64 does not, such as {large}; give the column a type in dtypes: 'float64', which "
-            "rounds them, or 'text'"
+            f"holds whole numbers that int64 does not, such as {large}; give the column a type in dtypes: "
+            "'float64', which rounds them, or 'text'"
         )
 
     def _time(self, kinds: set[str]) -> tuple[Any, str]:
         zoned = kinds & {"zoned", "nano_zoned"}
         if zoned and kinds - zoned:
-            return None, "holds times with a zone and times without one; convert it, or give it the type 'text' in dtypes"
+            return (
+                None,
+                "holds times with a zone and times without one; convert it, or give it the type 'text' in dtypes",
+            )
         unit = "ns" if kinds & {"nano", "nano_zoned"} else "us"
         kind = pa.date32() if kinds == {"date"} else pa.timestamp(unit, "UTC" if zoned else None)
         try:
