@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from streamreg.errors import UsageError, nearest
+from streamreg.errors import UsageError
 from streamreg.sources.base import Partition, Roles, Schema, Source
 from streamreg.sources.chunk import Chunk
 from streamreg.sources.rows import all_numbers, is_frame
@@ -39,11 +39,9 @@ _SUFFIXES = {
 _TABLES = {
     "parquet": "streamreg.sources.arrow.parquet:open_parquet",
     "arrow": "streamreg.sources.arrow.ipc:open_ipc",
-    "csv": "streamreg.sources.csv.open:open_csv",
+    "csv": "streamreg.sources.csv.open:open_with",
 }
 """Formats of tables of columns, and what opens a file, a folder, a pattern or a list of files of each."""
-
-_CSV_OPTIONS = ("delimiter", "quote", "header", "encoding", "decimal", "na_values", "dtypes")
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _CONVERTED = (".xlsx", ".mat", ".npz", ".sas7bdat", ".dta")
@@ -123,7 +121,7 @@ def open(
             raise UsageError(f"{data}: options are for CSV files; leave them out")
         if kind == "csv":
             _require_columns_named(data, x, None)
-            source = _load(_TABLES[kind])(data, columns=columns, **_csv_options(options))
+            source = _load(_TABLES[kind])(data, columns, options)
         elif kind in _TABLES:
             _require_columns_named(data, x, columns)
             source = _load(_TABLES[kind])(data)
@@ -150,16 +148,6 @@ def _load(place: str) -> Callable[..., Source]:
     except ImportError as error:
         raise UsageError(f"such tables are read with {error.name}: pip install 'streamreg[tables]'") from None
     return found
-
-
-def _csv_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the options of a CSV file; refuse others."""
-    if options is not None and not isinstance(options, Mapping):
-        raise UsageError(f"options is a {type(options).__name__}; it must be a mapping, as in {{'delimiter': ';'}}")
-    for name in options or {}:
-        if name not in _CSV_OPTIONS:
-            raise UsageError(f"options: CSV files have no option {name!r}{nearest(str(name), _CSV_OPTIONS)}")
-    return dict(options or {})
 
 
 def _require_columns_named(data: Any, x: str | None, columns: Sequence[str] | None) -> None:

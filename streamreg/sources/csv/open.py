@@ -120,6 +120,19 @@ def open_csv(
     return _source(label, files, dialect, types, seen_cells, parts)
 
 
+_OPTIONS = ("delimiter", "quote", "header", "encoding", "decimal", "na_values", "dtypes")
+
+
+def open_with(data: Any, columns: Sequence[str] | None, options: Mapping[str, Any] | None) -> CsvSource:
+    """Return `open_csv` with options by name; refuse other ones, by `UsageError`."""
+    if options is not None and not isinstance(options, Mapping):
+        raise UsageError(f"options is a {type(options).__name__}; it must be a mapping, as in {{'delimiter': ';'}}")
+    for name in options or {}:
+        if name not in _OPTIONS:
+            raise UsageError(f"options: CSV files have no option {name!r}{nearest(str(name), _OPTIONS)}")
+    return open_csv(data, columns=columns, **(options or {}))
+
+
 def _source(
     label: str,
     files: list[CsvFile],

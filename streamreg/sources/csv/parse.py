@@ -11,6 +11,7 @@ from streamreg.errors import ChangedError, DataError
 from streamreg.kernels import csvscan
 from streamreg.sources.csv.dialect import Dialect
 
+_RAGGED = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+): ?(.*)", re.DOTALL)
 _CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): CSV conversion error to ([^:]+): (.*)", re.DOTALL)
 _VALUE = re.compile(r"'(.*)'", re.DOTALL)
 _WORDS = {"double": "a number", "float": "a number", "int64": "a whole number", "uint64": "a whole number from 0 on",
@@ -56,23 +57,12 @@ class Parser:
         """
         if self.dialect.encoding != "utf-8":
             data = self._recoded(bytes(data), row)
-        bad: list[Any] = []
-
-        def refuse(record: Any) -> str:
-            bad.append(record)
-            return "error"
-
         d = self.dialect
         try:
             table = pc.read_csv(
                 pa.BufferReader(pa.py_buffer(data)),
                 pc.ReadOptions(column_names=self.names, use_threads=False, block_size=len(data) + 1),
-                pc.ParseOptions(
-                    delimiter=d.delimiter,
-                    quote_char=d.quote or False,
-                    newlines_in_values=True,
-                    invalid_row_handler=refuse,
-                ),
+                pc.ParseOptions(delimiter=d.delimiter, quote_char=d.quote or False, newlines_in_values=True),
                 pc.ConvertOptions(
                     column_types=self.types,
                     include_columns=list(self.types),
@@ -84,7 +74,7 @@ class Parser:
                 ),
             )
         except pa.ArrowInvalid as error:
-            raise self._ragged(bad[0], row) if bad else self._misfit(str(error), row) from error
+            raise self._named(str(error), row) from error
         if table.num_rows != rows:
             raise ChangedError(
                 f"{self.path}, rows from {row:,} on: {table.num_rows:,} records and not {rows:,}; the file was "
@@ -102,32 +92,31 @@ class Parser:
                 f"{self.dialect.encoding}; pass the encoding that the file was written in"
             ) from None
 
-    def _ragged(self, record: Any, row: int) -> DataError:
-        text = record.text if len(record.text) <= 60 else f"{record.text[:57]}..."
+    def _named(self, message: str, row: int) -> DataError:
+        """Return what to say of records from `row` on that Arrow refuses."""
+        if ragged := _RAGGED.match(message):
+            return self._ragged(int(ragged[3]), int(ragged[2]), ragged[4], row + int(ragged[1]) - 1)
+        if cell := _CELL.match(message):
+            return self._misfit(self.names[int(cell[1])], cell[3], cell[4], row + int(cell[2]) - 1)
+        return DataError(f"{self.path}, rows from {row:,} on: cannot be read ({message})")
+
+    def _ragged(self, found: int, expected: int, text: str, row: int) -> DataError:
         advice = ""
-        if self.dialect.delimiter == "," and record.actual_columns > record.expected_columns:
+        if self.dialect.delimiter == "," and found > expected:
             advice = "; where commas are decimal marks, fields must be quoted or have another delimiter"
         return DataError(
-            f"{self.path}, row {self._place(row, record.number)}: has {record.actual_columns} fields and the header "
-            f"{record.expected_columns}: {text!r}; mend it{advice}"
+            f"{self.path}, row {row:,} (from 0): has {found} fields and the header {expected}: "
+            f"{text if len(text) <= 60 else f'{text[:57]}...'!r}; mend it{advice}"
         )
 
-    def _misfit(self, message: str, row: int) -> DataError:
-        found = _CELL.match(message)
-        if found is None:
-            return DataError(f"{self.path}, rows from {row:,} on: cannot be read ({message})")
-        name, number, kind, what = self.names[int(found[1])], int(found[2]), found[3], found[4]
-        where = f"{self.path}, row {self._place(row, number)}, column {name!r}"
+    def _misfit(self, name: str, kind: str, what: str, row: int) -> DataError:
+        where = f"{self.path}, row {row:,} (from 0), column {name!r}"
         if "UTF8" in what:
-            return DataError(f"{where}: is not UTF-8; pass the file's encoding, as in encoding='latin-1'")
+            return DataError(f"{where}: is not UTF-8; pass the file's encoding in options, as encoding='latin-1'")
         value = (_VALUE.search(what) or [what, what])[1]
         word = _WORDS.get(kind, "text" if "string" in kind else "a date with time")
         wider = "float64" if re.fullmatch(r"\s*-?\d*[.]?\d+([eE][-+]?\d+)?\s*", value) and "int" in kind else "text"
         return DataError(
-            f"{where}: {value!r} is not {word}, as the rows are that the column's type was learned from; give "
-            f"its type, dtypes={{{name!r}: {wider!r}}}, or name the value in na_values"
+            f"{where}: {value!r} is not {word}, as the rows are that the column's type was learned from; in "
+            f"options, give its type, dtypes={{{name!r}: {wider!r}}}, or name the value in na_values"
         )
-
-    @staticmethod
-    def _place(row: int, number: int | None) -> str:
-        return f"{row + (number or 1) - 1:,} (from 0)"

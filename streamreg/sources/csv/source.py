@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from streamreg.errors import ChangedError, DataError
 from streamreg.kernels import csvscan
@@ -55,7 +56,7 @@ class CsvPartition(Partition):
             The file was written to, or is gone.
         """
         file, borders = self.file, self.file.borders
-        types = self.types or {file.names[0]: None}  # rows are counted by some column
+        types = self.types or {file.names[0]: pa.binary()}  # rows are counted by some column
         parser = Parser(file.path, self.dialect, file.names, types)
         with reading(file.path, file.seen) as read:
             for k in range(len(borders.offsets) - 1):
@@ -80,7 +81,7 @@ class CsvPartition(Partition):
                 kind = "bool" if dtype.kind == "b" else "float64"
                 raise DataError(
                     f"{self.file.path}, row {where:,} (from 0), column {name!r}: is missing, and was not in the "
-                    f"rows that the column's type was learned from; give its type, dtypes={{{name!r}: {kind!r}}}"
+                    f"rows that the column's type was learned from; in options, give its type, dtypes={{{name!r}: {kind!r}}}"
                 )
 
     def _end(self, data: Any, records: int) -> int:
