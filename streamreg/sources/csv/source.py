@@ -81,7 +81,8 @@ class CsvPartition(Partition):
                 kind = "bool" if dtype.kind == "b" else "float64"
                 raise DataError(
                     f"{self.file.path}, row {where:,} (from 0), column {name!r}: is missing, and was not in the "
-                    f"rows that the column's type was learned from; in options, give its type, dtypes={{{name!r}: {kind!r}}}"
+                    "rows that the column's type was learned from; in options, give its type, "
+                    f"dtypes={{{name!r}: {kind!r}}}"
                 )
 
     def _end(self, data: Any, records: int) -> int:
