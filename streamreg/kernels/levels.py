@@ -1,0 +1,169 @@
+"""Levels of factors: codes of keys, integer sums by level, and tables of two factors; compiled or in NumPy, the same bits.
+
+A number is cut, toward zero, in three digits of 32 bits below a power of two, and the digits are added as integers: sums
+do not depend on the order of the rows (Demmel & Nguyen 2015, *IEEE Transactions on Computers* 64, in integers).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.kernels import doubledouble as dd
+from streamreg.kernels import gram
+
+try:
+    from streamreg.kernels import _levels
+except ImportError:
+    _COMPILED = False
+else:
+    _COMPILED = gram.number() is not None
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Codes = NDArray[np.int32]
+
+DIGITS = 3
+_RUN, _AT_ONCE = 128, 3  # rows, and factors, of one call of the compiled kernel
+_RADIX = 2.0**32
+
+
+def largest(z: Float, weight: Float | None) -> Float:
+    """Return the largest magnitude of each column of z, shape (m, q), times the weights."""
+    if _COMPILED:
+        out = np.empty(z.shape[1])
+        _levels.largest(z, weight, out)
+        return out
+    size = np.abs(z if weight is None else z * weight[:, None])
+    return np.asarray(size.max(axis=0, initial=0.0))
+
+
+def add(
+    z: Float,
+    low: Float | None,
+    weight: Float | None,
+    scale: Float,
+    codes: list[Codes],
+    sums: list[Int],
+    counts: list[Int],
+) -> None:
+    """Add rows to the sums of their levels, for several factors.
+
+    Parameters
+    ----------
+    z : ndarray of shape (m, q)
+    low : ndarray of shape (m, q) or None
+        What `z` lacks to the exact values.
+    weight : ndarray of shape (m,) or None
+        Sums are then of the products, which are not rounded, and of the weights as one more column.
+    scale : ndarray of shape (width,)
+        Powers of two: every number times its scale is below 2**32. The width is q, or q + 1 with weights.
+    codes : list of int32 ndarrays of shape (m,)
+        The level of each row, for each factor.
+    sums : list of int64 ndarrays of shape (at least L, 3 * width)
+        What is added to: first digits of all columns, then second, then third ones.
+    counts : list of int64 ndarrays of shape (at least L,)
+        Rows of each level.
+    """
+    if _COMPILED:
+        scratch = np.empty(_RUN * DIGITS * len(scale), dtype=np.int64)
+        for k in range(0, len(codes), _AT_ONCE):
+            three = zip(*(part[k : k + _AT_ONCE] for part in (codes, sums, counts)), strict=True)
+            _levels.add(z, low, weight, scale, scratch, tuple(array for one in three for array in one))
+        return
+    digits = _digits(z, low, weight, scale)
+    for code, total, count in zip(codes, sums, counts, strict=True):
+        np.add.at(total, code, digits)
+        np.add.at(count, code, 1)
+
+
+def _digits(z: Float, low: Float | None, weight: Float | None, scale: Float) -> Int:
+    """Return the digits of rows, shape (m, 3 * width)."""
+    q = z.shape[1]
+    if weight is None:
+        cut = _cut(z * scale)
+        return cut if low is None else cut + _cut(low * scale)
+    product, rest = dd.two_prod(z, weight[:, None])
+    parts = [_cut(product * scale[:q]), _cut(rest * scale[:q])]
+    if low is not None:
+        parts.append(_cut(low * weight[:, None] * scale[:q]))
+    own = _cut(weight[:, None] * scale[q:])
+    digits = np.sum(parts, axis=0).reshape(len(z), DIGITS, q)
+    return np.concatenate([digits, own[:, :, None]], axis=2).reshape(len(z), DIGITS * (q + 1))
+
+
+def _cut(left: Float) -> Int:
+    """Return three digits of each number, first ones first; shape (m, 3 * q)."""
+    out = np.empty((len(left), DIGITS, left.shape[1]), dtype=np.int64)
+    for k in range(DIGITS):
+        whole = np.trunc(left)
+        out[:, k] = whole
+        left = (left - whole) * _RADIX
+    return out.reshape(len(left), DIGITS * left.shape[1])
+
+
+def encode(keys: Int, table: Int, levels: Int, room: int, used: int, codes: Codes) -> tuple[int, int]:
+    """Write the code of each key into `codes`, and give new keys the next ones.
+
+    Parameters
+    ----------
+    keys : int64 ndarray of shape (m,)
+    table : int64 ndarray of shape (2**k, 2)
+        Open addressing: keys and codes + 1, zero at first. Its layout differs between the compiled and the NumPy path.
+    levels : int64 ndarray of shape (at least room,)
+        Keys by code.
+    room : int
+        Codes that may be taken; less than 2**k.
+    used : int
+        Codes taken so far.
+    codes : int32 ndarray of shape (m,)
+
+    Returns
+    -------
+    used, done : int
+        Codes taken, and rows whose codes are written: fewer than m where there is no room for another key.
+    """
+    if _COMPILED:
+        return _levels.encode(keys, table, levels, room, used, codes)
+    # The table holds the keys in order here.
+    held = table[:used]
+    new, first = np.unique(keys, return_index=True)
+    new = new[np.argsort(first)]  # codes in the order of appearance, as in the compiled kernel
+    new = new[~np.isin(new, held[:, 0])]
+    if used + len(new) > room:
+        return used, 0
+    if len(new):
+        levels[used : used + len(new)] = new
+        joined = np.concatenate([held, np.column_stack([new, np.arange(used + 1, used + 1 + len(new))])])
+        used += len(new)
+        table[:used] = joined[np.argsort(joined[:, 0], kind="stable")]
+    codes[:] = table[np.searchsorted(table[:used, 0], keys), 1] - 1
+    return used, len(keys)
+
+
+def full_table(
+    a: Codes, b: Codes, weight: Float | None, scale: float, counts: NDArray[np.uint32], digits: Int | None
+) -> None:
+    """Count pairs of codes in a full table.
+
+    Parameters
+    ----------
+    a, b : int32 ndarrays of shape (m,)
+    weight, scale
+        Every weight times the scale, a power of two, is below 2**32.
+    counts : uint32 ndarray of shape (A, B)
+    digits : int64 ndarray of shape (A, B, 3) or None
+        Of the sums of weights.
+    """
+    if _COMPILED:
+        _levels.table(a, b, weight, scale, counts, digits)
+        return
+    np.add.at(counts, (a, b), 1)
+    if weight is not None:
+        assert digits is not None
+        np.add.at(digits, (a, b), _cut(weight[:, None] * scale))
+
+
+def compiled() -> bool:
+    """Say whether the compiled kernel runs."""
+    return _COMPILED

@@ -1,0 +1,199 @@
+"""Moments of columns, and their sums by level of some factors: all that absorbing the effects of these asks of the rows."""
+
+import json
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.design.batch import Batch
+from streamreg.errors import DataError
+from streamreg.kernels import doubledouble as dd
+from streamreg.stats import chan
+from streamreg.stats.base import Statistic
+from streamreg.stats.levels.sums import LevelSums
+from streamreg.stats.moments import Moments
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+
+class Pool:
+    """Sums that workers of one process take, add to and give back: there are no more than workers."""
+
+    def __init__(self) -> None:
+        self._free: list[LevelSums] = []
+        self._lock = Lock()
+
+    def take(self) -> LevelSums | None:
+        """Return sums that no other worker adds to; None if there are none yet."""
+        with self._lock:
+            return self._free.pop() if self._free else None
+
+    def give(self, sums: LevelSums) -> None:
+        """Return sums to the others."""
+        with self._lock:
+            self._free.append(sums)
+
+    def total(self) -> LevelSums | None:
+        """Return the sums of all workers."""
+        free = sorted(self._free, key=lambda sums: sums.nbytes)
+        self._free = []
+        total = free.pop() if free else None
+        while free and total is not None:
+            total.merge(free.pop())
+        return total
+
+
+class AbsorbedMoments(Statistic):
+    """Moments of q columns, and sums of them by level of factors, which are the first keys of a design.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The q columns, in the order in which batches hold them: features, then the target.
+    factors : sequence of str
+    target : str, optional
+    weighted : bool
+        Whether rows have weights.
+
+    Notes
+    -----
+    Cost: one pass. Memory: that of `Moments` and of `LevelSums`, the latter once for each worker of a process; and once
+    for each task on a cluster, where those of tasks are merged as they come.
+    """
+
+    def __init__(
+        self, names: Sequence[str], factors: Sequence[str], target: str | None = None, weighted: bool = False
+    ) -> None:
+        self.names, self.factors, self.target, self.weighted = tuple(names), tuple(factors), target, weighted
+        self.moments = Moments(self.names, target)
+        self.block_rows = self.moments.block_rows
+        self._sums: LevelSums | None = None
+        self._pool: Pool | None = None
+
+    def fresh(self) -> Self:
+        """Return an empty statistic of the same columns; its sums by level are kept with those of this one if `shared`."""
+        new = type(self)(self.names, self.factors, self.target, self.weighted)
+        new._pool = self._pool
+        return new
+
+    def shared(self) -> Self:
+        """Return an empty statistic that keeps sums by level in one place, together with all that are `fresh` of it."""
+        new = self.fresh()
+        new._pool = Pool()
+        return new
+
+    def gather(self) -> None:
+        """Take the sums by level of all statistics that share a place with this one."""
+        if self._pool is not None:
+            self._sums, self._pool = self._pool.total(), None
+
+    def _absorb(self, batch: Batch) -> None:
+        self.moments.update(batch)
+        sums = self._sums if self._pool is None else self._pool.take()
+        if sums is None:
+            sums = LevelSums(len(self.names), len(self.factors), self.weighted)
+        try:
+            sums.add(batch)
+        except DataError as error:
+            raise DataError(f"rows {batch.start:,} to {batch.start + batch.read - 1:,}: {error}") from None
+        if self._pool is None:
+            self._sums = sums
+        else:
+            self._pool.give(sums)
+
+    def settle(self) -> None:
+        """Finish what the moments have under way."""
+        self.moments.settle()
+
+    def _join(self, other: Self) -> None:
+        if other.factors != self.factors or other.weighted != self.weighted:
+            raise DataError(f"sums by {self.factors} and by {other.factors} do not merge")
+        self.moments.merge(other.moments)
+        if other._sums is None:
+            return
+        if self._pool is not None:
+            raise DataError("sums that are kept apart do not merge into those of a scan under way")
+        if self._sums is None:
+            self._sums = LevelSums(len(self.names), len(self.factors), self.weighted)
+        self._sums.merge(other._sums)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the state takes up, roughly."""
+        return self.moments.nbytes + (0 if self._sums is None else self._sums.nbytes)
+
+    @property
+    def log_weight(self) -> float:
+        """Sum of the logarithms of the weights."""
+        return self.moments.log_weight
+
+    def total(self) -> chan.Centred:
+        """Return the moments of all rows.
+
+        Raises
+        ------
+        DataError
+            No row was absorbed.
+        """
+        return self.moments.total()
+
+    def levels(self, f: int) -> tuple[Int, Int, Float, Float]:
+        """Return the levels of a factor in order, their rows, their weights, and their sums about the means.
+
+        Sums have shape (L, q), in the units of the cross-products of `total`.
+        """
+        assert self._sums is not None
+        total, q = self.total(), len(self.names)
+        keys, codes = self._sums.order(f)
+        counts = self._sums.counts(f, codes)
+        weights, sums = counts.astype(np.float64), np.empty((len(codes), q))
+        for here, values in self._sums.chunks(f, codes):
+            own = dd.from_float(weights[here, None])
+            if self.weighted:
+                own = dd.take(values, (slice(None), slice(q, None)))
+                weights[here] = own[0][:, 0]
+            mean = (np.broadcast_to(part, (len(own[0]), q)) for part in total.mean)
+            about = dd.subtract(dd.take(values, (slice(None), slice(q))), dd.multiply(tuple(mean), own))  # type: ignore[arg-type]
+            sums[here] = np.ldexp(about[0], -total.exponent)
+        return keys, counts, weights, sums
+
+    def pairs(self, f: int, g: int) -> tuple[Int, Int, Float]:
+        """Return the places, among the levels in order, of levels of two factors that meet, and the weights they share."""
+        assert self._sums is not None
+        a, b, weight = self._sums.pairs(f, g)
+        for_order = []
+        for factor, codes in ((f, a), (g, b)):
+            order = self._sums.order(factor)[1]
+            place = np.empty(len(order), dtype=np.int64)
+            place[order] = np.arange(len(order))
+            for_order.append(place[codes])
+        a, b = for_order
+        order = np.lexsort((b, a))
+        return a[order], b[order], weight[order]
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as plain arrays: those of the moments, and those of the sums by level."""
+        meta = {"names": self.names, "factors": self.factors, "target": self.target, "weighted": self.weighted}
+        arrays = {f"moments.{name}": array for name, array in self.moments.to_arrays().items()}
+        sums = self._sums or LevelSums(len(self.names), len(self.factors), self.weighted)
+        arrays |= {f"sums.{name}": array for name, array in sums.to_arrays().items()}
+        return arrays | {"meta": np.array(json.dumps(meta | self.counts()))}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Rebuild the state."""
+        meta = json.loads(str(arrays["meta"]))
+        self = cls(meta["names"], meta["factors"], meta["target"], meta["weighted"])
+        self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
+        parts: dict[str, dict[str, NDArray[Any]]] = {"moments": {}, "sums": {}}
+        for name, array in arrays.items():
+            kind, _, rest = name.partition(".")
+            if rest:
+                parts[kind][rest] = array
+        self.moments = Moments.from_arrays(parts["moments"])
+        self._sums = LevelSums.from_arrays(parts["sums"], len(self.names), len(self.factors), self.weighted)
+        return self
