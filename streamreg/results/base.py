@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from streamreg.errors import UsageError, typed
 from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.persist import archive
+from streamreg.results.absorbed import AbsorbedEffects, Effects
 from streamreg.results.estimates import Estimates, Scale
 
 Float = NDArray[np.float64]
@@ -19,6 +20,23 @@ Float = NDArray[np.float64]
 @dataclass(frozen=True, eq=False, repr=False)
 class FitResult(Estimates):
     """Estimates of a linear predictor, and what is known about them; the attributes are those of `Estimates`."""
+
+    @typed
+    def effects(self, factor: str) -> Effects:
+        """Return the effect of each level of an absorbed factor: a mapping, and arrays.
+
+        The effects of each factor have mean zero over the rows, with their weights.
+
+        Raises
+        ------
+        NotFound
+            No such factor was absorbed.
+        UsageError
+            None was.
+        """
+        if self.absorbed is None:
+            raise UsageError("no factor was absorbed; fit sr.Linear(absorb=...) for effects")
+        return self.absorbed.of(factor)
 
     def cov(self) -> Float:
         """Return the covariance of the slopes, shape (p, p); NaN where a coefficient is not identifiable.
@@ -37,17 +55,19 @@ class FitResult(Estimates):
         return out
 
     @typed
-    def predict(self, data: Any, kind: Scale = "mean") -> Float:
+    def predict(self, data: Any, kind: Scale = "mean", unseen: Literal["error", "nan"] = "error") -> Float:
         """Return fitted values: means of the target, which are probabilities in the binomial family.
 
         Parameters
         ----------
         data : array of shape (m, number of columns), data frame, or Source
-            An array has its columns in the order of `columns`; a data frame has them by name, in any order and beside
+            An array has its columns in the order of `columns`, then absorbed factors; a data frame has them by name, in any order and beside
             others. A row with a missing value has no prediction: NaN. A source is read as a stream, by column names;
             `streamreg.results.predict.predict_to` writes to a file what does not fit in memory.
         kind : {"mean", "link"}
             "link": the linear predictor, such as the logit of a probability.
+        unseen : {"error", "nan"}
+            What the prediction is for a level of an absorbed factor that no row of the fit had.
 
         Returns
         -------
@@ -64,7 +84,7 @@ class FitResult(Estimates):
         """
         from streamreg.results.predict import predict
 
-        return predict(self, data, kind)
+        return predict(self, data, kind, unseen)
 
     def __str__(self) -> str:
         return self.summary()
@@ -97,17 +117,20 @@ class FitResult(Estimates):
         CorruptError
             The file is damaged, or is not a saved fit.
         """
-        return archive.restore(path, "fit", cls, geometry=Geometry, sandwich=Sandwich)
+        return archive.restore(path, "fit", cls, geometry=Geometry, sandwich=Sandwich, absorbed=AbsorbedEffects)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""
         out: dict[str, Any] = {}
         for f in dataclasses.fields(self):
-            if f.name in ("geometry", "centre", "at_centre", "log_weight", "sandwich"):
+            if f.name in ("geometry", "centre", "at_centre", "log_weight", "sandwich", "absorbed"):
                 continue
             out[f.name] = getattr(self, f.name)
         out["errors"] = self.errors
         for name in ("tstats", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
             out[name] = getattr(self, name)
+        if self.absorbed is not None:
+            out["absorbed"] = self.absorbed.to_dict()
+            out["rsquared_within"] = self.rsquared_within
         out["log_likelihood"], out["conf_int"] = self.log_likelihood, self.conf_int()
         return {name: archive.plain(value) for name, value in out.items()}

@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg.design.batch import Batch
 from streamreg.design.design import Design, Missing
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, UsageError
@@ -26,6 +27,9 @@ Float = NDArray[np.float64]
 
 NAME = "prediction"
 
+Unseen = Literal["error", "nan"]
+"""What is predicted for a level of an absorbed factor that no row of the fit had."""
+
 
 class Network(Protocol):
     """What predicts besides a fit: it takes rows of columns that it names."""
@@ -38,17 +42,26 @@ class Network(Protocol):
         """Return the predictions of rows, shape (m,)."""
 
 
-def predict(fit: Estimates, data: Any, kind: Scale = "mean") -> Float:
+def predict(fit: Estimates, data: Any, kind: Scale = "mean", unseen: Unseen = "error") -> Float:
     """Return the fitted values of an array, or of all rows of a source; see `FitResult.predict`."""
     if kind not in ("mean", "link"):
         raise UsageError(f"predict: no kind {kind!r}; it can be 'mean' or 'link'")
     if isinstance(data, Source):
-        return np.concatenate([values for _, values in predictions(fit, data, kind)])
-    rows, absent = missing_rows(in_memory(data, fit.columns))
-    eta = _linear(fit, rows)
+        return np.concatenate([values for _, values in predictions(fit, data, kind, unseen=unseen)])
+    rows, absent = missing_rows(in_memory(data, (*fit.columns, *factors(fit))))
+    eta = _linear(fit, rows[:, : len(fit.columns)])
+    if fit.absorbed is not None:
+        there = slice(None) if absent is None else ~absent
+        eta[there] += fit.absorbed.at(rows[there, len(fit.columns) :], unseen)
     if absent is not None:
         eta[absent] = np.nan
     return eta if kind == "link" else family(fit.family).mean(eta)
+
+
+def factors(fit: "Estimates | Network") -> tuple[str, ...]:
+    """Return the absorbed factors, whose levels a prediction needs beside the columns."""
+    absorbed = fit.absorbed if isinstance(fit, Estimates) else None
+    return () if absorbed is None else tuple(absorbed.names.tolist())
 
 
 def in_memory(data: Any, columns: tuple[str, ...]) -> NDArray[Any]:
@@ -88,6 +101,7 @@ def predictions(
     kind: Scale = "mean",
     *,
     missing: Missing = "error",
+    unseen: Unseen = "error",
     threads: int | None = None,
     progress: bool | None = None,
     engine: Any = None,
@@ -103,6 +117,8 @@ def predictions(
         The mean of the target, or the linear predictor, which a network does not have.
     missing : {"error", "drop"}
         "drop": the prediction for a row with NaN is NaN, so that predictions stay beside their rows.
+    unseen : {"error", "nan"}
+        What the prediction is for a level of an absorbed factor that no row of the fit had.
     engine : optional
         Who works on the rows, as in `streamreg.scan`; a network predicts in this process.
 
@@ -121,21 +137,35 @@ def predictions(
     if not (run.engine.in_process or isinstance(fit, Estimates)):
         raise UsageError("a network predicts in this process; leave out engine")
     columns = fit.columns if isinstance(fit, Estimates) else fit.names
-    for name in columns:
+    for name in (*columns, *factors(fit)):
         source.schema.require(name, source.label)
-    design = Design(source.label, columns, missing=missing)
-    work = partial(_of_partition, fit=fit, design=design, kind=kind)
+    design = Design(source.label, columns, missing=missing, keys=factors(fit))
+    work = partial(_of_partition, fit=fit, design=design, kind=kind, unseen=unseen)
     yield from run.map(work, source, design.columns, "predict")
 
 
-def _of_partition(partition: Partition, *, fit: Estimates | Network, design: Design, kind: Scale) -> Float:
+def _of_partition(
+    partition: Partition, *, fit: Estimates | Network, design: Design, kind: Scale, unseen: Unseen
+) -> Float:
     pieces = []
     for chunk in partition.chunks(4096):
+        if isinstance(fit, Estimates) and fit.absorbed is not None:
+            pieces.append(_with_effects(fit, design.batch(chunk), kind, unseen))
+            continue
         x, complete = design.rows(chunk)
         values = np.full(len(chunk), np.nan)
         values[complete] = predict(fit, x, kind) if isinstance(fit, Estimates) else fit.predict(x)
         pieces.append(values)
     return np.concatenate(pieces) if pieces else np.zeros(0)
+
+
+def _with_effects(fit: Estimates, batch: Batch, kind: Scale, unseen: Unseen) -> Float:
+    """Return the fitted values of rows with levels of absorbed factors; NaN for those with a missing value."""
+    assert fit.absorbed is not None and batch.keys is not None
+    eta = _linear(fit, batch.x) + fit.absorbed.at(batch.keys, unseen)
+    values = np.full(batch.read, np.nan)
+    values[slice(None) if batch.kept is None else batch.kept] = eta if kind == "link" else family(fit.family).mean(eta)
+    return values
 
 
 def predict_to(
@@ -145,6 +175,7 @@ def predict_to(
     kind: Scale = "mean",
     *,
     missing: Missing = "error",
+    unseen: Unseen = "error",
     threads: int | None = None,
     progress: bool | None = None,
     engine: Any = None,
@@ -169,6 +200,6 @@ def predict_to(
         raise UsageError(f"{out}: holds the rows that predictions are made of; choose another name")
     layout = table_writer.Layout({NAME: None}, source.schema.n_rows)
     with table_writer.create(Path(out), layout, force=force) as put:
-        for start, values in predictions(fit, source, kind, missing=missing, engine=run):
+        for start, values in predictions(fit, source, kind, missing=missing, unseen=unseen, engine=run):
             put(start, **{NAME: values})
     return source.schema.n_rows

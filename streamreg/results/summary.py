@@ -33,6 +33,7 @@ def summary(fit: Estimates, rows: int | None = None) -> str:
         ("condition", number(fit.condition, 3)),
         ("seconds", number(fit.seconds, 3)),
         *([] if fit.sandwich is None else [("std errors", f"{fit.errors}, {fit.df_test:,.10g} df")]),
+        *([] if fit.absorbed is None else fit.absorbed.facts()),
         *_explained(fit),
         ("log-likelihood", number(fit.log_likelihood, 8)),
         ("AIC", number(fit.aic, 8)),
@@ -71,6 +72,7 @@ def _explained(fit: Estimates) -> list[tuple[str, str]]:
         about = "" if fit.about_mean else " about zero"
         return [
             ("R2" + about, number(fit.rsquared)),
+            *([] if fit.absorbed is None else [("R2 within", number(fit.rsquared_within))]),
             ("adjusted R2" + about, number(fit.rsquared_adj)),
             ("F", "-" if np.isnan(fit.fvalue) else f"{number(fit.fvalue)} (p {probability(fit.f_pvalue)})"),
             ("residual std error", number(fit.sigma)),
@@ -129,6 +131,8 @@ def _notes(fit: Estimates) -> list[str]:
         notes += [f"  {text}" for text in fit.dependencies]
     if family(fit.family).least_squares and fit.no_f and not fit.no_likelihood:
         notes.append(f"{fit.no_f}.")
+    if fit.absorbed is not None:
+        notes += fit.absorbed.notes()
     if fit.geometry is not None:
         near = fit.conditioning().near
         notes += [f"Nearly dependent, {text}" for text in near[:3]]

@@ -57,6 +57,12 @@ class Codes:
                 return codes
             self._grow(self._used + (0 if done or kernel.compiled() else len(keys)))
 
+    def known(self, keys: Int) -> kernel.Codes | None:
+        """Return the code of each key, shape (m,), or None if one is new; nothing changes."""
+        codes = np.empty(len(keys), dtype=np.int32)
+        done = kernel.encode(keys, self._table, self._levels, self._used, self._used, codes)[1]
+        return codes if done == len(keys) else None
+
     def _grow(self, least: int) -> None:
         size = 2 * len(self._table)
         while _room(size) <= least:
