@@ -10,6 +10,7 @@ stable = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
 def kernel(name: str, *arguments: str) -> Extension:
+    """Describe a kernel of one file."""
     return Extension(
         f"streamreg.kernels.{name}",
         [f"streamreg/kernels/{name}.c"],

@@ -1,4 +1,3 @@
-
 from typing import Any
 
 from numpy.typing import NDArray

@@ -1,10 +1,8 @@
-"""Levels of factors: codes of keys, integer sums by level, and tables of two factors; compiled or in NumPy, the same bits.
+"""Levels of factors: codes of keys, integer sums by level, tables of two factors. In C, or in NumPy with the same bits.
 
-A number is cut, toward zero, in three digits of 32 bits below a power of two, and the digits are added as integers: sums
-do not depend on the order of the rows (Demmel & Nguyen 2015, *IEEE Transactions on Computers* 64, in integers).
+A number is cut, toward zero, in three digits of 32 bits below a power of two, and the digits are added as integers, so
+sums do not depend on the order of the rows (Demmel & Nguyen 2015, *IEEE Transactions on Computers* 64, in integers).
 """
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

@@ -17,7 +17,7 @@ from streamreg.results.absorbed import AbsorbedEffects
 from streamreg.results.base import FitResult
 from streamreg.scans.run import Run
 from streamreg.solve import cholesky
-from streamreg.solve.absorb import Absorbed, Factor, absorb, joint_df
+from streamreg.solve.absorb import Absorbed, Factor, absorb
 from streamreg.solve.ladder import next_level
 from streamreg.sources.base import Source
 from streamreg.stats.chan import Centred
@@ -40,7 +40,6 @@ class Eliminated:
     total : Centred
     levels, rows, weights : lists of arrays, one for each factor
     found : Absorbed
-    joined : int64 ndarray of shape (F, F)
     """
 
     state: AbsorbedMoments
@@ -49,7 +48,6 @@ class Eliminated:
     rows: list[Int]
     weights: list[Float]
     found: Absorbed
-    joined: Int
 
     @classmethod
     def of(cls, state: AbsorbedMoments) -> "Eliminated":
@@ -57,12 +55,9 @@ class Eliminated:
         total, count = state.total(), len(state.factors)
         levels, rows, weights, sums = map(list, zip(*(state.levels(f) for f in range(count)), strict=True))
         pairs = {(f, g): state.pairs(f, g) for g in range(count) for f in range(g)}
-        joined = np.diag([len(part) for part in levels])
-        for (f, g), pair in pairs.items():
-            sizes = len(levels[f]), len(levels[g])
-            joined[f, g] = joined[g, f] = sum(sizes) - joint_df(sizes, {(0, 1): pair})
+        state.release()
         factors = [Factor(*each) for each in zip(state.factors, weights, sums, strict=True)]
-        return cls(state, total, levels, rows, weights, absorb(total.cross, factors, pairs), joined)
+        return cls(state, total, levels, rows, weights, absorb(total.cross, factors, pairs))
 
     def effects(self) -> list[Float]:
         """Return the effects of each factor on each column, shape (L, q), in the units of the data."""
@@ -185,7 +180,8 @@ def _settled(problem: Problem, solution: Solution) -> Solution:
         return solution
     kept = solution.kept
     index = np.append(kept, len(problem.names))
-    assert problem.gross is not None and problem.spread is not None
+    assert problem.gross is not None
+    assert problem.spread is not None
     rest = _solved(
         dataclasses.replace(
             problem,
@@ -233,7 +229,7 @@ def _effects(last: Eliminated, effects: list[Float], coef: Float, tss: float) ->
         values=np.concatenate(values),
         df=found.df,
         exact=found.exact,
-        joined=last.joined,
+        joined=found.joined,
         tss=tss,
         method=found.method,
         products=found.products,

@@ -63,9 +63,9 @@ class Linear(Spec):
         What the standard errors allow for. All but the first take one more pass: see `streamreg.robust`. The columns
         that name clusters are features only if `features` has them.
     absorb : str or tuple of str
-        Columns of whole numbers, an effect of each level of which is in the model: as indicator columns would be, of any
-        number of levels, without the coefficients among those of the columns. One pass; a second one only where little is
-        left of a column within the levels and the digits need it. See `FitResult.effects`.
+        Factors: columns of whole numbers, of any number of levels. The model holds an effect of each level, as it would
+        with indicator columns, and they are not among the coefficients; see `FitResult.effects`. One pass; a second
+        one only where little is left of a column within the levels and the digits need it.
     device : str, optional
         "gpu", or "gpu:1": where the cross-products of the first pass are taken, by the library that Keras runs on, in
         double precision. Default: the processors, by this package's own kernel.

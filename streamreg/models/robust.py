@@ -72,11 +72,11 @@ def robust(
     With k parameters, n rows (the sum of weights if these are frequencies) and G clusters, the covariance is multiplied
     by ``n / (n - k)`` for HC1 and by ``G / (G - 1) * (n - 1) / (n - k)`` for clusters; two ways (Cameron, Gelbach &
     Miller 2011, *Journal of Business & Economic Statistics* 29) are the sum of both less the intersection, each
-    multiplied by its own factor; absorbed factors that are nested in clusters do not count in k (Cameron & Miller 2015,
-    *Journal of Human Resources* 50, section II.C). HC0 and Newey-West (Bartlett weights) are not multiplied by anything. These are the
-    factors of statsmodels. Tests use Student's t with ``n - k`` degrees of freedom, or ``G - 1`` (the smaller G of two
-    ways) for clusters, as Stata does and as statsmodels does with ``use_t=True``. Rows that were left out keep their
-    place in time for Newey-West.
+    multiplied by its own factor. Absorbed factors that are nested in clusters do not count in k (Cameron & Miller 2015,
+    *Journal of Human Resources* 50, section II.C). HC0 and Newey-West (Bartlett weights) are not multiplied by
+    anything. These are the factors of statsmodels. Tests use Student's t with ``n - k`` degrees of freedom, or
+    ``G - 1`` (the smaller G of two ways) for clusters, as Stata does and as statsmodels does with ``use_t=True``. Rows
+    that were left out keep their place in time for Newey-West.
 
     Cost: one pass, about ``4 p**2`` operations a row.
     """
@@ -103,7 +103,9 @@ def replaced(
         within, passes = scanned(design, source, factors, run).within(), 2
     scores = _scores(fit)
     if within is not None:
-        scores = dataclasses.replace(scores, centre=0.0 * scores.centre, offset=0.0 * scores.offset, at_centre=(0.0, 0.0))
+        scores = dataclasses.replace(
+            scores, centre=0.0 * scores.centre, offset=0.0 * scores.offset, at_centre=(0.0, 0.0)
+        )
     frequency = fit.model.get("weights") == "frequency"
     nested: tuple[int, ...] = ()
     with Store(memory) as store:
@@ -153,12 +155,11 @@ def _statistic(
     return Meat(scores, {"HC2": 2, "HC3": 3}.get(plan.kind, 0), frequency)
 
 
-def _corrected(
-    plan: Plan, found: Any, fit: FitResult, nested: tuple[int, ...]
-) -> tuple[Float, Float, float, str]:
+def _corrected(plan: Plan, found: Any, fit: FitResult, nested: tuple[int, ...]) -> tuple[Float, Float, float, str]:
     """Return the sum with the factors for small samples, degrees of freedom, and what to say of it.
 
-    Absorbed factors that are `nested` in clusters do not count among the parameters. Second comes the sum of what it is a sum or a difference of, which is what rounding errors are relative to.
+    Absorbed factors that are `nested` in clusters do not count among the parameters. Second comes the sum of what it is
+    a sum or a difference of, which is what rounding errors are relative to.
     """
     if plan.kind != "cluster":
         meat = found * (fit.nobs / fit.df_resid if plan.kind == "HC1" else 1.0)

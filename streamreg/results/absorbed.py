@@ -16,8 +16,8 @@ Int = NDArray[np.int64]
 class Effects(Mapping[int, float]):
     """The effect of each level of a factor: a mapping, and arrays in the order of the levels.
 
-    The mean of the effects over the rows (with their weights) is zero; the constant is the fit's intercept. Where no row
-    connects some sets of levels of two factors, effects of different sets cannot be compared.
+    The mean of the effects over the rows, with their weights, is zero; the constant is the fit's intercept. Where no
+    row connects some sets of levels of two factors, effects of different sets cannot be compared.
 
     Attributes
     ----------
@@ -152,8 +152,8 @@ class AbsorbedEffects:
             if unseen == "error" and not told.all():
                 level = keys[int(np.argmin(told)), f]
                 raise DataError(
-                    f"level {level} of {name!r} has no effect, as no row of the fit had it; leave such rows out, or ask "
-                    "for unseen='nan'"
+                    f"level {level} of {name!r} has no effect, as no row of the fit had it; leave such rows out, or "
+                    "ask for unseen='nan'"
                 )
             total += np.where(known, self.values[here][at], np.nan)
         return total
@@ -182,8 +182,8 @@ class AbsorbedEffects:
         """Return what else is to be said."""
         single = [(n, s) for n, s in zip(self.names.tolist(), self.singletons.tolist(), strict=True) if s]
         notes = [
-            f"{count:,} level{'' if count == 1 else 's'} of {name} {'has' if count == 1 else 'have'} one row; such rows are "
-            "kept, and say nothing about the slopes."
+            f"{count:,} level{'' if count == 1 else 's'} of {name} {'has' if count == 1 else 'have'} one row; such rows "
+            "are kept, and say nothing about the slopes."
             for name, count in single
         ]
         if "unfinished" in self.method:

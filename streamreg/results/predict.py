@@ -161,7 +161,8 @@ def _of_partition(
 
 def _with_effects(fit: Estimates, batch: Batch, kind: Scale, unseen: Unseen) -> Float:
     """Return the fitted values of rows with levels of absorbed factors; NaN for those with a missing value."""
-    assert fit.absorbed is not None and batch.keys is not None
+    assert fit.absorbed is not None
+    assert batch.keys is not None
     eta = _linear(fit, batch.x) + fit.absorbed.at(batch.keys, unseen)
     values = np.full(batch.read, np.nan)
     values[slice(None) if batch.kept is None else batch.kept] = eta if kind == "link" else family(fit.family).mean(eta)

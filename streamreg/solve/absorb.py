@@ -1,8 +1,8 @@
 """Take the effects of factors out of cross-products: what is left is a problem of the columns within the levels.
 
-The normal equations of all effects and slopes are eliminated by blocks (Abowd, Kramarz & Margolis 1999, *Econometrica* 67;
-Abowd, Creecy & Kramarz 2002, *Computing person and firm effects using linked longitudinal data*): the factor with most
-levels first, whose block is diagonal; then all others side by side.
+The normal equations of all effects and slopes are eliminated by blocks (Abowd, Creecy & Kramarz 2002, *Computing person
+and firm effects using linked longitudinal employer-employee data*): the factor with most levels first, whose block is
+diagonal; then all others side by side.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.blas import one_thread
 from streamreg.kernels.gram import cross_product
-from streamreg.solve.effects import Solved, components, redundant, solve
+from streamreg.solve.effects import redundant, solve
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
-Pairs = Mapping[tuple[int, int], tuple[Int, Int, Float]]
+Places = NDArray[np.int32]
+Pairs = Mapping[tuple[int, int], tuple[Places, Places, Float]]
 """For factors f < g: places of levels of f and of g that meet, and the sum of weights of their common rows."""
 
+_SMALL = 200  # levels of a factor that is left to the end
 _ROWS = 4096  # levels whose products are taken at a time
 
 
@@ -60,8 +62,8 @@ class Absorbed:
         Degrees of freedom that the effects take up, the constant among them.
     exact : bool
         Whether there are no fewer.
-    components : int
-        Sets of levels, of the two factors with most of them, that no row connects.
+    joined : int ndarray of shape (F, F)
+        For two factors: how many sets of their levels no row connects. On the diagonal their levels.
     method : str
         How the effects of all factors but one were found.
     products : int
@@ -74,7 +76,7 @@ class Absorbed:
     effects: tuple[Float, ...]
     df: int
     exact: bool
-    components: int
+    joined: Int
     method: str
     products: int
     residual: float
@@ -85,48 +87,50 @@ def absorb(cross: Float, factors: Sequence[Factor], pairs: Pairs) -> Absorbed:
 
     Notes
     -----
-    Cost: ``L q**2`` operations for the levels of the first factor; for the others see `streamreg.solve.effects`. The error
-    of the effects enters what is left squared.
+    Cost: ``L q**2`` operations for the levels of the first factor; for the others see `streamreg.solve.effects`. The
+    error of the effects enters what is left squared.
     """
     order = sorted(range(len(factors)), key=lambda f: (-len(factors[f].weight), f))
     first, rest = factors[order[0]], [factors[f] for f in order[1:]]
     inverse = 1.0 / first.weight
+    if rest:
+        import scipy.linalg  # noqa: F401  # brings a BLAS of its own, whose threads are to be limited too
+    joined = np.diag([len(factor.weight) for factor in factors])
     with one_thread():
         within = cross - _gram(first.sums * np.sqrt(inverse)[:, None])
         if not rest:
-            return Absorbed(within, (first.sums * inverse[:, None],), len(first.weight), True, len(first.weight), "", 0, 0.0)
+            effects = (first.sums * inverse[:, None],)
+            return Absorbed(within, effects, len(first.weight), True, joined, "", 0, 0.0)
         starts = np.cumsum([0, *(len(factor.weight) for factor in rest)])
         met = {(a, b): _ordered(pairs, order[a], order[b]) for b in range(len(order)) for a in range(b)}
         meets = _beside([_sparse(met[0, k], first, rest[k - 1]) for k in range(1, len(order))])
-        pinned, graph = [], 0
-        for k in range(1, len(order)):
-            sizes = len(rest[k - 1].weight)
-            found = [redundant(met[a, k], len(factors[order[a]].weight), sizes) for a in range(k)]
-            pinned.append(starts[k - 1] + max(found, key=len))
-            graph = graph or components(met[0, 1], len(first.weight), sizes)
+        sizes = [len(factors[f].weight) for f in order]
+        twice = {(a, b): redundant(pair, sizes[a], sizes[b]) for (a, b), pair in met.items()}
+        for (a, b), some in twice.items():
+            joined[order[a], order[b]] = joined[order[b], order[a]] = len(some)
+        pinned = [starts[k - 1] + max((twice[a, k] for a in range(k)), key=len) for k in range(1, len(order))]
         own = _own_block([factor.weight for factor in rest], starts, {key: met[key] for key in met if key[0] > 0})
         right = np.vstack([factor.sums for factor in rest]) - meets.T @ (first.sums * inverse[:, None])
-        free = np.setdiff1d(np.arange(starts[-1]), np.concatenate(pinned))
-        found = solve(own, meets, inverse, right, free, np.diag(cross), laplacian=len(rest) == 1)
+        free = np.ones(starts[-1], dtype=bool)
+        free[np.concatenate(pinned)] = False
+        few = np.array([size <= _SMALL for size in sizes[1:]])
+        small = np.repeat(few, sizes[1:]) if not few.all() else ~free & False
+        found = solve(own, meets, inverse, right, free, small, np.diag(cross), one=int((~few).sum()) <= 1)
         within -= found.explained
-    effects: list[Float] = [np.zeros(0)] * len(order)
-    effects[order[0]] = (first.sums - meets @ found.values) * inverse[:, None]
+    parts: list[Float] = [np.zeros(0)] * len(order)
+    parts[order[0]] = (first.sums - meets @ found.values) * inverse[:, None]
     for k, f in enumerate(order[1:]):
-        effects[f] = found.values[starts[k] : starts[k + 1]]
-    exact = found.ranked or len(rest) == 1
-    return _absorbed(within, effects, len(first.weight) + found.rank, exact, graph, found)
-
-
-def _absorbed(within: Float, effects: list[Float], df: int, exact: bool, graph: int, found: Solved) -> Absorbed:
-    symmetric = 0.5 * (within + within.T)
-    return Absorbed(symmetric, tuple(effects), df, exact, graph, found.method, found.products, found.residual)
-
-
-def joint_df(sizes: Sequence[int], pairs: Pairs) -> int:
-    """Return the degrees of freedom of the effects of one or two factors: exact, by the graph of their levels."""
-    if len(sizes) == 1:
-        return sizes[0]
-    return sum(sizes) - components(pairs[0, 1], *sizes)
+        parts[f] = found.values[starts[k] : starts[k + 1]]
+    return Absorbed(
+        0.5 * (within + within.T),
+        tuple(parts),
+        len(first.weight) + found.rank,
+        found.ranked or len(rest) == 1,
+        joined,
+        found.method,
+        found.products,
+        found.residual,
+    )
 
 
 def _gram(rows: Float) -> Float:
@@ -137,7 +141,7 @@ def _gram(rows: Float) -> Float:
     return total[0]
 
 
-def _ordered(pairs: Pairs, f: int, g: int) -> tuple[Int, Int, Float]:
+def _ordered(pairs: Pairs, f: int, g: int) -> tuple[Places, Places, Float]:
     """Return the pairs of f and g, whichever of them comes first."""
     if f < g:
         return pairs[f, g]
@@ -145,12 +149,14 @@ def _ordered(pairs: Pairs, f: int, g: int) -> tuple[Int, Int, Float]:
     return b, a, weight
 
 
-def _sparse(pairs: tuple[Int, Int, Float], first: Factor, second: Factor) -> "csr_array":
+def _sparse(pairs: tuple[Places, Places, Float], first: Factor, second: Factor) -> "csr_array":
     from scipy.sparse import coo_array
 
     a, b, weight = pairs
     shape = (len(first.weight), len(second.weight))
-    return coo_array((weight, (a.astype(np.int32), b.astype(np.int32))), shape=shape).tocsr()
+    found = coo_array((weight, (a, b)), shape=shape).tocsr()
+    found.sort_indices()  # pairs come in any order, which must not show in sums
+    return found
 
 
 def _beside(parts: "list[csr_array]") -> "csr_array":
@@ -172,4 +178,6 @@ def _own_block(weights: list[Float], starts: Int, pairs: Pairs) -> "csr_array":
         values += [weight, weight]
     shape = (len(diagonal), len(diagonal))
     places = (np.concatenate(rows).astype(np.int32), np.concatenate(columns).astype(np.int32))
-    return coo_array((np.concatenate(values), places), shape=shape).tocsr()
+    found = coo_array((np.concatenate(values), places), shape=shape).tocsr()
+    found.sort_indices()
+    return found

@@ -64,8 +64,8 @@ def factor(problem: Problem) -> Factored:
         # What is left of a column after the effects, where it is no more than the rounding of both.
         noise = square <= _NOISE * EPS * problem.gross[:p]
         certain, square = not np.any(noise & (square != 0)), np.where(noise, 0.0, square)
-        live = square > 0
-        lost = EPS * float(np.max(problem.gross[:p][live] / square[live], initial=0.0))
+        left = square > 0
+        lost = EPS * float(np.max(problem.gross[:p][left] / square[left], initial=0.0))
     norm = np.sqrt(np.maximum(square, 0.0))
     scale = np.where(norm > 0, norm, 1.0)
     gram = cross[:p, :p] / scale[:, None]
@@ -204,12 +204,11 @@ def _constant(weight: float, leans: Float, slopes: Float) -> bool:
     return bool(len(leans) and abs(distance) <= rounding <= _TOLD)
 
 
-def _factor(
-    gram: Float, live: NDArray[np.int64], nu: Float, most: int, lost: float = 0.0
-) -> tuple[_Factor, bool]:
+def _factor(gram: Float, live: NDArray[np.int64], nu: Float, most: int, lost: float = 0.0) -> tuple[_Factor, bool]:
     """Factor the Gram matrix of the live columns, leaving out dependent ones if there are any.
 
-    `lost` is what its entries may be off by, where they are differences of greater numbers. Returns the factor and whether its rank is beyond doubt.
+    `lost` is what its entries may be off by, where they are differences of greater numbers. Returns the factor and
+    whether its rank is beyond doubt.
     """
     p = len(gram)
     inner = gram if len(live) == p else gram[np.ix_(live, live)]

@@ -65,8 +65,8 @@ class Errors:
     penalty : ndarray of shape (r,) or None
         Part of each column's squared norm that is a ridge penalty; None without.
     data : ndarray of shape (r,) or None
-        The other part; or, where the cross-products are what effects left of greater ones, the norm of these. Rounding is
-        relative to it.
+        The other part; or, where the cross-products are what effects left of greater ones, the norm of these. Rounding
+        is relative to it.
 
     Notes
     -----

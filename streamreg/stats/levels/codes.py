@@ -131,20 +131,28 @@ class Pairs:
         out._digits = shifted(self._digits, np.array(by), axis=self._digits.ndim - 1)
         return out
 
-    def entries(self) -> tuple[Int, Int, Int, Int]:
-        """Return the codes a and b of the pairs that occur, their counts, and the digits of weights, shape (P, 3 or 0)."""
+    def entries(self) -> tuple[kernel.Codes, kernel.Codes, Int, Int]:
+        """Return the codes a and b of the pairs that occur, their counts, and digits of weights, shape (P, 3 or 0)."""
         if self._full is not None:
-            a, b = np.nonzero(self._full)
-            return a, b, self._full[a, b].astype(np.int64), self._digits[a, b]
+            flat = np.flatnonzero(self._full)
+            counts = self._full.ravel()[flat].astype(np.int64)
+            digits = (
+                self._digits.reshape(self._full.size, -1)[flat]
+                if self._weighted
+                else np.zeros((len(flat), 0), np.int64)
+            )
+            across = self._full.shape[1]
+            return (flat // across).astype(np.int32), (flat % across).astype(np.int32), counts, digits
         keys, used = self._codes.keys, len(self._codes)
-        return keys >> 32, keys & 0xFFFFFFFF, self._counts[:used], self._digits[:used]
+        a, b = (keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32)
+        return a, b, self._counts[:used], self._digits[:used]
 
-    def join(self, other: "Pairs", new: Callable[[int, Int], Int], sizes: tuple[int, int]) -> None:
+    def join(self, other: "Pairs", new: Callable[[int, kernel.Codes], kernel.Codes], sizes: tuple[int, int]) -> None:
         """Add the pairs of another part of the rows; ``new(0, a)`` and ``new(1, b)`` are the codes here."""
         a, b, counts, digits = other.entries()
         self.put(new(0, a), new(1, b), counts, digits, sizes)
 
-    def put(self, a: Int, b: Int, counts: Int, digits: Int, sizes: tuple[int, int]) -> None:
+    def put(self, a: kernel.Codes, b: kernel.Codes, counts: Int, digits: Int, sizes: tuple[int, int]) -> None:
         """Add counts and digits of pairs, each of which is named once."""
         self._fit(sizes)
         if self._full is not None:
@@ -155,7 +163,7 @@ class Pairs:
         self._counts[at] += counts
         self._digits[at] += digits
 
-    def _entries(self, a: NDArray[np.integer], b: NDArray[np.integer]) -> kernel.Codes:
+    def _entries(self, a: kernel.Codes, b: kernel.Codes) -> kernel.Codes:
         at = self._codes.of((a.astype(np.int64) << 32) | b)
         used = len(self._codes)
         self._counts, self._digits = grown(self._counts, used), grown(self._digits, used)  # type: ignore[assignment]
@@ -165,7 +173,9 @@ class Pairs:
         """Make room for levels of both factors."""
         if self._full is None or (sizes[0] <= self._full.shape[0] and sizes[1] <= self._full.shape[1]):
             return
-        shape = tuple(max(held, 1 << (size - 1).bit_length()) for held, size in zip(self._full.shape, sizes, strict=True))
+        shape = tuple(
+            max(held, 1 << (size - 1).bit_length()) for held, size in zip(self._full.shape, sizes, strict=True)
+        )
         full, digits = self._full, self._digits
         if min(sizes) <= _FEW or shape[0] * shape[1] <= _SMALL:
             here = (slice(full.shape[0]), slice(full.shape[1]))

@@ -1,4 +1,4 @@
-"""Moments of columns, and their sums by level of some factors: all that absorbing the effects of these asks of the rows."""
+"""Moments of columns, and their sums by level of factors: all that absorbing their effects asks of the rows."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -73,9 +73,10 @@ class AbsorbedMoments(Statistic):
         self.block_rows = self.moments.block_rows
         self._sums: LevelSums | None = None
         self._pool: Pool | None = None
+        self._orders: dict[int, tuple[Int, NDArray[np.int32], NDArray[np.int32]]] = {}
 
     def fresh(self) -> Self:
-        """Return an empty statistic of the same columns; its sums by level are kept with those of this one if `shared`."""
+        """Return an empty statistic of the same columns; it shares sums by level with this one if that is `shared`."""
         new = type(self)(self.names, self.factors, self.target, self.weighted)
         new._pool = self._pool
         return new
@@ -93,6 +94,7 @@ class AbsorbedMoments(Statistic):
 
     def _absorb(self, batch: Batch) -> None:
         self.moments.update(batch)
+        self._orders.clear()
         sums = self._sums if self._pool is None else self._pool.take()
         if sums is None:
             sums = LevelSums(len(self.names), len(self.factors), self.weighted)
@@ -119,6 +121,7 @@ class AbsorbedMoments(Statistic):
             raise DataError("sums that are kept apart do not merge into those of a scan under way")
         if self._sums is None:
             self._sums = LevelSums(len(self.names), len(self.factors), self.weighted)
+        self._orders.clear()
         self._sums.merge(other._sums)
 
     @property
@@ -148,7 +151,7 @@ class AbsorbedMoments(Statistic):
         """
         assert self._sums is not None
         total, q = self.total(), len(self.names)
-        keys, codes = self._sums.order(f)
+        keys, codes, _ = self._order(f)
         counts = self._sums.counts(f, codes)
         weights, sums = counts.astype(np.float64), np.empty((len(codes), q))
         for here, values in self._sums.chunks(f, codes):
@@ -161,19 +164,25 @@ class AbsorbedMoments(Statistic):
             sums[here] = np.ldexp(about[0], -total.exponent)
         return keys, counts, weights, sums
 
-    def pairs(self, f: int, g: int) -> tuple[Int, Int, Float]:
-        """Return the places, among the levels in order, of levels of two factors that meet, and the weights they share."""
+    def pairs(self, f: int, g: int) -> tuple[NDArray[np.int32], NDArray[np.int32], Float]:
+        """Return the places, among the levels in order, of levels of two factors that meet, and the weights they share.
+
+        The pairs are in any order.
+        """
         assert self._sums is not None
         a, b, weight = self._sums.pairs(f, g)
-        for_order = []
-        for factor, codes in ((f, a), (g, b)):
-            order = self._sums.order(factor)[1]
-            place = np.empty(len(order), dtype=np.int64)
-            place[order] = np.arange(len(order))
-            for_order.append(place[codes])
-        a, b = for_order
-        order = np.lexsort((b, a))
-        return a[order], b[order], weight[order]
+        return self._order(f)[2][a], self._order(g)[2][b], weight
+
+    def _order(self, f: int) -> tuple[Int, NDArray[np.int32], NDArray[np.int32]]:
+        assert self._sums is not None
+        if f not in self._orders:
+            self._orders[f] = self._sums.order(f)
+        return self._orders[f]
+
+    def release(self) -> None:
+        """Give up the sums by level."""
+        self._sums = None
+        self._orders.clear()
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as plain arrays: those of the moments, and those of the sums by level."""

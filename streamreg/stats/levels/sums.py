@@ -56,8 +56,8 @@ class LevelSums:
     @property
     def nbytes(self) -> int:
         """Memory taken up."""
-        parts = [*self._codes, *self._sums, *self._counts, *self._pairs.values()]
-        return sum(part.nbytes for part in parts)
+        arrays = sum(array.nbytes for array in (*self._sums, *self._counts))
+        return arrays + sum(part.nbytes for part in (*self._codes, *self._pairs.values()))
 
     def add(self, batch: Batch) -> None:
         """Add rows, whose first keys are those of the factors."""
@@ -98,7 +98,9 @@ class LevelSums:
     def _count(self, rows: int) -> None:
         self.rows += rows
         if self.rows > MOST:
-            raise DataError(f"effects can be absorbed of {MOST:,} rows at most, as sums by level are of 64-bit integers")
+            raise DataError(
+                f"effects can be absorbed of {MOST:,} rows at most, as sums by level are of 64-bit integers"
+            )
 
     def _levels(self, f: int, g: int) -> tuple[int, int]:
         return len(self._codes[f]), len(self._codes[g])
@@ -125,16 +127,19 @@ class LevelSums:
             return sums
         return windows.shifted(sums.reshape(-1, DIGITS, self.width), by).reshape(len(sums), DIGITS * self.width)
 
-    def order(self, f: int) -> tuple[Int, Int]:
-        """Return the keys of a factor in order, and the codes that stand for them."""
-        codes = np.argsort(self._codes[f].keys, kind="stable")
-        return self._codes[f].keys[codes], codes
+    def order(self, f: int) -> tuple[Int, kernel.Codes, kernel.Codes]:
+        """Return the keys of a factor in order, the codes that stand for them, and the place of each code there."""
+        keys = self._codes[f].keys
+        codes = np.argsort(keys, kind="stable").astype(np.int32)
+        places = np.empty_like(codes)
+        places[codes] = np.arange(len(codes), dtype=np.int32)
+        return keys[codes], codes, places
 
-    def counts(self, f: int, codes: Int) -> Int:
+    def counts(self, f: int, codes: kernel.Codes) -> Int:
         """Return the rows of some levels."""
         return self._counts[f][codes]
 
-    def chunks(self, f: int, codes: Int) -> Iterator[tuple[slice, tuple[Float, Float]]]:
+    def chunks(self, f: int, codes: kernel.Codes) -> Iterator[tuple[slice, tuple[Float, Float]]]:
         """Yield places, and the sums of these levels in double-double, shape (m, width), some levels at a time.
 
         The last column, with weights, is their sum.
@@ -144,8 +149,8 @@ class LevelSums:
             digits = windows.carried(self._sums[f][codes[here]].reshape(-1, DIGITS, self.width))
             yield here, windows.values(digits, self._top)
 
-    def pairs(self, f: int, g: int) -> tuple[Int, Int, Float]:
-        """Return the codes of the levels of two factors that meet, in any order, and the sums of weights of their rows."""
+    def pairs(self, f: int, g: int) -> tuple[kernel.Codes, kernel.Codes, Float]:
+        """Return the codes of levels of two factors that meet, in any order, and the weights of their common rows."""
         a, b, counts, digits = self._pairs[f, g].entries()
         if not self.weighted:
             return a, b, counts.astype(np.float64)
@@ -157,18 +162,16 @@ class LevelSums:
         arrays: dict[str, NDArray[Any]] = {"top": self._top, "rows": np.array(self.rows)}
         places = []
         for f in range(self.factors):
-            arrays[f"levels.{f}"], codes = self.order(f)
+            arrays[f"levels.{f}"], codes, place = self.order(f)
             digits = windows.carried(self._sums[f][codes].reshape(-1, DIGITS, self.width))
             arrays[f"sums.{f}"], arrays[f"counts.{f}"] = digits, self._counts[f][codes]
-            place = np.empty(len(codes), dtype=np.int64)
-            place[codes] = np.arange(len(codes))
             places.append(place)
         for (f, g), pairs in self._pairs.items():
             a, b, counts, digits = pairs.entries()
             a, b = places[f][a], places[g][b]
             order = np.lexsort((b, a))
             own = windows.carried(digits[order][:, :, None])[:, :, 0] if self.weighted else digits[order]
-            found = {"a": a[order], "b": b[order], "counts": counts[order], "weights": own}
+            found: dict[str, NDArray[Any]] = {"a": a[order], "b": b[order], "counts": counts[order], "weights": own}
             arrays |= {f"pairs.{f}.{g}.{name}": array for name, array in found.items()}
         return arrays
 
@@ -181,7 +184,10 @@ class LevelSums:
         self._limit, self._scale = windows.limits(self._top), windows.scales(self._top)
         for f, codes in enumerate(self._codes):
             codes.of(arrays[f"levels.{f}"])
-            self._sums[f], self._counts[f] = arrays[f"sums.{f}"].reshape(len(codes), DIGITS * self.width), arrays[f"counts.{f}"]
+            self._sums[f], self._counts[f] = (
+                arrays[f"sums.{f}"].reshape(len(codes), DIGITS * self.width),
+                arrays[f"counts.{f}"],
+            )
         for (f, g), pairs in self._pairs.items():
             a, b, counts, own = (arrays[f"pairs.{f}.{g}.{name}"] for name in ("a", "b", "counts", "weights"))
             pairs.put(a, b, counts, own, self._levels(f, g))

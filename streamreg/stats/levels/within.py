@@ -76,7 +76,8 @@ class Within:
 
     def batch(self, batch: Batch) -> tuple[Batch, list[kernel.Codes]]:
         """Return rows less the centre and their effects, and the places of their levels."""
-        assert batch.keys is not None and batch.y is not None
+        assert batch.keys is not None
+        assert batch.y is not None
         m, p = batch.x.shape
         z = np.empty((m, p + 1))
         subtract(batch.x, self.centre[:p], z[:, :p])
