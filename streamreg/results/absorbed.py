@@ -182,8 +182,8 @@ class AbsorbedEffects:
         """Return what else is to be said."""
         single = [(n, s) for n, s in zip(self.names.tolist(), self.singletons.tolist(), strict=True) if s]
         notes = [
-            f"{count:,} level{'' if count == 1 else 's'} of {name} {'has' if count == 1 else 'have'} one row; such rows "
-            "are kept, and say nothing about the slopes."
+            f"{count:,} level{'' if count == 1 else 's'} of {name} {'has' if count == 1 else 'have'} one row; such "
+            "rows are kept, and say nothing about the slopes."
             for name, count in single
         ]
         if "unfinished" in self.method:

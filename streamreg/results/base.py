@@ -62,8 +62,8 @@ class FitResult(Estimates):
         ----------
         data : array of shape (m, number of columns), data frame, or Source
             An array has its columns in the order of `columns`, then absorbed factors; a data frame has them by name, in
-            any order and beside others. A row with a missing value has no prediction: NaN. A source is read as a stream, by column names;
-            `streamreg.results.predict.predict_to` writes to a file what does not fit in memory.
+            any order and beside others. A row with a missing value has no prediction: NaN. A source is read as a stream,
+            by column names; `streamreg.results.predict.predict_to` writes to a file what does not fit in memory.
         kind : {"mean", "link"}
             "link": the linear predictor, such as the logit of a probability.
         unseen : {"error", "nan"}

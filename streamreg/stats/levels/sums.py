@@ -57,7 +57,7 @@ class LevelSums:
     def nbytes(self) -> int:
         """Memory taken up."""
         arrays = sum(array.nbytes for array in (*self._sums, *self._counts))
-        return arrays + sum(part.nbytes for part in (*self._codes, *self._pairs.values()))
+        return arrays + sum(c.nbytes for c in self._codes) + sum(p.nbytes for p in self._pairs.values())
 
     def add(self, batch: Batch) -> None:
         """Add rows, whose first keys are those of the factors."""
