@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
+from streamreg.design.columns import beside, keys, labels, missing_integers, require_numbers
+from streamreg.design.encoded import EncodedSource, Encoder
 from streamreg.design.terms import Terms
-from streamreg.errors import DataError, NonFiniteError, UsageError, nearest
-from streamreg.kernels.gram import NAT, finite
+from streamreg.errors import DataError, NonFiniteError, UsageError
+from streamreg.kernels.gram import finite
 from streamreg.kernels.rowhash import Sample
-from streamreg.sources.base import Chunk, Source
+from streamreg.sources.base import Source
+from streamreg.sources.chunk import Chunk
 
 Missing = Literal["error", "drop"]
 
@@ -36,7 +38,9 @@ class Design:
     sample : Sample or None
         Which part of the rows; None: all of them.
     keys : tuple of str
-        Columns of whole numbers that say which groups a row belongs to.
+        Columns of whole numbers, text or dates that say which groups a row belongs to.
+    encoder : Encoder or None
+        What made columns of the source out of others.
     """
 
     label: str
@@ -47,6 +51,7 @@ class Design:
     powers: tuple[tuple[str, int], ...] = ()
     sample: Sample | None = None
     keys: tuple[str, ...] = ()
+    encoder: Encoder | None = None
 
     @classmethod
     def of(
@@ -79,7 +84,10 @@ class Design:
         chosen = roles.features if roles.features is not None else tuple(n for n in names if n not in others)
         Terms.of(chosen, powers or {})
         raised = tuple((powers or {}).items())
-        return cls(source.label, chosen, roles.target, roles.weights, missing, raised, roles.sample, keys)
+        numbers = (*chosen, *(name for name in (roles.target, roles.weights) if name is not None))
+        encoder = source.encoder if isinstance(source, EncodedSource) else None
+        require_numbers(source.schema, numbers, source.label)
+        return cls(source.label, chosen, roles.target, roles.weights, missing, raised, roles.sample, keys, encoder)
 
     def with_target(self) -> Self:
         """Return this design, having made sure that there is a target."""
@@ -117,33 +125,36 @@ class Design:
         DataError
             A negative or non-finite weight, or a key that is not a whole number, with its row.
         """
-        x = _columns(chunk, self.features, self.label)
-        y = None if self.target is None else _columns(chunk, (self.target,), self.label)[:, 0]
-        groups = [_columns(chunk, (name,), self.label)[:, 0] for name in self.keys]
+        x, low = beside(chunk, self.features, self.label)
+        y = None if self.target is None else beside(chunk, (self.target,), self.label)[0][:, 0]
+        groups = [keys(chunk, name, self.label) for name in self.keys]
         weight = None
         rows: NDArray[np.int64] | None = None
         if self.sample is not None:
             rows = np.flatnonzero(self.sample.mask(chunk.start, len(chunk)))
         if self.weights is not None:
-            weight = _columns(chunk, (self.weights,), self.label)[:, 0].astype(np.float64)
+            weight = beside(chunk, (self.weights,), self.label)[0][:, 0].astype(np.float64)
             self._check_weights(weight, chunk.start)
             if not weight.all():
                 rows = np.flatnonzero(weight) if rows is None else rows[weight[rows] > 0]
         if rows is not None:
-            x, y = x[rows], None if y is None else y[rows]
+            x, low, y = x[rows], None if low is None else low[rows], None if y is None else y[rows]
             weight, groups = None if weight is None else weight[rows], [g[rows] for g in groups]
         missing = 0
         if not _all_finite(chunk, [x, *([] if y is None else [y]), *groups]):
             keep = self._complete(x, y, chunk.start, rows, groups)
             missing = len(x) - len(keep)
-            x, weight, y = x[keep], None if weight is None else weight[keep], None if y is None else y[keep]
+            x, low, y = x[keep], None if low is None else low[keep], None if y is None else y[keep]
+            weight = None if weight is None else weight[keep]
             rows, groups = keep if rows is None else rows[keep], [g[keep] for g in groups]
-        keys = self._whole(groups, chunk.start, rows) if groups else None
-        low = None
         if self.powers:
-            x, low = self.terms.expand(x)
+            x, low = self.terms.expand(x, low)
             _require_finite_powers(x, self.terms, self.label, chunk.start)
-        return Batch(x, y, weight, chunk.start, len(chunk), missing, low, keys, rows)
+        if not groups:
+            return Batch(x, y, weight, chunk.start, len(chunk), missing, low, None, rows)
+        named = tuple(labels(chunk, name) for name in self.keys)
+        whole = self._whole(groups, chunk.start, rows)
+        return Batch(x, y, weight, chunk.start, len(chunk), missing, low, whole, rows, named)
 
     def rows(self, chunk: Chunk) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return the features of the rows that are complete, in storage order, and which rows those are.
@@ -153,7 +164,7 @@ class Design:
         NonFiniteError
             NaN (unless `missing` is "drop") or infinity, with row and column.
         """
-        x = _columns(chunk, self.features, self.label)
+        x, _ = beside(chunk, self.features, self.label)
         keep = np.arange(len(x)) if finite(x) else self._complete(x, None, chunk.start, None)
         return (x if len(keep) == len(x) else x[keep]), keep
 
@@ -167,7 +178,7 @@ class Design:
     ) -> NDArray[np.int64]:
         """Return the rows without NaN; raise for infinity, and for NaN unless it is to be dropped."""
         parts = [x, *([] if y is None else [y[:, None]]), *(g[:, None] for g in groups)]
-        absent = np.hstack([np.isnan(part) | _nat(part) for part in parts])
+        absent = np.hstack([np.isnan(part) | missing_integers(part) for part in parts])
         infinite = np.hstack([np.isinf(part) for part in parts])
         bad = infinite if self.missing == "drop" else infinite | absent
         if bad.any():
@@ -212,11 +223,6 @@ class Design:
             )
 
 
-def _nat(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return where int64 holds its least number, which stands for a missing date or integer."""
-    return values == NAT if values.dtype == np.int64 else np.zeros(values.shape, bool)
-
-
 def _all_finite(chunk: Chunk, parts: list[NDArray[Any]]) -> bool:
     """Say whether parts of a chunk are finite; if they make up its matrix, that is looked through in one go."""
     whole = not chunk.vectors and sum(part.size for part in parts) == chunk.matrix.size
@@ -227,36 +233,3 @@ def _require_finite_powers(x: NDArray[Any], terms: Terms, label: str, start: int
     if not finite(x):
         name = terms.names[int(np.argmin(np.isfinite(x).all(axis=0)))]
         raise DataError(f"{label}, rows from {start:,}: {name} is beyond 1e308; rescale the column or lower the degree")
-
-
-def _columns(chunk: Chunk, names: tuple[str, ...], label: str) -> NDArray[Any]:
-    """Return the named columns, shape (m, len(names)): a view wherever the storage order allows it."""
-    if names == chunk.names:
-        return chunk.matrix
-    if len(names) == 1 and names[0] in chunk.vectors:
-        return chunk.vectors[names[0]][:, None]
-    if not chunk.vectors or chunk.vectors.keys().isdisjoint(names):
-        try:
-            return chunk.matrix[:, _positions(chunk.names, names)]
-        except ValueError:
-            pass
-    position = {n: k for k, n in enumerate(chunk.names)}
-    for absent in names:
-        if absent not in chunk.vectors and absent not in position:
-            raise DataError(f"{label}, row {chunk.start:,}: column {absent!r} is gone{nearest(absent, chunk.names)}")
-    columns = [chunk.vectors[n] if n in chunk.vectors else chunk.matrix[:, position[n]] for n in names]
-    table = np.column_stack(columns)
-    if table.dtype.kind == "f":  # int64 beside floats: what stands for a missing value must not become a number
-        for k, column in enumerate(columns):
-            if not finite(column) and column.dtype == np.int64:
-                table[_nat(column), k] = np.nan
-    return table
-
-
-@lru_cache(maxsize=64)
-def _positions(held: tuple[str, ...], names: tuple[str, ...]) -> slice | list[int]:
-    """Return where names are: a slice if they follow one another. Raises ValueError where one is missing."""
-    index = [held.index(n) for n in names]
-    if index and index == list(range(index[0], index[0] + len(index))):
-        return slice(index[0], index[0] + len(index))
-    return index

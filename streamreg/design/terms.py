@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg.design.columns import lacking
 from streamreg.errors import UsageError, nearest
 from streamreg.kernels import doubledouble as dd
 
@@ -62,12 +63,14 @@ class Terms:
         """Whether every term is a column."""
         return max(self.degrees, default=1) == 1
 
-    def expand(self, x: NDArray[Any]) -> dd.DD:
+    def expand(self, x: NDArray[Any], rest: NDArray[np.float64] | None = None) -> dd.DD:
         """Return all terms of some rows.
 
         Parameters
         ----------
         x : ndarray of shape (m, number of columns)
+        rest : ndarray of the same shape, optional
+            What `x` lacks to the exact values.
 
         Returns
         -------
@@ -76,7 +79,7 @@ class Terms:
         high, low = (np.empty((len(x), sum(self.degrees))) for _ in range(2))
         at = 0
         for j, degree in enumerate(self.degrees):
-            base = _exactly(x[:, j])
+            base = _exactly(x[:, j]) if rest is None else (x[:, j], rest[:, j])
             term = base
             for k in range(degree):
                 with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what is not finite
@@ -91,5 +94,4 @@ def _exactly(column: NDArray[Any]) -> dd.DD:
     high = column.astype(np.float64)
     if column.dtype.kind not in "iu" or column.dtype.itemsize < 8:
         return high, np.zeros_like(high)
-    back = np.clip(high, float(np.iinfo(column.dtype).min), float(np.iinfo(column.dtype).max - 2048))
-    return back, (column - back.astype(column.dtype)).astype(np.float64)
+    return high, lacking(column, high)

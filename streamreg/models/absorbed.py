@@ -39,6 +39,8 @@ class Eliminated:
     state : AbsorbedMoments
     total : Centred
     levels, rows, weights : lists of arrays, one for each factor
+    texts : list of str
+        Names of all levels, one factor after the other; empty for numbers.
     found : Absorbed
     """
 
@@ -47,6 +49,7 @@ class Eliminated:
     levels: list[Int]
     rows: list[Int]
     weights: list[Float]
+    texts: list[str]
     found: Absorbed
 
     @classmethod
@@ -55,9 +58,10 @@ class Eliminated:
         total, count = state.total(), len(state.factors)
         levels, rows, weights, sums = map(list, zip(*(state.levels(f) for f in range(count)), strict=True))
         pairs = {(f, g): state.pairs(f, g) for g in range(count) for f in range(g)}
+        texts = [text for f in range(count) for text in state.texts(f)]
         state.release()
         factors = [Factor(*each) for each in zip(state.factors, weights, sums, strict=True)]
-        return cls(state, total, levels, rows, weights, absorb(total.cross, factors, pairs))
+        return cls(state, total, levels, rows, weights, texts, absorb(total.cross, factors, pairs))
 
     def effects(self) -> list[Float]:
         """Return the effects of each factor on each column, shape (L, q), in the units of the data."""
@@ -122,7 +126,7 @@ def fit_absorbed(model: Any, data: Any, run: Run) -> tuple[FitResult, Within]:
             float(np.ldexp(v, 2 * int(part.exponent[-1])))
             for v, part in ((first.total.cross[-1, -1], first.total), (problem.cross[-1, -1], last.total))
         )
-    absorbed = _effects(last, effects, np.nan_to_num(fit.coef), within)
+    absorbed = _effects(first, last, effects, np.nan_to_num(fit.coef), within)
     return dataclasses.replace(fit, tss=tss, absorbed=absorbed), first.within(effects)
 
 
@@ -214,7 +218,7 @@ def _named(solution: Solution, factors: tuple[str, ...]) -> Solution:
     return dataclasses.replace(solution, dependencies=found)
 
 
-def _effects(last: Eliminated, effects: list[Float], coef: Float, tss: float) -> AbsorbedEffects:
+def _effects(first: Eliminated, last: Eliminated, effects: list[Float], coef: Float, tss: float) -> AbsorbedEffects:
     """Return the effects at the estimates, each factor's with mean zero over the rows."""
     values = []
     for weight, columns in zip(last.weights, effects, strict=True):
@@ -226,6 +230,7 @@ def _effects(last: Eliminated, effects: list[Float], coef: Float, tss: float) ->
         sizes=np.array([len(levels) for levels in last.levels], dtype=np.int64),
         levels=np.concatenate(last.levels),
         rows=np.concatenate(last.rows),
+        texts=np.array(first.texts, dtype=np.str_),
         values=np.concatenate(values),
         df=found.df,
         exact=found.exact,

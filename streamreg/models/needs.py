@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamreg.design.design import Design
+from streamreg.design.formula.formula import parse
 from streamreg.sources.base import Source
 from streamreg.stats.grouped import By, Column, Hash
 
@@ -37,6 +38,8 @@ class Needs:
         Whether Keras is used.
     validation : float
         Share of the rows that the fit holds out by itself.
+    formula : str or None
+        What says which columns and target are read.
     """
 
     features: tuple[str, ...] | None = None
@@ -51,6 +54,7 @@ class Needs:
     memory: int = 0
     trains: bool = False
     validation: float = 0.0
+    formula: str | None = None
 
     @property
     def group(self) -> str | None:
@@ -79,6 +83,9 @@ class Needs:
             No target, or a column with two roles.
         """
         keys = self.keys if self.group is None else (self.group, *self.keys)
+        if self.formula is not None:
+            read = parse(self.formula, source.schema, [n for n in (source.roles.target, source.roles.weights) if n])
+            return read.design(source, self.target, keys).with_target()
         part = source.with_roles(target=self.target)
         return Design.of(part, self.features, powers=self.powers, keys=keys).with_target()
 

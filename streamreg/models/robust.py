@@ -17,6 +17,7 @@ from streamreg.models.base import as_source, as_state
 from streamreg.models.covariance import Errors, Plan
 from streamreg.models.robust_digits import NONE, SAFE, digits, rounding
 from streamreg.results.base import FitResult
+from streamreg.scans.formulas import as_fitted
 from streamreg.scans.run import Run
 from streamreg.sources.base import Source
 from streamreg.stats.levels.within import Within, WithinLevels
@@ -90,7 +91,7 @@ def replaced(
 ) -> FitResult:
     """Do as `robust`; `within` is what to take from the rows where factors are absorbed, if it is known already."""
     began, plan = time.perf_counter(), Plan.of(errors)
-    source = rows_twice(data).with_roles(target=fit.target)
+    source = as_fitted(rows_twice(data), fit.encoder).with_roles(target=fit.target)
     _require_errors(fit, source.label, plan)
     missing: Missing = "drop" if fit.n_missing or fit.model.get("missing") == "drop" else "error"
     factors = () if fit.absorbed is None else tuple(fit.absorbed.names.tolist())

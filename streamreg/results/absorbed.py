@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import DataError, NotFound, UsageError, nearest
+from streamreg.inference.statistics import r_squared
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 
-class Effects(Mapping[int, float]):
+class Effects(Mapping[Any, float]):
     """The effect of each level of a factor: a mapping, and arrays in the order of the levels.
 
     The mean of the effects over the rows, with their weights, is zero; the constant is the fit's intercept. Where no
@@ -21,22 +22,26 @@ class Effects(Mapping[int, float]):
 
     Attributes
     ----------
-    levels : int64 ndarray of shape (L,)
+    levels : ndarray of shape (L,)
+        Whole numbers, or texts.
     effects : ndarray of shape (L,)
     rows : int64 ndarray of shape (L,)
         Rows of each level.
     """
 
-    def __init__(self, levels: Int, effects: Float, rows: Int) -> None:
-        self.levels, self.effects, self.rows = levels, effects, rows
+    def __init__(self, levels: NDArray[Any], effects: Float, rows: Int) -> None:
+        order = np.argsort(levels, kind="stable")
+        self.levels, self.effects, self.rows = levels[order], effects[order], rows[order]
 
     def __len__(self) -> int:
         return len(self.levels)
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self.levels.tolist())
 
-    def __getitem__(self, level: int) -> float:
+    def __getitem__(self, level: Any) -> float:
+        if isinstance(level, str) != (self.levels.dtype.kind == "U"):
+            raise KeyError(level)
         at = int(np.searchsorted(self.levels, level))
         if at == len(self.levels) or self.levels[at] != level:
             raise KeyError(level)
@@ -57,7 +62,9 @@ class AbsorbedEffects:
     sizes : int64 ndarray of shape (F,)
         Levels of each.
     levels, rows : int64 ndarrays of shape (sum of sizes,)
-        Levels of all factors, one after the other, each in order; and their rows.
+        Levels of all factors, one after the other, each in order; and their rows. Texts are hashes here.
+    texts : str ndarray of shape (sum of sizes,)
+        The levels of factors of text; empty for others.
     values : ndarray of shape (sum of sizes,)
         Their effects, with mean zero over the rows for each factor.
     df : int
@@ -80,6 +87,7 @@ class AbsorbedEffects:
     sizes: Int
     levels: Int
     rows: Int
+    texts: NDArray[np.str_]
     values: Float
     df: int
     exact: bool
@@ -101,7 +109,8 @@ class AbsorbedEffects:
         if name not in names:
             raise NotFound(f"no absorbed factor {name!r}{nearest(name, names)}; there are {', '.join(names)}")
         here = self._places(names.index(name))
-        return Effects(self.levels[here], self.values[here], self.rows[here])
+        levels = self.texts[here] if (self.texts[here] != "").any() else self.levels[here]
+        return Effects(levels, self.values[here], self.rows[here])
 
     def _places(self, f: int) -> slice:
         stop = int(self.sizes[: f + 1].sum())
@@ -130,32 +139,34 @@ class AbsorbedEffects:
             total += int(self.sizes[f] - max((self.joined[g, f] for g in factors[:k]), default=0))
         return total
 
-    def at(self, keys: NDArray[np.generic], unseen: str) -> Float:
+    def at(self, keys: Int, unseen: str, labels: tuple[dict[int, str], ...] = ()) -> Float:
         """Return what the effects add to each row, shape (m,), whose levels are `keys`, shape (m, F).
+
+        `labels` are the names of keys that have one.
 
         Raises
         ------
         DataError
             A level was not there in fitting, and `unseen` is "error".
         UsageError
-            `unseen` is neither "error" nor "nan".
+            There is no such `unseen`.
         """
-        if unseen not in ("error", "nan"):
-            raise UsageError(f"predict: unseen is {unseen!r}; it can be 'error' or 'nan'")
+        if unseen not in ("error", "reference", "missing"):
+            raise UsageError(f"predict: unseen is {unseen!r}; it can be 'error', 'reference' or 'missing'")
         total = np.zeros(len(keys))
         for f, name in enumerate(self.names.tolist()):
             here = self._places(f)
             levels = self.levels[here]
             at = np.minimum(np.searchsorted(levels, keys[:, f]), len(levels) - 1)
             known = levels[at] == keys[:, f]
-            told = known | np.isnan(keys[:, f])
-            if unseen == "error" and not told.all():
-                level = keys[int(np.argmin(told)), f]
+            if unseen == "error" and not known.all():
+                key = int(keys[int(np.argmin(known)), f])
+                level = labels[f].get(key, key) if labels else key
                 raise DataError(
-                    f"level {level} of {name!r} has no effect, as no row of the fit had it; leave such rows out, or "
-                    "ask for unseen='nan'"
+                    f"level {level!r} of {name!r} has no effect, as no row of the fit had it; leave such rows out, or "
+                    "ask for unseen='missing'"
                 )
-            total += np.where(known, self.values[here][at], np.nan)
+            total += np.where(known, self.values[here][at], 0.0 if unseen == "reference" else np.nan)
         return total
 
     def to_dict(self) -> dict[str, Any]:
@@ -171,12 +182,17 @@ class AbsorbedEffects:
             "residual": self.residual,
         }
 
-    def facts(self) -> list[tuple[str, str]]:
+    def facts(self, rss: float) -> list[tuple[str, str]]:
         """Return what a table says of the effects."""
         sizes = ", ".join(f"{name} ({size:,} levels)" for name, size in zip(self.names, self.sizes, strict=True))
         sets = self.components if len(self.names) > 1 else 1
         joined = f", {sets:,} connected sets" if sets > 1 else ""
-        return [("absorbed", sizes), ("absorbed df", f"{'' if self.exact else 'at most '}{self.df:,}{joined}")]
+        within = r_squared(self.tss, rss)
+        return [
+            ("absorbed", sizes),
+            ("absorbed df", f"{'' if self.exact else 'at most '}{self.df:,}{joined}"),
+            ("R2 within", "-" if np.isnan(within) else f"{within:.6g}"),
+        ]
 
     def notes(self) -> list[str]:
         """Return what else is to be said."""

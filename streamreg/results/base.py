@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import UsageError, typed
+from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.persist import archive
 from streamreg.results.absorbed import AbsorbedEffects, Effects
@@ -20,6 +21,11 @@ Float = NDArray[np.float64]
 @dataclass(frozen=True, eq=False, repr=False)
 class FitResult(Estimates):
     """Estimates of a linear predictor, and what is known about them; the attributes are those of `Estimates`."""
+
+    @property
+    def rsquared_within(self) -> float:
+        """Share explained of the sum of squares that effects of absorbed factors leave; `rsquared` without such."""
+        return self.rsquared if self.absorbed is None else statistics.r_squared(self.absorbed.tss, self.rss)
 
     @typed
     def effects(self, factor: str) -> Effects:
@@ -55,19 +61,23 @@ class FitResult(Estimates):
         return out
 
     @typed
-    def predict(self, data: Any, kind: Scale = "mean", unseen: Literal["error", "nan"] = "error") -> Float:
+    def predict(
+        self, data: Any, kind: Scale = "mean", unseen: Literal["error", "reference", "missing"] = "error"
+    ) -> Float:
         """Return fitted values: means of the target, which are probabilities in the binomial family.
 
         Parameters
         ----------
         data : array of shape (m, number of columns), data frame, or Source
             An array has its columns in the order of `columns`, then absorbed factors; a data frame has them by name, in
-            any order and beside others. A row with a missing value has no prediction: NaN. A source is read as a stream,
-            by column names; `streamreg.results.predict.predict_to` writes to a file what does not fit in memory.
+            any order and beside others. A row with a missing value has no prediction: NaN. A source is read as a
+            stream, by column names; `streamreg.results.predict.predict_to` writes what does not fit in memory to a
+            file.
         kind : {"mean", "link"}
             "link": the linear predictor, such as the logit of a probability.
-        unseen : {"error", "nan"}
-            What the prediction is for a level of an absorbed factor that no row of the fit had.
+        unseen : {"error", "reference", "missing"}
+            A level of a category or of an absorbed factor that did not occur in the fit is refused, taken for the
+            reference (of absorbed factors: for one with the mean of their effects), or has no prediction.
 
         Returns
         -------

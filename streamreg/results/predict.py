@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg import sources
 from streamreg.design.batch import Batch
 from streamreg.design.design import Design, Missing
 from streamreg.design.terms import Terms
@@ -17,6 +18,7 @@ from streamreg.families import family
 from streamreg.kernels.gram import subtract
 from streamreg.persist import table_writer
 from streamreg.results.estimates import Estimates, Scale
+from streamreg.scans.formulas import Unseen, as_fitted
 from streamreg.scans.run import Run
 from streamreg.sources.base import Partition, Source
 from streamreg.sources.checks import native
@@ -27,12 +29,11 @@ Float = NDArray[np.float64]
 
 NAME = "prediction"
 
-Unseen = Literal["error", "nan"]
-"""What is predicted for a level of an absorbed factor that no row of the fit had."""
-
 
 class Network(Protocol):
     """What predicts besides a fit: it takes rows of columns that it names."""
+
+    encoder: dict[str, Any]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -48,11 +49,23 @@ def predict(fit: Estimates, data: Any, kind: Scale = "mean", unseen: Unseen = "e
         raise UsageError(f"predict: no kind {kind!r}; it can be 'mean' or 'link'")
     if isinstance(data, Source):
         return np.concatenate([values for _, values in predictions(fit, data, kind, unseen=unseen)])
-    rows, absent = missing_rows(in_memory(data, (*fit.columns, *factors(fit))))
-    eta = _linear(fit, rows[:, : len(fit.columns)])
-    if fit.absorbed is not None:
-        there = slice(None) if absent is None else ~absent
-        eta[there] += fit.absorbed.at(rows[there, len(fit.columns) :], unseen)
+    if fit.encoder or fit.absorbed is not None:
+        refuse_elsewhere(data)
+        source = sources.open(data if fit.encoder else _named(data, (*fit.columns, *factors(fit))))
+        found = [v for _, v in predictions(fit, source, kind, missing="drop", progress=False, unseen=unseen)]
+        return np.concatenate(found) if found else np.zeros(0)
+    return of_rows(fit, in_memory(data, fit.columns), kind)
+
+
+def _named(data: Any, columns: tuple[str, ...]) -> Any:
+    """Return data whose columns have names: those of a matrix are taken to be these."""
+    return sources.open(table(data, "predict", columns)[0], columns=columns) if isinstance(data, np.ndarray) else data
+
+
+def of_rows(fit: Estimates, table: NDArray[Any], kind: Scale) -> Float:
+    """Return the fitted values of a matrix of the columns of a fit; NaN where an integer is missing."""
+    rows, absent = missing_rows(table)
+    eta = _linear(fit, rows)
     if absent is not None:
         eta[absent] = np.nan
     return eta if kind == "link" else family(fit.family).mean(eta)
@@ -74,14 +87,19 @@ def in_memory(data: Any, columns: tuple[str, ...]) -> NDArray[Any]:
     DataError
         Not a table of numbers with these columns; see `streamreg.sources.rows.table`.
     """
-    if isinstance(data, Statistic):
-        raise UsageError("moments hold no rows, and predictions are made of rows; pass the source that was scanned")
-    if isinstance(data, str | os.PathLike):
-        raise UsageError(f"predict takes rows: open the file first, fit.predict(sr.open({str(data)!r}))")
+    refuse_elsewhere(data)
     if isinstance(data, Source):
         raise UsageError("these predictions are of rows in memory; read the source first")
     rows, _ = table(data, "predict", columns, others=True)
     return rows.astype(native(rows.dtype), copy=False)
+
+
+def refuse_elsewhere(data: Any) -> None:
+    """Raise `UsageError` if data hold no rows, or are the path of a file."""
+    if isinstance(data, Statistic):
+        raise UsageError("moments hold no rows, and predictions are made of rows; pass the source that was scanned")
+    if isinstance(data, str | os.PathLike):
+        raise UsageError(f"predict takes rows: open the file first, fit.predict(sr.open({str(data)!r}))")
 
 
 def _linear(fit: Estimates, rows: NDArray[Any]) -> Float:
@@ -101,10 +119,10 @@ def predictions(
     kind: Scale = "mean",
     *,
     missing: Missing = "error",
-    unseen: Unseen = "error",
     threads: int | None = None,
     progress: bool | None = None,
     engine: Any = None,
+    unseen: Unseen = "error",
 ) -> Iterator[tuple[int, Float]]:
     """Yield (row number, fitted values) for consecutive rows of a source, in order.
 
@@ -117,10 +135,11 @@ def predictions(
         The mean of the target, or the linear predictor, which a network does not have.
     missing : {"error", "drop"}
         "drop": the prediction for a row with NaN is NaN, so that predictions stay beside their rows.
-    unseen : {"error", "nan"}
-        What the prediction is for a level of an absorbed factor that no row of the fit had.
     engine : optional
         Who works on the rows, as in `streamreg.scan`; a network predicts in this process.
+    unseen : {"error", "reference", "missing"}
+        A level of a category or of an absorbed factor that did not occur in the fit is refused, taken for the reference
+        (of absorbed factors: for one with the mean of their effects), or has no prediction.
 
     Raises
     ------
@@ -137,6 +156,7 @@ def predictions(
     if not (run.engine.in_process or isinstance(fit, Estimates)):
         raise UsageError("a network predicts in this process; leave out engine")
     columns = fit.columns if isinstance(fit, Estimates) else fit.names
+    source = as_fitted(source, fit.encoder, target=False, unseen=unseen)
     for name in (*columns, *factors(fit)):
         source.schema.require(name, source.label)
     design = Design(source.label, columns, missing=missing, keys=factors(fit))
@@ -154,7 +174,7 @@ def _of_partition(
             continue
         x, complete = design.rows(chunk)
         values = np.full(len(chunk), np.nan)
-        values[complete] = predict(fit, x, kind) if isinstance(fit, Estimates) else fit.predict(x)
+        values[complete] = of_rows(fit, x, kind) if isinstance(fit, Estimates) else fit.predict(x)
         pieces.append(values)
     return np.concatenate(pieces) if pieces else np.zeros(0)
 
@@ -163,7 +183,7 @@ def _with_effects(fit: Estimates, batch: Batch, kind: Scale, unseen: Unseen) -> 
     """Return the fitted values of rows with levels of absorbed factors; NaN for those with a missing value."""
     assert fit.absorbed is not None
     assert batch.keys is not None
-    eta = _linear(fit, batch.x) + fit.absorbed.at(batch.keys, unseen)
+    eta = _linear(fit, batch.x) + fit.absorbed.at(batch.keys, unseen, batch.labels)
     values = np.full(batch.read, np.nan)
     values[slice(None) if batch.kept is None else batch.kept] = eta if kind == "link" else family(fit.family).mean(eta)
     return values

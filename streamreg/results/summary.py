@@ -33,7 +33,7 @@ def summary(fit: Estimates, rows: int | None = None) -> str:
         ("condition", number(fit.condition, 3)),
         ("seconds", number(fit.seconds, 3)),
         *([] if fit.sandwich is None else [("std errors", f"{fit.errors}, {fit.df_test:,.10g} df")]),
-        *([] if fit.absorbed is None else fit.absorbed.facts()),
+        *([] if fit.absorbed is None else fit.absorbed.facts(fit.rss)),
         *_explained(fit),
         ("log-likelihood", number(fit.log_likelihood, 8)),
         ("AIC", number(fit.aic, 8)),
@@ -72,7 +72,6 @@ def _explained(fit: Estimates) -> list[tuple[str, str]]:
         about = "" if fit.about_mean else " about zero"
         return [
             ("R2" + about, number(fit.rsquared)),
-            *([] if fit.absorbed is None else [("R2 within", number(fit.rsquared_within))]),
             ("adjusted R2" + about, number(fit.rsquared_adj)),
             ("F", "-" if np.isnan(fit.fvalue) else f"{number(fit.fvalue)} (p {probability(fit.f_pvalue)})"),
             ("residual std error", number(fit.sigma)),

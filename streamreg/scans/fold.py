@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
 
-import numpy as np
-
 from streamreg.design.design import Design
 from streamreg.engines.base import Engine
 from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, DataError, UsageError
 from streamreg.scans.probes import Marks, marking, places
-from streamreg.sources.base import Chunk, Partition, Source
+from streamreg.sources.base import Partition, Source
+from streamreg.sources.chunk import Chunk
 from streamreg.stats.base import Statistic
 
 S = TypeVar("S", bound=Statistic)
@@ -157,7 +156,7 @@ def _fold_partition(part: Place, *, design: Design, statistic: S) -> Folded[S]:
             run.state.update(design.batch(chunk))
             continue
         run.at_borders += len(chunk)
-        (run.tail if chunk.start % size == 0 else run.head).append(_owned(chunk))
+        (run.tail if chunk.start % size == 0 else run.head).append(chunk.owned())
     run.state.settle()
     return run
 
@@ -191,10 +190,10 @@ def _blocks(chunks: Iterator[Chunk], size: int) -> Iterator[Chunk]:
         while at < len(chunk):
             row = chunk.start + at
             stop = min(len(chunk), at + size - row % size)
-            piece = _cut(chunk, at, stop)
+            piece = chunk.cut(at, stop)
             complete = (chunk.start + stop) % size == 0
             if waiting or not complete:
-                waiting.append(_owned(piece) if not complete else piece)
+                waiting.append(piece.owned() if not complete else piece)
             if complete:
                 yield from _joined(waiting or [piece])
                 waiting = []
@@ -202,20 +201,6 @@ def _blocks(chunks: Iterator[Chunk], size: int) -> Iterator[Chunk]:
     yield from _joined(waiting)
 
 
-def _cut(chunk: Chunk, start: int, stop: int) -> Chunk:
-    vectors = {name: v[start:stop] for name, v in chunk.vectors.items()}
-    return Chunk(chunk.start + start, chunk.matrix[start:stop], chunk.names, vectors)
-
-
-def _owned(chunk: Chunk) -> Chunk:
-    """Copy a chunk out of its reader's buffer."""
-    return Chunk(chunk.start, chunk.matrix.copy(), chunk.names, {name: v.copy() for name, v in chunk.vectors.items()})
-
-
 def _joined(chunks: Sequence[Chunk]) -> list[Chunk]:
     """Return consecutive chunks as one, or nothing if there are none."""
-    if len(chunks) <= 1:
-        return list(chunks)
-    first = chunks[0]
-    vectors = {name: np.concatenate([c.vectors[name] for c in chunks]) for name in first.vectors}
-    return [Chunk(first.start, np.concatenate([c.matrix for c in chunks]), first.names, vectors)]
+    return [Chunk.joined(chunks)] if chunks else []

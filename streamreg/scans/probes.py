@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streamreg.errors import ChangedError, UsageError
-from streamreg.sources.base import BLOCK, Chunk, Partition, Source
+from streamreg.sources.base import BLOCK, Partition, Source
+from streamreg.sources.chunk import Chunk, Coded
 from streamreg.stats.provenance import Part
 
 PROBE = 64
@@ -35,6 +36,9 @@ def mark(chunk: Chunk, columns: Iterable[str], part: slice = slice(None)) -> str
     total = hashlib.sha256()
     for name in sorted(set(columns)):
         values = chunk.vectors[name] if name in chunk.vectors else chunk.matrix[:, place[name]]
+        if isinstance(values, Coded):
+            total.update(f"{name!r} {values[part].texts()}".encode())
+            continue
         total.update(f"{name!r} {values.dtype.str}".encode())
         total.update(values[part].tobytes())
     return _BY_COLUMN + total.hexdigest()[:24]
@@ -44,9 +48,10 @@ def _mark_of_all(chunk: Chunk) -> str:
     """Return the hash of all columns that earlier versions left."""
     total = hashlib.sha256(f"{chunk.names} {chunk.matrix.dtype.str}".encode())
     total.update(chunk.matrix.tobytes())
-    for name in sorted(chunk.vectors):
-        total.update(f"{name} {chunk.vectors[name].dtype.str}".encode())
-        total.update(chunk.vectors[name].tobytes())
+    for name, values in sorted(chunk.vectors.items()):
+        assert not isinstance(values, Coded), "earlier versions read no text"
+        total.update(f"{name} {values.dtype.str}".encode())
+        total.update(values.tobytes())
     return total.hexdigest()[:24]
 
 
@@ -114,8 +119,7 @@ class _LaterPartition(Partition):
         for chunk in self.inner.chunks(rows):
             at = max(self.start - chunk.start, 0)
             if at < len(chunk):
-                vectors = {name: v[at:] for name, v in chunk.vectors.items()}
-                yield Chunk(chunk.start + at, chunk.matrix[at:], chunk.names, vectors) if at else chunk
+                yield chunk.cut(at, len(chunk)) if at else chunk
 
 
 def new_rows(source: Source, part: Part, columns: Sequence[str]) -> Source | None:
@@ -156,11 +160,9 @@ def _mark_at(source: Source, row: int, count: int, columns: Sequence[str] | None
         for chunk in partition.chunks(PROBE):
             if chunk.start + len(chunk) <= row:
                 continue
-            here = slice(max(row - chunk.start, 0), row + count - chunk.start)
-            vectors = {name: v[here].copy() for name, v in chunk.vectors.items()}
-            pieces.append(Chunk(chunk.start, chunk.matrix[here].copy(), chunk.names, vectors))
+            here = max(row - chunk.start, 0), min(row + count - chunk.start, len(chunk))
+            pieces.append(chunk.cut(*here).owned())
             if chunk.start + len(chunk) >= row + count:
-                vectors = {name: np.concatenate([c.vectors[name] for c in pieces]) for name in vectors}
-                found = Chunk(row, np.concatenate([c.matrix for c in pieces]), chunk.names, vectors)
+                found = Chunk.joined(pieces)
                 return _mark_of_all(found) if columns is None else mark(found, columns)
     return ""

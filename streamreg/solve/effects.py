@@ -100,8 +100,8 @@ def solve(
     Notes
     -----
     Cost: up to `DENSE` levels m, ``m**3 / 3`` operations and ``16 m**2`` bytes. Else conjugate gradients,
-    preconditioned by the diagonal, at as many operations a product as there are pairs; after 50 of them, a sparse factor
-    where its band is narrow. All on one core, so the bits are the same.
+    preconditioned by the diagonal, at as many operations a product as there are pairs; after 50 products a sparse
+    factor where its band is narrow. All on one core, so the bits are the same.
     """
     q = right.shape[1]
     if not free.any():

@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from streamreg.errors import UsageError
-from streamreg.sources.base import Chunk, Partition, Roles, Schema, Source
+from streamreg.sources.base import Partition, Roles, Schema, Source
+from streamreg.sources.chunk import Chunk
 from streamreg.sources.rows import is_frame
 
 __all__ = ["Chunk", "Partition", "Roles", "Schema", "Source", "open"]
@@ -35,11 +36,12 @@ def open(
 
     Parameters
     ----------
-    data : path, array, data frame, tuple, dask array(s), iterable of batches, callable or Source
+    data : path, array, data frame, mapping, tuple, dask array(s), iterable of batches, callable or Source
         A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr`` or ``.npy``. A tuple is ``(X, y)`` or ``(X, y, weight)``,
         and so is each batch of an iterable. A callable takes no argument and returns a fresh iterator of batches.
         In tuples and batches y is the column ``"y"``, the target, and the weight is the column ``"weight"``; X may be a
-        data frame, whose columns keep their names and are found by them in every batch.
+        data frame, whose columns keep their names and are found by them in every batch. A mapping has a column for each
+        name: numbers, dates or text.
     x : str, optional
         Dataset inside an HDF5 file or Zarr group that holds the matrix: ``"group/X"``.
     target, weights : str, optional
@@ -151,7 +153,11 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
         what = "is a sparse matrix" if first is data else f"begins with a {type(first).__name__}, which is sparse"
         raise UsageError(f"data {what}; pass its .toarray(), or batches of rows: (x[a:b].toarray(), y[a:b])")
     if isinstance(data, Mapping):
-        raise UsageError("data is a mapping; pass numpy.column_stack(list(data.values())) and columns=list(data)")
+        from streamreg.sources.mapping import open_mapping
+
+        if columns is not None:
+            raise UsageError("data is a mapping, whose columns have names; leave columns out")
+        return open_mapping(data)
     if isinstance(data, list) and data and _is_row(data[0]):
         raise UsageError("data is a list of numbers; pass numpy.asarray(data), or a list of batches (X, y)")
     if isinstance(data, tuple) and data and not isinstance(first, tuple):

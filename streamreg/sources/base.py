@@ -12,34 +12,55 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreg.errors import DataError, NotFound, UsageError, nearest
 from streamreg.kernels.rowhash import Sample
+from streamreg.sources.chunk import Chunk
 
 BLOCK = 1024
 """Rows that a reader takes at a time unless it says otherwise."""
 
 
+TEXT: np.dtype[Any] = np.dtypes.StringDType()
+"""Type of a column of text in a schema; its values come as `Coded`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Names, storage types and number of rows of a table; `n_rows` is None until an iterator has been read."""
+    """Names, storage types and number of rows of a table.
+
+    Attributes
+    ----------
+    names : tuple of str
+    dtypes : tuple of dtype
+        Kinds "f", "i", "u", "b": numbers; "M": dates and times; "T": text; "O": what cannot be used. Which of them a
+        model can use is up to the design.
+    n_rows : int or None
+        None until an iterator has been read.
+    zones : dict of str to str
+        Time zones of columns that have one: their values are UTC.
+    """
 
     names: tuple[str, ...]
     dtypes: tuple[np.dtype[Any], ...]
     n_rows: int | None
+    zones: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
-        for name, dtype in zip(self.names, self.dtypes, strict=True):
+        for name in self.names:
             if name in seen:
                 raise DataError(f"two columns are called {name!r}; rename one")
             seen.add(name)
-            if dtype.kind not in "fiub" or dtype.itemsize > 8:
-                raise DataError(
-                    f"column {name!r} has type {dtype}, and a regression needs numbers: float16/32/64, any integer "
-                    "or bool; convert the column or leave it out with features"
-                )
+
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """Return the type of a column."""
+        return self.dtypes[self.names.index(name)]
+
+    def numeric(self, name: str) -> bool:
+        """Return whether a column holds numbers that a regression can use."""
+        dtype = self.dtype(name)
+        return dtype.kind in "fiub" and dtype.itemsize <= 8
 
     def require(self, name: str, where: str) -> str:
         """Return `name` if it is a column, else raise `NotFound` with the nearest name."""
@@ -60,31 +81,6 @@ class Roles:
     weights: str | None = None
     features: tuple[str, ...] | None = None
     sample: Sample | None = None
-
-
-@dataclass(slots=True)
-class Chunk:
-    """Some consecutive rows, as stored. Valid only until the next chunk is asked for; never written to.
-
-    Attributes
-    ----------
-    start : int
-        Number of the first row in the whole source.
-    matrix : ndarray of shape (m, k)
-        The columns stored side by side, in the storage's own type.
-    names : tuple of str
-        Names of the columns of `matrix`.
-    vectors : dict of str to ndarray of shape (m,)
-        Columns stored apart (a target or weights in a dataset of their own).
-    """
-
-    start: int
-    matrix: NDArray[Any]
-    names: tuple[str, ...]
-    vectors: dict[str, NDArray[Any]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.matrix)
 
 
 class Partition(ABC):
@@ -147,7 +143,7 @@ class Source(ABC):
         """Return the bytes that one pass delivers (decoded), or None if the number of rows is not known."""
         if self.schema.n_rows is None:
             return None
-        return self.schema.n_rows * sum(d.itemsize for d in self.schema.dtypes)
+        return self.schema.n_rows * sum(8 if d.kind in "TO" else d.itemsize for d in self.schema.dtypes)
 
     def with_roles(
         self, target: str | None = None, weights: str | None = None, features: Sequence[str] | None = None

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from streamreg.errors import DataError, UsageError
 from streamreg.sources.arrays import TARGET, WEIGHT, given_roles
-from streamreg.sources.base import BLOCK, Chunk, Partition, Schema, Source
+from streamreg.sources.base import BLOCK, Partition, Schema, Source
 from streamreg.sources.checks import check_matrix, check_numeric, check_vector, column_names, native, span
+from streamreg.sources.chunk import Chunk
 from streamreg.sources.rows import array as as_array
 
 _dask: Any = dask  # without types of its own

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from streamreg.errors import ChangedError, DataError, OnePassError, UsageError
 from streamreg.sources.arrays import TARGET, WEIGHT, given_roles
-from streamreg.sources.base import BLOCK, Chunk, Partition, Schema, Source
+from streamreg.sources.base import BLOCK, Partition, Schema, Source
 from streamreg.sources.checks import check_vector, column_names, native
+from streamreg.sources.chunk import Chunk
 from streamreg.sources.rows import array, is_frame, table
 
 _NAMES = ("X", TARGET, WEIGHT)

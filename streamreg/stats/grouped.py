@@ -122,7 +122,8 @@ class Grouped(Statistic, Generic[S]):
 
     Attributes
     ----------
-    groups : dict of int to Statistic
+    groups : dict of int or str to Statistic
+        By number, or by the text or date that names the group.
 
     Notes
     -----
@@ -135,7 +136,7 @@ class Grouped(Statistic, Generic[S]):
         self.by, self.memory = by, memory
         self.block_rows = self.inner.block_rows
         self.target = inner.target
-        self.groups: dict[int, S] = {}
+        self.groups: dict[Any, S] = {}
         self._held = 0
 
     def fresh(self) -> Self:
@@ -157,12 +158,14 @@ class Grouped(Statistic, Generic[S]):
 
     def _absorb(self, batch: Batch) -> None:
         keys = self.by.keys(batch)
+        names = batch.labels[0] if batch.labels and isinstance(self.by, Column) else {}
         if (keys == keys[0]).all():
-            self._add(int(keys[0]), batch.take(slice(None)))
+            self._add(names.get(int(keys[0]), int(keys[0])), batch.take(slice(None)))
             return
         order = np.argsort(keys, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
-            self._add(int(keys[rows[0]]), batch.take(rows))
+            key = int(keys[rows[0]])
+            self._add(names.get(key, key), batch.take(rows))
 
     def _join(self, other: Self) -> None:
         if str(other.by) != str(self.by):
@@ -170,7 +173,7 @@ class Grouped(Statistic, Generic[S]):
         for key, state in other.groups.items():
             self._add(key, state)
 
-    def _add(self, key: int, rows: Batch | S) -> None:
+    def _add(self, key: int | str, rows: Batch | S) -> None:
         """Give rows, or a state of some, to their group."""
         state = self.groups.get(key)
         before = 0 if state is None else state.nbytes

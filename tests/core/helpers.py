@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from streamreg.sources.base import Chunk, Partition, Source
+from streamreg.sources.base import Partition, Source
+from streamreg.sources.chunk import Chunk
 
 
 class Counting(Source):

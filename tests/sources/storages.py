@@ -30,6 +30,10 @@ def array_foreign_order(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
     return sources.open((x.astype(x.dtype.newbyteorder(">")), y))
 
 
+def mapping(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    return sources.open({f"x{k}": x[:, k] for k in range(x.shape[1])} | {"y": y}, target="y")
+
+
 def npy(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
     np.save(folder / "a.npy", x)
     np.save(folder / "y.npy", y)
@@ -128,6 +132,7 @@ MAKERS: dict[str, Maker] = {
     "array": array,
     "array Fortran order": array_fortran,
     "array foreign byte order": array_foreign_order,
+    "mapping": mapping,
     "npy": npy,
     "npy Fortran order": npy_fortran,
     "npy foreign byte order": npy_foreign_order,

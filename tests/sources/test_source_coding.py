@@ -12,7 +12,7 @@ import zarr
 import streamreg as sr
 from streamreg.design.design import Design
 from streamreg.errors import DataError, UsageError
-from streamreg.sources.base import Chunk
+from streamreg.sources.chunk import Chunk
 from streamreg.tools.inspect import inspect
 
 FORMATS = ("hdf5", "hdf5-chunked", "zarr2", "zarr3")

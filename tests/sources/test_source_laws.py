@@ -39,7 +39,9 @@ def read(source: Source, parts: Iterable[Partition] | None = None, rows: int = 2
             assert chunk.matrix.dtype.isnative
             assert target.dtype.isnative
             at += len(chunk)
-            xs.append(chunk.matrix.copy())
+            names = [name for name in source.schema.names if name != source.roles.target]
+            table = chunk.matrix if chunk.names == tuple(names) else np.column_stack([chunk.column(n) for n in names])
+            xs.append(table.copy())
             ys.append(target.copy())
         assert part.stop in (None, at)
     return np.concatenate(xs), np.concatenate(ys)
@@ -187,7 +189,7 @@ def test_columns_that_are_asked_for_come_as_they_were(maker: Maker, wanted: tupl
     for part in source.partitions(columns=(*wanted, target)):
         for chunk in part.chunks(256):
             for name in wanted:
-                found[name].append(chunk.matrix[:, chunk.names.index(name)].copy())
+                found[name].append(chunk.column(name).copy())  # type: ignore[arg-type]
             found[target].append(chunk.vectors[target].copy())
     for name, pieces in found.items():
         np.testing.assert_array_equal(np.concatenate(pieces), columns[name])

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.sources.base import BLOCK, Chunk, Partition, Roles, Schema, Source, row_ranges
+from streamreg.sources.base import BLOCK, Partition, Roles, Schema, Source, row_ranges
 from streamreg.sources.checks import check_matrix, check_vector, column_names
+from streamreg.sources.chunk import Chunk, Column
 
 Read = Callable[[int, int], NDArray[Any]]
 """Return rows `a` to `b`; the array may be overwritten by the next call."""
@@ -85,7 +86,7 @@ class TablePartition(Partition):
             read = stack.enter_context(self.matrix.reader())
             beside = {name: stack.enter_context(_windowed(v, self.stop)) for name, v in self.vectors.items()}
             for a, b in pieces(self.start, self.stop, step):
-                vectors = {name: read_vector(a, b) for name, read_vector in beside.items()}
+                vectors: dict[str, Column] = {name: read_vector(a, b) for name, read_vector in beside.items()}
                 yield Chunk(a, read(a, b), self.names, vectors)
 
 

@@ -179,6 +179,12 @@ class AbsorbedMoments(Statistic):
             self._orders[f] = self._sums.order(f)
         return self._orders[f]
 
+    def texts(self, f: int) -> list[str]:
+        """Return the names of the levels of a factor in order; empty for numbers, which name themselves."""
+        assert self._sums is not None
+        names = self._sums.names[f]
+        return [names.get(key, "") for key in self._order(f)[0].tolist()] if names else [""] * len(self._order(f)[0])
+
     def release(self) -> None:
         """Give up the sums by level."""
         self._sums = None

@@ -45,6 +45,7 @@ class LevelSums:
     def __init__(self, columns: int, factors: int, weighted: bool) -> None:
         self.columns, self.factors, self.weighted = columns, factors, weighted
         self.rows = 0
+        self.names: list[dict[int, str]] = [{} for _ in range(factors)]
         self.width = columns + weighted
         self._top = np.full(self.width, windows.LOWEST, dtype=np.int64)
         self._limit, self._scale = windows.limits(self._top), windows.scales(self._top)
@@ -70,6 +71,8 @@ class LevelSums:
         if not (sizes < self._limit).all():
             self._raise(np.maximum(self._top, windows.tops(sizes)))
         self._count(len(batch))
+        for names, found in zip(self.names, batch.labels, strict=False):
+            names |= found
         codes = [held.of(batch.keys[:, f]) for f, held in enumerate(self._codes)]
         self._fit()
         kernel.add(z, low, weight, self._scale, codes, self._sums, self._counts)
@@ -83,6 +86,8 @@ class LevelSums:
         by = self._top - other._top
         new = [held.of(theirs.keys) for held, theirs in zip(self._codes, other._codes, strict=True)]
         self._fit()
+        for names, found in zip(self.names, other.names, strict=True):
+            names |= found
         for f, code in enumerate(new):
             for start in range(0, len(code), _CHUNK):
                 here, to = slice(start, min(start + _CHUNK, len(code))), code[start : start + _CHUNK]
@@ -165,6 +170,9 @@ class LevelSums:
             arrays[f"levels.{f}"], codes, place = self.order(f)
             digits = windows.carried(self._sums[f][codes].reshape(-1, DIGITS, self.width))
             arrays[f"sums.{f}"], arrays[f"counts.{f}"] = digits, self._counts[f][codes]
+            named = sorted(self.names[f].items())
+            arrays[f"named.{f}"] = np.array([key for key, _ in named], dtype=np.int64)
+            arrays[f"names.{f}"] = np.array([name for _, name in named], dtype=np.str_)
             places.append(place)
         for (f, g), pairs in self._pairs.items():
             a, b, counts, digits = pairs.entries()
@@ -184,6 +192,8 @@ class LevelSums:
         self._limit, self._scale = windows.limits(self._top), windows.scales(self._top)
         for f, codes in enumerate(self._codes):
             codes.of(arrays[f"levels.{f}"])
+            named = zip(arrays[f"named.{f}"].tolist(), arrays[f"names.{f}"].tolist(), strict=True)
+            self.names[f] = dict(named)
             self._sums[f], self._counts[f] = (
                 arrays[f"sums.{f}"].reshape(len(codes), DIGITS * self.width),
                 arrays[f"counts.{f}"],

@@ -1,0 +1,148 @@
+"""Columns of a chunk as numbers: features side by side, and what says which group a row is in."""
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.errors import DataError, nearest
+from streamreg.kernels.gram import NAT, finite
+from streamreg.sources.base import Schema
+from streamreg.sources.chunk import Chunk, Coded, Column
+
+Float = NDArray[np.float64]
+
+_EXACT = 2.0**53
+
+_KINDS = {"T": "text", "M": "dates", "O": "neither numbers, nor text, nor dates"}
+
+
+def require_numbers(schema: Schema, names: tuple[str, ...], label: str) -> None:
+    """Refuse columns that are not numbers.
+
+    Raises
+    ------
+    DataError
+        A column is text, a date, or of a type that cannot be used.
+    """
+    for name in names:
+        if not schema.numeric(name):
+            dtype = schema.dtype(name)
+            remedy = {"T": ", as a category", "M": ", as in 'y ~ year(t)'"}.get(dtype.kind, "")
+            held = _KINDS.get(dtype.kind, f"numbers of type {dtype}")
+            raise DataError(
+                f"{label}: column {name!r} holds {held}, and a regression needs numbers (float16/32/64, any integer or "
+                f"bool); use it in a formula{remedy}, convert it, or leave it out with features"
+            )
+
+
+def beside(chunk: Chunk, names: tuple[str, ...], label: str) -> tuple[NDArray[Any], Float | None]:
+    """Return the named columns side by side, and what they lack to the exact values.
+
+    Returns
+    -------
+    high : ndarray of shape (m, len(names))
+        A view of the chunk's matrix wherever the storage order allows it. Columns of several types become float64; what
+        is missing in integers is then NaN.
+    low : float64 ndarray of the same shape, or None where nothing is lacking
+    """
+    if names == chunk.names:
+        return chunk.matrix, chunk.low
+    if len(names) == 1 and names[0] in chunk.vectors:
+        return _numbers(chunk.vectors[names[0]])[:, None], None
+    if not chunk.vectors or chunk.vectors.keys().isdisjoint(names):
+        try:
+            where = _positions(chunk.names, names)
+        except ValueError:
+            pass
+        else:
+            return chunk.matrix[:, where], None if chunk.low is None else chunk.low[:, where]
+    place = {n: k for k, n in enumerate(chunk.names)}
+    for absent in names:
+        if absent not in chunk.vectors and absent not in place:
+            known = (*chunk.names, *chunk.vectors)
+            raise DataError(f"{label}, row {chunk.start:,}: column {absent!r} is gone{nearest(absent, known)}")
+    columns = [_numbers(chunk.vectors[n]) if n in chunk.vectors else chunk.matrix[:, place[n]] for n in names]
+    return _packed(columns)
+
+
+def keys(chunk: Chunk, name: str, label: str) -> NDArray[Any]:
+    """Return the column that says which group a row is in, shape (m,): numbers stay, texts and dates become int64.
+
+    Missing texts and dates are the least int64.
+    """
+    try:
+        values = chunk.column(name)
+    except KeyError:
+        known = (*chunk.names, *chunk.vectors)
+        raise DataError(f"{label}, row {chunk.start:,}: column {name!r} is gone{nearest(name, known)}") from None
+    if isinstance(values, Coded):
+        used, where = np.unique(values.codes, return_inverse=True)
+        named = [NAT if code < 0 else text_key(values.levels[code]) for code in used.tolist()]
+        return np.array(named, np.int64)[where]
+    return values.view(np.int64) if values.dtype.kind == "M" else values
+
+
+def labels(chunk: Chunk, name: str) -> dict[int, str]:
+    """Return the names of the groups of a chunk, by their `keys`; of numbers none, as they name themselves."""
+    values = chunk.column(name)
+    if isinstance(values, Coded):
+        texts = [values.levels[code] for code in np.unique(values.codes).tolist() if code >= 0]
+        return {text_key(text): text for text in texts}
+    if values.dtype.kind != "M":
+        return {}
+    return {int(value.view(np.int64)): str(value) for value in np.unique(values[~np.isnat(values)])}
+
+
+@lru_cache(maxsize=2**18)
+def text_key(text: str) -> int:
+    """Return the number that stands for a text among groups: 63 bits of its hash, the same everywhere."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def missing_integers(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where int64 holds its least number, which stands for a missing date or integer."""
+    return values == NAT if values.dtype == np.int64 else np.zeros(values.shape, bool)
+
+
+def _numbers(values: Column) -> NDArray[Any]:
+    assert not isinstance(values, Coded), "text is refused before rows are read"
+    return values
+
+
+def _packed(columns: list[NDArray[Any]]) -> tuple[NDArray[Any], Float | None]:
+    """Return columns side by side, in their own type if they share one, and what float64 lacks of large integers."""
+    types = {column.dtype for column in columns}
+    if len(types) == 1:
+        table = np.empty((len(columns), len(columns[0])), types.pop())
+        for k, column in enumerate(columns):
+            table[k] = column
+        return table.T, None
+    table, low = np.empty((len(columns), len(columns[0]))), None
+    for k, column in enumerate(columns):
+        table[k] = column
+        if column.dtype.kind in "iu" and column.dtype.itemsize == 8:
+            if not finite(column):
+                table[k, missing_integers(column)] = np.nan
+            if (np.abs(table[k]) > _EXACT).any():
+                low = np.zeros(table.shape) if low is None else low
+                low[k] = np.where(np.isnan(table[k]), 0.0, lacking(column, table[k]))
+    return table.T, None if low is None else low.T
+
+
+def lacking(column: NDArray[Any], high: Float) -> Float:
+    """Return what float64 numbers lack to the 64-bit integers that they were made of."""
+    with np.errstate(invalid="ignore"):  # of what is missing
+        back = np.clip(high, float(np.iinfo(column.dtype).min), float(np.iinfo(column.dtype).max - 2048))
+        return np.asarray((column - back.astype(column.dtype)).astype(np.int64).astype(np.float64) + (back - high))
+
+
+@lru_cache(maxsize=64)
+def _positions(held: tuple[str, ...], names: tuple[str, ...]) -> slice | list[int]:
+    """Return where names are: a slice if they follow one another. Raises ValueError where one is missing."""
+    index = [held.index(n) for n in names]
+    if index and index == list(range(index[0], index[0] + len(index))):
+        return slice(index[0], index[0] + len(index))
+    return index

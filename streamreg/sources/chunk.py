@@ -1,0 +1,119 @@
+"""Some consecutive rows, on their way from a storage: a matrix, and columns beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A column of text: each value is the number of a level.
+
+    Attributes
+    ----------
+    codes : int32 ndarray of shape (m,)
+        Places in `levels`; -1: missing.
+    levels : tuple of str
+        Those of this chunk. Another chunk may have others, in another order.
+    """
+
+    codes: NDArray[np.int32]
+    levels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, rows: Any) -> "Coded":
+        return Coded(self.codes[rows], self.levels)
+
+    def copy(self) -> "Coded":
+        """Return the same values in memory of their own."""
+        return Coded(self.codes.copy(), self.levels)
+
+    def texts(self) -> list[str | None]:
+        """Return the values, None where one is missing."""
+        return [None if code < 0 else self.levels[code] for code in self.codes.tolist()]
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Coded]") -> "Coded":
+        """Return several columns, one below the other, with the levels of all of them."""
+        if all(part.levels == parts[0].levels for part in parts):
+            return cls(np.concatenate([part.codes for part in parts]), parts[0].levels)
+        place: dict[str, int] = {}
+        codes = []
+        for part in parts:
+            moved = [place.setdefault(level, len(place)) for level in part.levels]
+            codes.append(np.array([*moved, -1], np.int32)[part.codes])
+        return cls(np.concatenate(codes), tuple(place))
+
+
+Column: TypeAlias = NDArray[Any] | Coded
+"""Values of a column: numbers, dates (datetime64) or text.
+
+What is missing is NaN in floats, the least int64 in integers, NaT in dates, and the code -1 in text.
+"""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Some consecutive rows, as stored. Valid only until the next chunk is asked for; never written to.
+
+    Attributes
+    ----------
+    start : int
+        Number of the first row in the whole source.
+    matrix : ndarray of shape (m, k)
+        The columns stored side by side, in the storage's own type.
+    names : tuple of str
+        Names of the columns of `matrix`.
+    vectors : dict of str to Column
+        Columns stored apart: all those of a table that keeps columns, a target in a dataset of its own.
+    low : float64 ndarray of shape (m, k) or None
+        What `matrix` lacks to the exact values, where they are known to twice float64's digits.
+    """
+
+    start: int
+    matrix: NDArray[Any]
+    names: tuple[str, ...]
+    vectors: dict[str, Column] = field(default_factory=dict)
+    low: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    def column(self, name: str) -> Column:
+        """Return one column. Raises KeyError if it is not there."""
+        if name in self.vectors:
+            return self.vectors[name]
+        if name not in self.names:
+            raise KeyError(name)
+        return self.matrix[:, self.names.index(name)]
+
+    def cut(self, start: int, stop: int) -> "Chunk":
+        """Return rows `start` to `stop` of this chunk, as views."""
+        vectors = {name: values[start:stop] for name, values in self.vectors.items()}
+        low = None if self.low is None else self.low[start:stop]
+        return Chunk(self.start + start, self.matrix[start:stop], self.names, vectors, low)
+
+    def owned(self) -> "Chunk":
+        """Return a copy outside of its reader's buffer."""
+        vectors = {name: values.copy() for name, values in self.vectors.items()}
+        return Chunk(self.start, self.matrix.copy(), self.names, vectors, None if self.low is None else self.low.copy())
+
+    @classmethod
+    def joined(cls, chunks: "Sequence[Chunk]") -> "Chunk":
+        """Return consecutive chunks, of which there is one at least, as one."""
+        first = chunks[0]
+        if len(chunks) == 1:
+            return first
+        vectors = {name: _below([c.vectors[name] for c in chunks]) for name in first.vectors}
+        low = None if first.low is None else np.concatenate([c.low for c in chunks if c.low is not None])
+        return cls(first.start, np.concatenate([c.matrix for c in chunks]), first.names, vectors, low)
+
+
+def _below(parts: Sequence[Any]) -> Column:
+    """Return several pieces of a column, one below the other."""
+    return Coded.joined(parts) if isinstance(parts[0], Coded) else np.concatenate(parts)
