@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamreg import sources
 from streamreg.design.batch import Batch
+from streamreg.design.columns import parts_of
 from streamreg.design.design import Design, Missing
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, UsageError
@@ -51,7 +52,7 @@ def predict(fit: Estimates, data: Any, kind: Scale = "mean", unseen: Unseen = "e
         return np.concatenate([values for _, values in predictions(fit, data, kind, unseen=unseen)])
     if fit.encoder or fit.absorbed is not None:
         refuse_elsewhere(data)
-        source = sources.open(data if fit.encoder else _named(data, (*fit.columns, *factors(fit))))
+        source = sources.open(data if fit.encoder else _named(data, needed(fit)))
         found = [v for _, v in predictions(fit, source, kind, missing="drop", progress=False, unseen=unseen)]
         return np.concatenate(found) if found else np.zeros(0)
     return of_rows(fit, in_memory(data, fit.columns), kind)
@@ -75,6 +76,12 @@ def factors(fit: "Estimates | Network") -> tuple[str, ...]:
     """Return the absorbed factors, whose levels a prediction needs beside the columns."""
     absorbed = fit.absorbed if isinstance(fit, Estimates) else None
     return () if absorbed is None else tuple(absorbed.names.tolist())
+
+
+def needed(fit: "Estimates | Network") -> tuple[str, ...]:
+    """Return the columns that a prediction reads: those of the fit, then those of its absorbed factors."""
+    own = fit.columns if isinstance(fit, Estimates) else fit.names
+    return tuple(dict.fromkeys((*own, *(name for key in factors(fit) for name in parts_of(key)))))
 
 
 def in_memory(data: Any, columns: tuple[str, ...]) -> NDArray[Any]:
@@ -157,7 +164,7 @@ def predictions(
         raise UsageError("a network predicts in this process; leave out engine")
     columns = fit.columns if isinstance(fit, Estimates) else fit.names
     source = as_fitted(source, fit.encoder, target=False, unseen=unseen)
-    for name in (*columns, *factors(fit)):
+    for name in needed(fit):
         source.schema.require(name, source.label)
     design = Design(source.label, columns, missing=missing, keys=factors(fit))
     work = partial(_of_partition, fit=fit, design=design, kind=kind, unseen=unseen)
