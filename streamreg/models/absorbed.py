@@ -117,7 +117,9 @@ def fit_absorbed(model: Any, data: Any, run: Run) -> tuple[FitResult, Within]:
             solution = _solved(problem)
             effects = [a + b for a, b in zip(effects, last.effects(), strict=True)]
             origin = dataclasses.replace(origin, passes=2)
-    solution = _named(_settled(problem, solution), model.absorb)
+    if origin.passes > 1 or not _lost(problem):
+        solution = _settled(problem, solution)
+    solution = _named(solution, model.absorb)
     if model.singular == "error" and solution.dependencies:
         raise DataError(f"{origin.label}: dependent columns: {'; '.join(map(str, solution.dependencies))}")
     fit = result(model, problem, solution, origin)

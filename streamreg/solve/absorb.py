@@ -114,8 +114,9 @@ def absorb(cross: Float, factors: Sequence[Factor], pairs: Pairs) -> Absorbed:
         free = np.ones(starts[-1], dtype=bool)
         free[np.concatenate(pinned)] = False
         few = np.array([size <= _SMALL for size in sizes[1:]])
-        small = np.repeat(few, sizes[1:]) if not few.all() else ~free & False
-        found = solve(own, meets, inverse, right, free, small, np.diag(cross), one=int((~few).sum()) <= 1)
+        few &= not few.all()  # where all are small none is left to the end
+        small = np.repeat(few, sizes[1:])
+        found = solve(own, meets, inverse, right, free, small, np.diag(cross), one=int((~few).sum()) == 1)
         within -= found.explained
     parts: list[Float] = [np.zeros(0)] * len(order)
     parts[order[0]] = (first.sums - meets @ found.values) * inverse[:, None]
