@@ -1,8 +1,8 @@
 """Moments of columns, and their sums by level of factors: all that absorbing their effects asks of the rows."""
 
 import json
-from collections.abc import Mapping, Sequence
-from threading import Lock
+from collections.abc import Callable, Mapping, Sequence
+from threading import get_ident
 from typing import Any, Self
 
 import numpy as np
@@ -21,29 +21,25 @@ Int = NDArray[np.int64]
 
 
 class Pool:
-    """Sums that workers of one process take, add to and give back: there are no more than workers."""
+    """Sums of the threads of a scan: each adds to its own."""
 
     def __init__(self) -> None:
-        self._free: list[LevelSums] = []
-        self._lock = Lock()
+        self._own: dict[int, LevelSums] = {}
 
-    def take(self) -> LevelSums | None:
-        """Return sums that no other worker adds to; None if there are none yet."""
-        with self._lock:
-            return self._free.pop() if self._free else None
-
-    def give(self, sums: LevelSums) -> None:
-        """Return sums to the others."""
-        with self._lock:
-            self._free.append(sums)
+    def of_thread(self, make: Callable[[], LevelSums]) -> LevelSums:
+        """Return the sums of this thread."""
+        found = self._own.get(get_ident())
+        if found is None:
+            found = self._own[get_ident()] = make()
+        return found
 
     def total(self) -> LevelSums | None:
-        """Return the sums of all workers."""
-        free = sorted(self._free, key=lambda sums: sums.nbytes)
-        self._free = []
-        total = free.pop() if free else None
-        while free and total is not None:
-            total.merge(free.pop())
+        """Return the sums of all threads."""
+        parts = sorted(self._own.values(), key=lambda sums: sums.nbytes)
+        self._own.clear()
+        total = parts.pop() if parts else None
+        while parts and total is not None:
+            total.merge(parts.pop())
         return total
 
 
@@ -61,7 +57,7 @@ class AbsorbedMoments(Statistic):
 
     Notes
     -----
-    Cost: one pass. Memory: that of `Moments` and of `LevelSums`, the latter once for each worker of a process; and once
+    Cost: one pass. Memory: that of `Moments` and of `LevelSums`, the latter once for each thread; and once
     for each task on a cluster, where those of tasks are merged as they come.
     """
 
@@ -95,17 +91,17 @@ class AbsorbedMoments(Statistic):
     def _absorb(self, batch: Batch) -> None:
         self.moments.update(batch)
         self._orders.clear()
-        sums = self._sums if self._pool is None else self._pool.take()
-        if sums is None:
-            sums = LevelSums(len(self.names), len(self.factors), self.weighted)
+        if self._pool is not None:
+            sums = self._pool.of_thread(self._empty)
+        else:
+            sums = self._sums = self._sums or self._empty()
         try:
             sums.add(batch)
         except DataError as error:
             raise DataError(f"rows {batch.start:,} to {batch.start + batch.read - 1:,}: {error}") from None
-        if self._pool is None:
-            self._sums = sums
-        else:
-            self._pool.give(sums)
+
+    def _empty(self) -> LevelSums:
+        return LevelSums(len(self.names), len(self.factors), self.weighted)
 
     def settle(self) -> None:
         """Finish what the moments have under way."""
@@ -119,8 +115,7 @@ class AbsorbedMoments(Statistic):
             return
         if self._pool is not None:
             raise DataError("sums that are kept apart do not merge into those of a scan under way")
-        if self._sums is None:
-            self._sums = LevelSums(len(self.names), len(self.factors), self.weighted)
+        self._sums = self._sums or self._empty()
         self._orders.clear()
         self._sums.merge(other._sums)
 
@@ -194,7 +189,7 @@ class AbsorbedMoments(Statistic):
         """Return the state as plain arrays: those of the moments, and those of the sums by level."""
         meta = {"names": self.names, "factors": self.factors, "target": self.target, "weighted": self.weighted}
         arrays = {f"moments.{name}": array for name, array in self.moments.to_arrays().items()}
-        sums = self._sums or LevelSums(len(self.names), len(self.factors), self.weighted)
+        sums = self._sums or self._empty()
         arrays |= {f"sums.{name}": array for name, array in sums.to_arrays().items()}
         return arrays | {"meta": np.array(json.dumps(meta | self.counts()))}
 
