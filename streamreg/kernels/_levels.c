@@ -227,11 +227,98 @@ done:
     return answer;
 }
 
+/* Double-double, operation by operation as in doubledouble.py. */
+struct pair { double high, low; };
+
+static inline struct pair two_sum(double a, double b)
+{
+    double s = a + b, t = s - a;
+    return (struct pair){s, (a - (s - t)) + (b - t)};
+}
+
+static inline struct pair quick(double a, double b)
+{
+    double s = a + b;
+    return (struct pair){s, b - (s - a)};
+}
+
+static inline struct pair plus(struct pair a, struct pair b)
+{
+    struct pair s = two_sum(a.high, b.high), t = two_sum(a.low, b.low);
+    s = quick(s.high, s.low + t.high);
+    return quick(s.high, s.low + t.low);
+}
+
+/* What the digits of one column come to; `step` apart. */
+static inline struct pair value(const int64_t *digit, ptrdiff_t step, const double *unit)
+{
+    int64_t part[DIGITS], first;
+    for (int d = 0; d < DIGITS; d++) part[d] = digit[d * step];
+    for (int d = DIGITS - 1; d; d--) {
+        int64_t over = part[d] >> 32;
+        part[d] -= over * ((int64_t)1 << 32), part[d - 1] += over;
+    }
+    first = part[0] >> 32, part[0] -= first * ((int64_t)1 << 32);
+    struct pair total = {(double)first * unit[0], 0.0};
+    for (int d = 0; d < DIGITS; d++) {
+        struct pair s = two_sum(total.high, (double)part[d] * unit[d + 1]);
+        total = quick(s.high, s.low + total.low);
+    }
+    return total;
+}
+
+PyDoc_STRVAR(about_doc, "about(sums, codes, counts, units, mean, scale, weights, out)\n\n"
+"Sums of some levels, int64 (L, 3 * width), about the means, times `scale` (q,): float64 out (m, q). `units` (width, 4) is\n"
+"what digits are multiplied by, `mean` (2, q) both halves of the means. The width is q, or q + 1 where the last column is\n"
+"of weights, which then go into `weights` (m,); else counts do.");
+
+static PyObject *py_about(PyObject *self, PyObject *args)
+{
+    PyObject *o[8], *answer = NULL;
+    struct buffers b = {.count = 0};
+    if (!PyArg_ParseTuple(args, "OOOOOOOO", o, o + 1, o + 2, o + 3, o + 4, o + 5, o + 6, o + 7)) return NULL;
+    const int64_t *sums = numbers(&b, o[0], INT64, 0, 0), *counts = NULL;
+    const int32_t *code = sums ? numbers(&b, o[1], INT32, 0, 0) : NULL;
+    ptrdiff_t m = code ? length(&b) : 0, width = 0, q = 0;
+    if (!code || !(counts = numbers(&b, o[2], INT64, 0, 0))) goto done;
+    const double *units = numbers(&b, o[3], DOUBLE, 0, 0), *mean = NULL, *scale = NULL;
+    if (!units) goto done;
+    width = length(&b) / (DIGITS + 1);
+    if (!(scale = numbers(&b, o[5], DOUBLE, 0, 0))) goto done;
+    q = length(&b);
+    if ((width != q && width != q + 1) || !(mean = numbers(&b, o[4], DOUBLE, 2 * q, 0))) goto done;
+    double *weights = numbers(&b, o[6], DOUBLE, m, PyBUF_WRITABLE), *out = NULL;
+    if (!weights || !(out = numbers(&b, o[7], DOUBLE, m * q, PyBUF_WRITABLE))) goto done;
+    Py_BEGIN_ALLOW_THREADS
+    for (ptrdiff_t k = 0; k < m; k++) {
+        const int64_t *digits = sums + code[k] * DIGITS * width;
+        if (k + AHEAD < m)
+            for (ptrdiff_t i = 0; i < DIGITS * width; i += 8)
+                __builtin_prefetch(sums + code[k + AHEAD] * DIGITS * width + i);
+        struct pair own = {(double)counts[code[k]], 0.0};
+        if (width > q) own = value(digits + q, width, units + (DIGITS + 1) * q);
+        weights[k] = own.high;
+        for (ptrdiff_t j = 0; j < q; j++) {
+            double product = mean[j] * own.high, rest = fma(mean[j], own.high, -product);
+            struct pair whole = quick(product, rest + (mean[j] * own.low + mean[q + j] * own.high));
+            struct pair left = plus(value(digits + j, width, units + (DIGITS + 1) * j), (struct pair){-whole.high, -whole.low});
+            out[k * q + j] = left.high * scale[j];
+        }
+    }
+    Py_END_ALLOW_THREADS
+    answer = Py_NewRef(Py_None);
+done:
+    if (!answer && !PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "arrays of other shapes expected");
+    release(&b);
+    return answer;
+}
+
 static PyMethodDef METHODS[] = {
     {"largest", py_largest, METH_VARARGS, largest_doc},
     {"add", py_add, METH_VARARGS, add_doc},
     {"encode", py_encode, METH_VARARGS, encode_doc},
     {"table", py_table, METH_VARARGS, table_doc},
+    {"about", py_about, METH_VARARGS, about_doc},
     {NULL, NULL, 0, NULL},
 };
 

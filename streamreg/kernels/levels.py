@@ -22,6 +22,10 @@ Int = NDArray[np.int64]
 Codes = NDArray[np.int32]
 
 DIGITS = 3
+BITS = 32
+"""Bits of a digit."""
+
+_CHUNK = 2**16  # levels that NumPy works on at a time
 _RUN, _AT_ONCE = 128, 3  # rows, and factors, of one call of the compiled kernel
 _RADIX = 2.0**32
 
@@ -160,6 +164,65 @@ def full_table(
     if weight is not None:
         assert digits is not None
         np.add.at(digits, (a, b), _cut(weight[:, None] * scale))
+
+
+def about(
+    sums: Int, codes: Codes, counts: Int, top: Int, mean: dd.DD, exponent: NDArray[np.int64]
+) -> tuple[Float, Float]:
+    """Return the weights of some levels, shape (m,), and their sums about the means, shape (m, q).
+
+    Parameters
+    ----------
+    sums : int64 ndarray of shape (L, 3 * width)
+        Digits, as `add` sums them; of weights too if the width is q + 1.
+    codes : int32 ndarray of shape (m,)
+    counts : int64 ndarray of shape (L,)
+        The weights where there are none.
+    top : int64 ndarray of shape (width,)
+        Places of the first digits.
+    mean : pair of ndarrays of shape (q,)
+    exponent : int ndarray of shape (q,)
+        Sums are multiplied by ``2**-exponent``.
+    """
+    q, m = len(exponent), len(codes)
+    if _COMPILED and not exponent.any():
+        units = np.ldexp(1.0, BITS * (top[:, None] + 1 - np.arange(DIGITS + 1)))
+        weights, out = np.empty(m), np.empty((m, q))
+        _levels.about(sums, codes, counts, units, np.array(mean), np.ones(q), weights, out)
+        return weights, out
+    weights, out = counts[codes].astype(np.float64), np.empty((m, q))
+    for start in range(0, m, _CHUNK):
+        here = slice(start, min(start + _CHUNK, m))
+        digits = values(carried(sums[codes[here]].reshape(-1, DIGITS, len(top))), top)
+        own = dd.from_float(weights[here, None])
+        if len(top) > q:
+            own = dd.take(digits, (slice(None), slice(q, None)))
+            weights[here] = own[0][:, 0]
+        centre = tuple(np.broadcast_to(part, (len(own[0]), q)) for part in mean)
+        left = dd.subtract(dd.take(digits, (slice(None), slice(q))), dd.multiply(centre, own))  # type: ignore[arg-type]
+        out[here] = np.ldexp(left[0], -exponent)
+    return weights, out
+
+
+def carried(digits: Int) -> Int:
+    """Return digits, shape (..., 3, width), of which all but the first lie in 0 to 2**32: one form for each value."""
+    out = digits.copy()
+    for k in range(DIGITS - 1, 0, -1):
+        over = out[..., k, :] >> BITS
+        out[..., k, :] -= over << BITS
+        out[..., k - 1, :] += over
+    return out
+
+
+def values(digits: Int, top: Int) -> dd.DD:
+    """Return what carried digits, shape (..., 3, width), come to, in double-double."""
+    first = digits[..., 0, :] >> BITS
+    parts = [first, digits[..., 0, :] - (first << BITS), *(digits[..., k, :] for k in range(1, DIGITS))]
+    unit = BITS * (top + 1)
+    total = dd.from_float(np.ldexp(parts[0].astype(np.float64), unit))
+    for k, part in enumerate(parts[1:], 1):
+        total = dd.add_float(total, np.ldexp(part.astype(np.float64), unit - BITS * k))
+    return total
 
 
 def compiled() -> bool:

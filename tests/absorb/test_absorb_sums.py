@@ -58,6 +58,11 @@ def same(a: LevelSums, b: LevelSums) -> None:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
+def exact_values(state: LevelSums, codes: np.ndarray) -> Any:
+    digits = state._sums[0][codes].reshape(len(codes), 3, -1)
+    return kernel.values(kernel.carried(digits), state._top)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_no_order_and_no_cut_shows(path, weighted):
     z, keys, weight = rows()
@@ -89,7 +94,7 @@ def test_sums_are_exact(path, weighted):
     keys, weight = random.integers(0, 30, (400, 1)), random.random(400)
     state = summed(z, keys, weight if weighted else None)
     found, codes, _ = state.order(0)
-    ((_, (high, low)),) = state.chunks(0, codes)
+    high, low = exact_values(state, codes)
     for k, key in enumerate(found):
         for j in range(2):
             terms = [
@@ -100,13 +105,31 @@ def test_sums_are_exact(path, weighted):
             assert abs(error) <= Fraction(2) ** -64 * len(terms) * (2**32 if j == 0 else 1)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_about_a_point_have_the_same_bits_in_c_and_in_numpy(monkeypatch, weighted):
+    if not kernel.compiled():
+        pytest.skip("there is no compiled kernel")
+    z, keys, weight = rows()
+    state = summed(z, keys, weight if weighted else None)
+    mean = (z.mean(axis=0), 1e-17 * z.mean(axis=0))
+    found = [state.about(f, state.order(f)[1], mean, np.zeros(3, np.int64)) for f in range(3)]
+    monkeypatch.setattr(kernel, "_COMPILED", False)
+    for f, (weights, sums) in enumerate(found):
+        again = state.about(f, state.order(f)[1], mean, np.zeros(3, np.int64))
+        np.testing.assert_array_equal(weights, again[0])
+        np.testing.assert_array_equal(sums, again[1])
+    own = keys[:, 0] == np.min(keys[:, 0])
+    w = weight[own] if weighted else np.ones(own.sum())
+    np.testing.assert_allclose(found[0][1][0][1:], (w @ (z[own] - mean[0]))[1:], rtol=1e-9)
+
+
 def test_whole_numbers_keep_their_digits(path):
     big = np.array([[2**62 + 1], [2**62 + 3], [-(2**62) - 5], [7]])
     keys = np.array([[1], [1], [1], [2]])
     state = LevelSums(1, 1, False)
     state.add(Batch(big, None, None, 0, 4, keys=keys))
     _, codes, _ = state.order(0)
-    ((_, (high, low)),) = state.chunks(0, codes)
+    high, low = exact_values(state, codes)
     assert [int(a) + int(b) for a, b in zip(high[:, 0], low[:, 0], strict=True)] == [2**62 - 1, 7]
 
 

@@ -80,10 +80,13 @@ def _room(size: int) -> int:
 
 
 def grown(array: NDArray[np.generic], least: int) -> NDArray[np.generic]:
-    """Return an array with at least so many rows: itself, or twice as long with zeros at the end."""
+    """Return an array with at least so many rows: itself, or four times as long with zeros at the end.
+
+    Memory that was never written to is not taken.
+    """
     if len(array) >= least:
         return array
-    out = np.zeros((max(least, 2 * len(array)), *array.shape[1:]), dtype=array.dtype)
+    out = np.zeros((max(least, 4 * len(array)), *array.shape[1:]), dtype=array.dtype)
     out[: len(array)] = array
     return out
 

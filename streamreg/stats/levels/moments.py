@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
 from streamreg.errors import DataError
-from streamreg.kernels import doubledouble as dd
 from streamreg.stats import chan
 from streamreg.stats.base import Statistic
 from streamreg.stats.levels.sums import LevelSums
@@ -145,19 +144,10 @@ class AbsorbedMoments(Statistic):
         Sums have shape (L, q), in the units of the cross-products of `total`.
         """
         assert self._sums is not None
-        total, q = self.total(), len(self.names)
+        total = self.total()
         keys, codes, _ = self._order(f)
-        counts = self._sums.counts(f, codes)
-        weights, sums = counts.astype(np.float64), np.empty((len(codes), q))
-        for here, values in self._sums.chunks(f, codes):
-            own = dd.from_float(weights[here, None])
-            if self.weighted:
-                own = dd.take(values, (slice(None), slice(q, None)))
-                weights[here] = own[0][:, 0]
-            mean = (np.broadcast_to(part, (len(own[0]), q)) for part in total.mean)
-            about = dd.subtract(dd.take(values, (slice(None), slice(q))), dd.multiply(tuple(mean), own))  # type: ignore[arg-type]
-            sums[here] = np.ldexp(about[0], -total.exponent)
-        return keys, counts, weights, sums
+        weights, sums = self._sums.about(f, codes, total.mean, total.exponent)
+        return keys, self._sums.counts(f, codes), weights, sums
 
     def pairs(self, f: int, g: int) -> tuple[NDArray[np.int32], NDArray[np.int32], Float]:
         """Return the places, among the levels in order, of levels of two factors that meet, and the weights they share.

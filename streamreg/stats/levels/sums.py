@@ -1,6 +1,6 @@
 """Counts and sums by level of several factors, and how often their levels meet: integers, in any order of the rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streamreg.design.batch import Batch
 from streamreg.errors import DataError
 from streamreg.kernels import levels as kernel
+from streamreg.kernels.doubledouble import DD
 from streamreg.kernels.levels import DIGITS
 from streamreg.kernels.scratch import scratch
 from streamreg.stats.levels import windows
@@ -144,22 +145,19 @@ class LevelSums:
         """Return the rows of some levels."""
         return self._counts[f][codes]
 
-    def chunks(self, f: int, codes: kernel.Codes) -> Iterator[tuple[slice, tuple[Float, Float]]]:
-        """Yield places, and the sums of these levels in double-double, shape (m, width), some levels at a time.
+    def about(self, f: int, codes: kernel.Codes, mean: DD, exponent: Int) -> tuple[Float, Float]:
+        """Return the weights of some levels, shape (m,), and their sums about the means, shape (m, q).
 
-        The last column, with weights, is their sum.
+        The latter are multiplied by ``2**-exponent``.
         """
-        for start in range(0, len(codes), _CHUNK):
-            here = slice(start, min(start + _CHUNK, len(codes)))
-            digits = windows.carried(self._sums[f][codes[here]].reshape(-1, DIGITS, self.width))
-            yield here, windows.values(digits, self._top)
+        return kernel.about(self._sums[f], codes, self._counts[f], self._top, mean, exponent)
 
     def pairs(self, f: int, g: int) -> tuple[kernel.Codes, kernel.Codes, Float]:
         """Return the codes of levels of two factors that meet, in any order, and the weights of their common rows."""
         a, b, counts, digits = self._pairs[f, g].entries()
         if not self.weighted:
             return a, b, counts.astype(np.float64)
-        weight = windows.values(windows.carried(digits[:, :, None]), self._top[-1:])
+        weight = kernel.values(kernel.carried(digits[:, :, None]), self._top[-1:])
         return a, b, weight[0][:, 0] + weight[1][:, 0]
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -168,7 +166,7 @@ class LevelSums:
         places = []
         for f in range(self.factors):
             arrays[f"levels.{f}"], codes, place = self.order(f)
-            digits = windows.carried(self._sums[f][codes].reshape(-1, DIGITS, self.width))
+            digits = kernel.carried(self._sums[f][codes].reshape(-1, DIGITS, self.width))
             arrays[f"sums.{f}"], arrays[f"counts.{f}"] = digits, self._counts[f][codes]
             named = sorted(self.names[f].items())
             arrays[f"named.{f}"] = np.array([key for key, _ in named], dtype=np.int64)
@@ -178,7 +176,7 @@ class LevelSums:
             a, b, counts, digits = pairs.entries()
             a, b = places[f][a], places[g][b]
             order = np.lexsort((b, a))
-            own = windows.carried(digits[order][:, :, None])[:, :, 0] if self.weighted else digits[order]
+            own = kernel.carried(digits[order][:, :, None])[:, :, 0] if self.weighted else digits[order]
             found: dict[str, NDArray[Any]] = {"a": a[order], "b": b[order], "counts": counts[order], "weights": own}
             arrays |= {f"pairs.{f}.{g}.{name}": array for name, array in found.items()}
         return arrays

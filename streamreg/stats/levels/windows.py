@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import DataError
-from streamreg.kernels import doubledouble as dd
-from streamreg.kernels.levels import DIGITS
+from streamreg.kernels.levels import BITS, DIGITS
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-BITS = 32
 LOWEST, HIGHEST = -28, 28
 """Places that the first window can take: multiples of 32 bits."""
 
@@ -61,24 +59,3 @@ def shifted(digits: Int, by: Int, axis: int = -2) -> Int:
         for step in range(DIGITS - k):
             target[k + step] += np.where(by == step, source[k], 0)
     return out
-
-
-def carried(digits: Int) -> Int:
-    """Return digits, shape (..., 3, width), of which all but the first lie in 0 to 2**32: one form for each value."""
-    out = digits.copy()
-    for k in range(DIGITS - 1, 0, -1):
-        over = out[..., k, :] >> BITS
-        out[..., k, :] -= over << BITS
-        out[..., k - 1, :] += over
-    return out
-
-
-def values(digits: Int, top: Int) -> dd.DD:
-    """Return what carried digits, shape (..., 3, width), come to, in double-double."""
-    first = digits[..., 0, :] >> BITS
-    parts = [first, digits[..., 0, :] - (first << BITS), *(digits[..., k, :] for k in range(1, DIGITS))]
-    unit = BITS * (top + 1)
-    total = dd.from_float(np.ldexp(parts[0].astype(np.float64), unit))
-    for k, part in enumerate(parts[1:], 1):
-        total = dd.add_float(total, np.ldexp(part.astype(np.float64), unit - BITS * k))
-    return total
