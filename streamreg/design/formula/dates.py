@@ -1,0 +1,106 @@
+"""Parts of dates and times, in their time zones, as whole numbers; and dates as numbers."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.errors import DataError, UsageError
+from streamreg.kernels import doubledouble as dd
+from streamreg.kernels.gram import NAT
+
+Integers = NDArray[np.int64]
+
+_DAY = 86_400
+_FINE = {"ms": 10**3, "us": 10**6, "ns": 10**9, "ps": 10**12, "fs": 10**15, "as": 10**18}
+"""Units finer than a second, and how many of them a second has."""
+_FIRST, _LAST = -719_162 * _DAY, 2_932_896 * _DAY  # years 1 to 9999, in seconds
+
+
+def part(function: str, times: NDArray[Any], zone: str | None) -> Integers:
+    """Return a part of each time, shape (m,); the least int64 where it is missing.
+
+    Parameters
+    ----------
+    function : str
+        One of `functions.DATES`.
+    times : datetime64 ndarray of shape (m,)
+        UTC if there is a zone, else as on the clock.
+    zone : str or None
+        Name of a time zone, as in "Europe/Berlin".
+    """
+    missing = np.isnat(times)
+    times = np.where(missing, np.datetime64(0, "s"), times)
+    if zone is not None and zone != "UTC":
+        seconds = times.astype("M8[s]").astype(np.int64)
+        times = (seconds + offsets(seconds, zone)).astype("M8[s]")
+    out = _PARTS[function](times).astype(np.int64)
+    out[missing] = NAT
+    return out
+
+
+def since_epoch(times: NDArray[Any]) -> dd.DD:
+    """Return dates as numbers: days since 1970 of dates, seconds since 1970 of times. NaN is missing."""
+    unit = np.datetime_data(times.dtype)[0]
+    missing = np.isnat(times)
+    if unit in _FINE:
+        counts = times.astype(f"M8[{unit}]").view(np.int64)
+        whole, rest = np.divmod(np.where(missing, 0, counts), _FINE[unit])
+        high, low = dd.quick_two_sum(whole.astype(np.float64), rest / _FINE[unit])
+    else:
+        whole = times.astype("M8[D]" if unit in "YMWD" else "M8[s]").view(np.int64)
+        high, low = whole.astype(np.float64), np.zeros(len(times))
+    high[missing], low[missing] = np.nan, 0.0
+    return high, low
+
+
+def offsets(seconds: Integers, zone: str) -> Integers:
+    """Return what a zone's clock is ahead of UTC, in seconds, at seconds since 1970.
+
+    Days are looked up once. On a day at whose ends the offset differs each second is looked up.
+    """
+    if len(seconds) and (seconds.min() < _FIRST + _DAY or seconds.max() >= _LAST - _DAY):
+        raise DataError(f"a time outside of the years 1 to 9999 has no clock time in {zone}")
+    days, where = np.unique(seconds // _DAY, return_inverse=True)
+    ends = [(_offset(day * _DAY, zone), _offset((day + 1) * _DAY, zone)) for day in days.tolist()]
+    table = np.array(ends, np.int64).reshape(-1, 2)
+    out: Integers = table[where, 0]
+    for row in np.flatnonzero((table[:, 0] != table[:, 1])[where]).tolist():
+        out[row] = _offset(int(seconds[row]), zone)
+    return out
+
+
+@lru_cache(maxsize=2**18)
+def _offset(second: int, zone: str) -> int:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
+    ahead = moment.astimezone(_zone(zone)).utcoffset()
+    return 0 if ahead is None else round(ahead.total_seconds())
+
+
+@lru_cache
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise UsageError(f"no time zone {name!r} on this machine; pip install tzdata brings all of them") from None
+
+
+def _since(times: NDArray[Any], unit: str, start: str) -> Integers:
+    begun = times.astype(f"M8[{start}]")
+    return np.asarray((times.astype(f"M8[{unit}]") - begun.astype(f"M8[{unit}]")).astype(np.int64))
+
+
+_PARTS: dict[str, Callable[[NDArray[Any]], Integers]] = {
+    "year": lambda t: t.astype("M8[Y]").astype(np.int64) + 1970,
+    "quarter": lambda t: _since(t, "M", "Y") // 3 + 1,
+    "month": lambda t: _since(t, "M", "Y") + 1,
+    "day": lambda t: _since(t, "D", "M") + 1,
+    "weekday": lambda t: (t.astype("M8[D]").astype(np.int64) + 3) % 7,
+    "dayofyear": lambda t: _since(t, "D", "Y") + 1,
+    "hour": lambda t: _since(t, "h", "D"),
+    "minute": lambda t: _since(t, "m", "h"),
+}

@@ -1,0 +1,112 @@
+"""Levels of a category: in which order, under which names, and which row has which."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.design.formula.expressions import Expression
+from streamreg.design.formula.rows import Rows, missing
+from streamreg.errors import DataError, UsageError, nearest
+from streamreg.sources.chunk import Coded
+
+Unseen = Literal["error", "reference", "own"]
+"""What to do with a level that the fit has not seen: refuse it, take it for the reference, or give it no effect.
+
+"own" puts zero into all columns of the category. Without an intercept that is a level of its own whose effect is not
+known; with one and treatment coding it is the reference; with sum coding it is the mean of the levels.
+"""
+Level = str | int | float | bool
+
+MISSING = -1
+OTHER = -2
+"""Code of a level that was not seen and stands for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The levels of a category.
+
+    Attributes
+    ----------
+    values : tuple
+        Texts, numbers or truth values, sorted unless the formula says otherwise; or dates as ISO texts.
+    dates : bool
+        Whether they are dates.
+    """
+
+    values: tuple[Level, ...]
+    dates: bool = False
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @classmethod
+    def of(cls, values: Iterable[Any], given: Sequence[Any] | None, text: str, dates: bool = False) -> Self:
+        """Return the levels found in the rows, or those `given` by the formula, in its order."""
+        if given is None:
+            return cls(tuple(sorted(values)), dates)
+        if not given or len(set(given)) < len(given):
+            raise UsageError(f"{text}: levels are a list of different values")
+        return cls(tuple(given), dates)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """As names of columns have them."""
+        return tuple(map(str, self.values))
+
+    def place(self, level: Any, text: str) -> int:
+        """Return where a level stands. Raises `UsageError` if it is none."""
+        if level in self.values and (isinstance(level, str) or not isinstance(self.values[0], str)):
+            return self.values.index(level)
+        raise UsageError(f"{text}: {level!r} is no level of it{nearest(str(level), self.names)}")
+
+    def codes(self, found: Expression, rows: Rows, unseen: Unseen, reference: int) -> NDArray[np.int32]:
+        """Return the place of each row's level, shape (m,); -1 where it is missing, -2 for `unseen` = "own".
+
+        Raises
+        ------
+        DataError
+            A level is not among these, and `unseen` is "error"; with its row.
+        """
+        values = rows.raw(found)
+        if isinstance(values, Coded):
+            inner = self._of_texts(values.levels)
+            codes: NDArray[Any] = values.codes
+        else:
+            absent = missing(values)
+            distinct, codes = np.unique(values, return_inverse=True)
+            inner = self._of_numbers(distinct, rows, found)
+            codes = np.where(absent, MISSING, codes)
+        table = np.append(inner, MISSING).astype(np.int32)  # the code -1 means the last
+        out = table[codes]
+        strange = out == OTHER
+        if strange.any():
+            if unseen == "error":
+                seen = ", ".join(self.names[:5]) + (", ..." if len(self) > 5 else "")
+                rows.refuse(
+                    strange,
+                    found.text,
+                    lambda i: repr(values.texts()[i] if isinstance(values, Coded) else values[i].item()),
+                    f"is a level that the fit has not seen ({seen}); choose unseen='reference' or unseen='own'",
+                )
+            if unseen == "reference":
+                out[strange] = reference
+        return np.asarray(out, np.int32)
+
+    def _of_texts(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        place = {str(level): code for code, level in enumerate(self.values)}
+        return np.array([place.get(text, OTHER) for text in texts], np.int64)
+
+    def _of_numbers(self, distinct: NDArray[Any], rows: Rows, found: Expression) -> NDArray[np.int64]:
+        if distinct.dtype.kind == "M":
+            place = {np.datetime64(str(level)): code for code, level in enumerate(self.values)} if self.dates else {}
+            return np.array([place.get(value, OTHER) for value in distinct], np.int64)
+        if self.dates or (self.values and isinstance(self.values[0], str)):
+            raise DataError(
+                f"{rows.label}: {found.text} holds numbers, and its levels are texts or dates: {self.names[0]}"
+            )
+        known = {level: code for code, level in enumerate(self.values)}
+        return np.array([known.get(value, OTHER) for value in distinct.tolist()], np.int64)

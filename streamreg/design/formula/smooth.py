@@ -1,0 +1,197 @@
+"""Factors of several columns that are smooth functions of one number: polynomials and splines."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.design.formula.block import Block
+from streamreg.design.formula.coders import Coder
+from streamreg.design.formula.expressions import Call, Expression
+from streamreg.design.formula.levels import Unseen
+from streamreg.design.formula.rows import Rows
+from streamreg.kernels import doubledouble as dd
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Smooth(Coder):
+    """A basis of functions of one number."""
+
+    @property
+    def call(self) -> Call:
+        """The factor."""
+        assert isinstance(self.factor, Call)
+        return self.factor
+
+    @property
+    def inner(self) -> Expression:
+        """What it is a function of."""
+        return self.call.args[0]
+
+    def _named(self, numbers: Any) -> tuple[str, ...]:
+        return tuple(f"{self.factor.text}[{k}]" for k in numbers)
+
+    def _inside(self, rows: Rows, x: Float, lower: float, upper: float) -> tuple[Float, NDArray[np.bool_]]:
+        """Return the numbers that the basis is evaluated at, and where it is zero, as `extrapolation` says."""
+        how = self.call.option("extrapolation")
+        outside = (x < lower) | (x > upper)
+        if how == "raise" and outside.any():
+            rows.refuse(
+                outside,
+                self.factor.text,
+                lambda i: f"{self.inner.text} = {x[i]}",
+                f"lies outside of {lower} to {upper}, where the splines are; say what they are there, as in "
+                f"{self.call.function}(..., extrapolation='clip')",
+            )
+        if how == "clip":
+            x = np.clip(x, lower, upper)
+        if how == "na":
+            x = np.where(outside, np.nan, x)
+        return x, outside if how == "zero" else np.zeros(len(x), bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Polynomial(Smooth):
+    """poly(x, degree): polynomials that are orthonormal over the rows that were fitted.
+
+    Attributes
+    ----------
+    alpha, beta, norm : tuple of (float, float)
+        The three-term recurrence ``p[k+1] = (x - alpha[k]) p[k] - beta[k] p[k-1]``, and the lengths of the p, each as a
+        double-double (Gautschi 2004, *Orthogonal Polynomials*, 1.3).
+    """
+
+    alpha: tuple[tuple[float, float], ...]
+    beta: tuple[tuple[float, float], ...]
+    norm: tuple[tuple[float, float], ...]
+
+    def names(self, reduced: bool) -> tuple[str, ...]:
+        """Return ``poly(x, 3)[1]``, ..."""
+        return self._named(range(1, len(self.alpha) + 1))
+
+    def block(self, rows: Rows, reduced: bool, unseen: Unseen) -> Block:
+        """Return the polynomials, without the constant."""
+        x = rows.pair(self.inner)
+        before, here = dd.zeros(len(x[0])), (np.ones(len(x[0])), np.zeros(len(x[0])))
+        high, low = (np.empty((len(x[0]), len(self.alpha))) for _ in range(2))
+        for k, (alpha, beta, norm) in enumerate(zip(self.alpha, self.beta, self.norm, strict=True)):
+            after = dd.multiply(dd.subtract(x, _number(alpha)), here)
+            if k:
+                after = dd.subtract(after, dd.multiply(before, _number(beta)))
+            before, here = here, after
+            high[:, k], low[:, k] = dd.divide(here, _number(norm))
+        return Block(high, low)
+
+
+@dataclass(frozen=True, slots=True)
+class Powers(Smooth):
+    """poly(x, degree, raw=True): x, its square, and so on."""
+
+    degree: int
+
+    def names(self, reduced: bool) -> tuple[str, ...]:
+        """Return the names, from [0] on, as formulaic has them."""
+        return self._named(range(self.degree))
+
+    def block(self, rows: Rows, reduced: bool, unseen: Unseen) -> Block:
+        """Return the powers."""
+        x = rows.pair(self.inner)
+        high, low = (np.empty((len(x[0]), self.degree)) for _ in range(2))
+        term = x
+        for k in range(self.degree):
+            with np.errstate(over="ignore", invalid="ignore"):
+                term = dd.multiply(term, x) if k else x
+            high[:, k], low[:, k] = term
+        bad = ~np.isfinite(high[:, -1]) & np.isfinite(x[0])
+        if bad.any():
+            rows.refuse(bad, self.factor.text, lambda i: f"{self.inner.text} = {x[0][i]}", "has a power beyond 1e308")
+        return Block(high, low)
+
+
+@dataclass(frozen=True, slots=True)
+class BSpline(Smooth):
+    """bs(x, df, knots, degree): B-splines.
+
+    Attributes
+    ----------
+    knots : tuple of float
+        The bounds and the knots between them.
+    """
+
+    knots: tuple[float, ...]
+
+    @property
+    def spans(self) -> bool:
+        """Whether the basis is complete: then it sums to 1."""
+        return bool(self.call.option("include_intercept"))
+
+    def names(self, reduced: bool) -> tuple[str, ...]:
+        """Return ``bs(x, df=5)[1]``, ...; [0] is there if the basis is complete."""
+        count = len(self.knots) + self.call.option("degree") - 1
+        return self._named(range(0 if self.spans and not reduced else 1, count))
+
+    def block(self, rows: Rows, reduced: bool, unseen: Unseen) -> Block:
+        """Return the basis by the recurrence of Cox and de Boor (1972, *J. Approx. Theory* 6)."""
+        degree, knots = int(self.call.option("degree")), np.array(self.knots)
+        high, low = rows.pair(self.inner)
+        x, zero = self._inside(rows, high + low, knots[0], knots[-1])
+        edges = np.concatenate([np.repeat(knots[0], degree), knots, np.repeat(knots[-1], degree)])
+        # In which piece a number lies: right-continuous but for the last one; outside, the first and the last go on.
+        piece = np.clip(np.searchsorted(edges, x, side="right") - 1, degree, len(edges) - degree - 2)
+        while (flat := edges[piece] == edges[piece + 1]).any() and (piece[flat] > degree).any():
+            piece = np.where(flat, np.maximum(piece - 1, degree), piece)
+        basis = (np.arange(len(edges) - 1) == piece[:, None]).astype(np.float64)
+        for k in range(1, degree + 1):
+            up = _share(x, edges[: -k - 1], edges[k:-1])
+            down = _share(x, edges[1:-k], edges[k + 1 :])
+            basis = up * basis[:, :-1] + (1.0 - down) * basis[:, 1:]
+        basis[zero] = 0.0
+        basis[np.isnan(x)] = np.nan
+        return Block(basis[:, 0 if self.spans and not reduced else 1 :])
+
+
+@dataclass(frozen=True, slots=True)
+class NaturalSpline(Smooth):
+    """cr(x, df, knots): natural cubic splines, each column 1 at one knot and 0 at the others.
+
+    Wood (2017), *Generalized Additive Models*, 5.3.1.
+
+    Attributes
+    ----------
+    knots : tuple of float
+        The bounds and the knots between them.
+    """
+
+    knots: tuple[float, ...]
+
+    def names(self, reduced: bool) -> tuple[str, ...]:
+        """Return ``cr(x, df=4)[1]``, ..."""
+        return self._named(range(1, len(self.knots) + 1))
+
+    def block(self, rows: Rows, reduced: bool, unseen: Unseen) -> Block:
+        """Return the splines, straight lines beyond the bounds."""
+        from scipy.interpolate import CubicSpline
+
+        knots = np.array(self.knots)
+        high, low = rows.pair(self.inner)
+        x, zero = self._inside(rows, high + low, knots[0], knots[-1])
+        spline = CubicSpline(knots, np.eye(len(knots)), bc_type="natural")
+        near = np.clip(x, knots[0], knots[-1])
+        known = ~np.isnan(x)
+        out = np.full((len(x), len(knots)), np.nan)
+        out[known] = spline(near[known]) + (x - near)[known, None] * spline(near[known], 1)
+        out[zero] = 0.0
+        return Block(out)
+
+
+def _share(x: Float, start: Float, stop: Float) -> Float:
+    """Return how far x is on its way from `start` to `stop`, shape (m, k); 0 where there is no way."""
+    length = stop - start
+    return np.where(length > 0, (x[:, None] - start) / np.where(length > 0, length, 1.0), 0.0)
+
+
+def _number(pair: tuple[float, float]) -> dd.DD:
+    return np.array([pair[0]]), np.array([pair[1]])
