@@ -48,9 +48,11 @@ def since_epoch(times: NDArray[Any]) -> dd.DD:
     unit = np.datetime_data(times.dtype)[0]
     missing = np.isnat(times)
     if unit in _FINE:
-        counts = times.astype(f"M8[{unit}]").view(np.int64)
-        whole, rest = np.divmod(np.where(missing, 0, counts), _FINE[unit])
-        high, low = dd.quick_two_sum(whole.astype(np.float64), rest / _FINE[unit])
+        counts = np.where(missing, 0, times.astype(f"M8[{unit}]").view(np.int64))
+        whole, rest = np.divmod(counts, _FINE[unit])
+        none = np.zeros(len(times))
+        share = dd.divide((rest.astype(np.float64), none), (none + _FINE[unit], none))
+        high, low = dd.add((whole.astype(np.float64), none), share)
     else:
         whole = times.astype("M8[D]" if unit in "YMWD" else "M8[s]").view(np.int64)
         high, low = whole.astype(np.float64), np.zeros(len(times))

@@ -16,7 +16,7 @@ from streamreg.design.formula.functions import SCALING
 from streamreg.design.formula.grammar import parse
 from streamreg.design.formula.levels import Unseen
 from streamreg.design.formula.passes import Profiled, learned
-from streamreg.design.formula.rows import Rows
+from streamreg.design.formula.rows import Rows, missing
 from streamreg.design.formula.smooth import BSpline, NaturalSpline, Polynomial, Powers
 from streamreg.design.formula.structure import Part, parts
 from streamreg.design.formula.value import Formula
@@ -161,6 +161,7 @@ class Encoder:
         columns: Mapping[str, Column],
         start: int = 0,
         kept: NDArray[np.int64] | None = None,
+        used: NDArray[np.bool_] | None = None,
         label: str = "rows",
     ) -> tuple[Float, Float | None]:
         """Return the columns made of some rows, shape (m, p), and what they lack to the exact values.
@@ -171,6 +172,9 @@ class Encoder:
             Those in `columns`; of one length, which is m.
         start, kept
             Where the rows are, for messages: see `rows.Rows`.
+        used : bool ndarray of shape (m,), optional
+            Rows that will be used if nothing is missing in them. In others, and where something is missing, nothing is
+            refused.
 
         Returns
         -------
@@ -183,7 +187,11 @@ class Encoder:
         DataError
             A level that was not seen, a number outside of splines, log(0) and the like; with row, column and value.
         """
-        rows = Rows(columns, self.scalings, self.zones, start, kept, label)
+        absent = [missing(columns[name]) for name in self.columns if name in columns]
+        complete = ~np.logical_or.reduce(absent) if absent else None
+        if used is not None:
+            complete = used if complete is None else complete & used
+        rows = Rows(columns, self.scalings, self.zones, start, kept, complete, label)
         known: dict[tuple[int, bool], Block] = {}
         blocks = []
         for product in self.products:
@@ -214,7 +222,7 @@ class Encoder:
         """Return what is explained, as (high, low), each of shape (m,)."""
         if self.formula.target is None:
             raise UsageError(f"{label}: the formula {self.formula.text!r} says nothing left of ~")
-        return Rows(columns, self.scalings, self.zones, start, kept, label).pair(self.formula.target)
+        return Rows(columns, self.scalings, self.zones, start, kept, label=label).pair(self.formula.target)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, to be stored with a fit."""

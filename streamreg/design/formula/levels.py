@@ -89,9 +89,10 @@ class Levels:
                 rows.refuse(
                     strange,
                     found.text,
-                    lambda i: repr(values.texts()[i] if isinstance(values, Coded) else values[i].item()),
+                    lambda i: repr(values.levels[values.codes[i]]) if isinstance(values, Coded) else str(values[i]),
                     f"is a level that the fit has not seen ({seen}); choose unseen='reference' or unseen='own'",
                 )
+                out[strange] = MISSING  # in rows that are not used
             if unseen == "reference":
                 out[strange] = reference
         return np.asarray(out, np.int32)

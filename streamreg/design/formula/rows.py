@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ class Rows:
         Number of the first row, for messages.
     kept : int ndarray of shape (m,) or None
         Where these rows stand among those from `start` on; None: they are all there.
+    used : bool ndarray of shape (m,) or None
+        Rows that will be used; what is wrong in others becomes NaN. None: all of them.
     label : str
         What messages call the table.
     """
@@ -54,6 +56,7 @@ class Rows:
     zones: Mapping[str, str] = field(default_factory=dict)
     start: int = 0
     kept: NDArray[np.int64] | None = None
+    used: NDArray[np.bool_] | None = None
     label: str = "rows"
 
     def column(self, name: str) -> Column:
@@ -64,11 +67,14 @@ class Rows:
             near = nearest(name, self.columns)
             raise DataError(f"{self.label}, row {self.start:,}: column {name!r} is gone{near}") from None
 
-    def refuse(self, where: NDArray[np.bool_], text: str, found: Callable[[int], Any], why: str) -> NoReturn:
-        """Raise `DataError` for the first of some rows."""
-        i = int(np.argmax(where))
-        row = self.start + (i if self.kept is None else int(self.kept[i]))
-        raise DataError(f"{self.label}, row {row:,} (from 0), {text}: {found(i)} {why}")
+    def refuse(self, where: NDArray[np.bool_], text: str, found: Callable[[int], Any], why: str) -> None:
+        """Raise `DataError` for the first of some rows that is used."""
+        if self.used is not None:
+            where = where & self.used
+        if where.any():
+            i = int(np.argmax(where))
+            row = self.start + (i if self.kept is None else int(self.kept[i]))
+            raise DataError(f"{self.label}, row {row:,} (from 0), {text}: {found(i)} {why}")
 
     def raw(self, found: Expression) -> Column:
         """Return values in their own type: of columns, and of parts of dates."""
@@ -108,15 +114,12 @@ class Rows:
         for other in parts[1:]:
             missing = missing | np.isnan(other[0])
         known = np.isfinite(parts[0][0] if len(parts) == 1 else sum(part[0] * 0.0 for part in parts))
-        bad = known & ~np.isfinite(high)
+        bad = np.broadcast_to(known & ~np.isfinite(high), np.shape(high))
         if np.any(bad):
-            self.refuse(
-                np.atleast_1d(bad),
-                found.text,
-                lambda i: self._inputs(found, i),
-                "gives no finite number; leave such rows out with where, or write another term",
-            )
-        return np.where(missing, np.nan, high), np.where(np.isfinite(high) & ~missing & np.isfinite(low), low, 0.0)
+            why = "gives no finite number; leave such rows out with where, or write another term"
+            self.refuse(np.atleast_1d(bad), found.text, lambda i: self._inputs(found, i), why)
+        nothing = missing | bad
+        return np.where(nothing, np.nan, high), np.where(np.isfinite(low) & ~nothing, low, 0.0)
 
     def _inputs(self, found: Expression, i: int) -> str:
         held = []

@@ -48,7 +48,7 @@ class Smooth(Coder):
             )
         if how == "clip":
             x = np.clip(x, lower, upper)
-        if how == "na":
+        if how in ("na", "raise"):
             x = np.where(outside, np.nan, x)
         return x, outside if how == "zero" else np.zeros(len(x), bool)
 
@@ -108,6 +108,7 @@ class Powers(Smooth):
         bad = ~np.isfinite(high[:, -1]) & np.isfinite(x[0])
         if bad.any():
             rows.refuse(bad, self.factor.text, lambda i: f"{self.inner.text} = {x[0][i]}", "has a power beyond 1e308")
+            high[bad] = np.nan
         return Block(high, low)
 
 
