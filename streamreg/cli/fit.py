@@ -80,8 +80,8 @@ def fit(
         if options.get("missing", "error") != "error" or missing_chunks != "error":
             raise UsageError(f"{file}: holds moments, and what is missing was decided by the scan; say it there")
         options["target"] = target
-    elif target is None:
-        raise UsageError("--target is missing; say which column or dataset to explain")
+    elif target is None and not options.get("formula"):
+        raise UsageError("--target is missing; say which column or dataset to explain, or a --formula")
     else:
         data = sources.open(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
     model: Any = build(kind, options)

@@ -11,6 +11,7 @@ from streamreg.models.base import as_source
 from streamreg.models.newton import newton_step
 from streamreg.results.base import FitResult
 from streamreg.results.distance import Distance, at
+from streamreg.scans.formulas import as_fitted
 from streamreg.scans.run import Run
 from streamreg.stats.base import Statistic
 from streamreg.stats.working import Predictor, WorkingMoments
@@ -35,7 +36,7 @@ def certified(distance: Distance, reference: FitResult, fit: FitResult, data: An
     """
     if isinstance(data, Statistic):
         raise UsageError(f"moments do not hold the rows, which a {reference.family} comparison reads; pass the source")
-    source = as_source(data, reference.target)
+    source = as_fitted(as_source(data), reference.encoder).with_roles(reference.target)
     missing = reference.model.get("missing", "error")
     design = Design.of(source, reference.columns, missing, reference.powers).with_target()
     place = [reference.names.index(name) for name in design.terms.names]

@@ -9,9 +9,11 @@ import numpy as np
 
 from streamreg.errors import UsageError
 from streamreg.families import family
+from streamreg.models.base import as_source
 from streamreg.models.glm import Glm
 from streamreg.models.linear import Linear
 from streamreg.results.base import FitResult
+from streamreg.scans.formulas import as_fitted
 from streamreg.scans.run import Run
 from streamreg.stats.base import Statistic
 
@@ -128,6 +130,8 @@ def _solved(
     shared: dict[str, Any] = {"intercept": intercept, "features": like.columns, "powers": like.powers}
     shared["missing"] = like.model.get("missing", "error")
     shared["target"] = next((fit.target for fit in fits if fit.target), None)
+    if like.encoder and not isinstance(data, Statistic):
+        data = as_fitted(as_source(data), like.encoder)
     if family(like.family).least_squares:
         if isinstance(data, Statistic):
             shared |= {"features": like.names, "powers": {}}

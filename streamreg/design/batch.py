@@ -1,10 +1,12 @@
 """Rows of a design as numbers: what statistics absorb."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streamreg.sources.chunk import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Batch:
         What groups the rows belong to.
     labels : tuple of dict of int to str
         For each key, the names of those of its groups that have a name: texts and dates.
+    columns : dict of str to Column
+        Columns as they are stored, for what learns of them; then `x` has none.
     kept : int ndarray of shape (m,) or None
         Where the rows of `x` stand among the rows read; None: all of them are there.
     """
@@ -45,6 +49,7 @@ class Batch:
     keys: NDArray[np.int64] | None = None
     kept: NDArray[np.int64] | None = None
     labels: tuple[dict[int, str], ...] = ()
+    columns: dict[str, Column] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)

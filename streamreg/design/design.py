@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
 from streamreg.design.columns import beside, keys, labels, missing_integers, require_numbers
+from streamreg.design.encoded import EncodedSource, Encoder
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, NonFiniteError, UsageError
 from streamreg.kernels.gram import finite
@@ -37,7 +38,9 @@ class Design:
     sample : Sample or None
         Which part of the rows; None: all of them.
     keys : tuple of str
-        Columns of whole numbers that say which groups a row belongs to.
+        Columns of whole numbers, text or dates that say which groups a row belongs to.
+    encoder : Encoder or None
+        What made columns of the source out of others.
     """
 
     label: str
@@ -48,6 +51,7 @@ class Design:
     powers: tuple[tuple[str, int], ...] = ()
     sample: Sample | None = None
     keys: tuple[str, ...] = ()
+    encoder: Encoder | None = None
 
     @classmethod
     def of(
@@ -81,8 +85,9 @@ class Design:
         Terms.of(chosen, powers or {})
         raised = tuple((powers or {}).items())
         numbers = (*chosen, *(name for name in (roles.target, roles.weights) if name is not None))
+        encoder = source.encoder if isinstance(source, EncodedSource) else None
         require_numbers(source.schema, numbers, source.label)
-        return cls(source.label, chosen, roles.target, roles.weights, missing, raised, roles.sample, keys)
+        return cls(source.label, chosen, roles.target, roles.weights, missing, raised, roles.sample, keys, encoder)
 
     def with_target(self) -> Self:
         """Return this design, having made sure that there is a target."""

@@ -19,6 +19,7 @@ USES = {
     "folds": 0x6A09E667F3BCC909,
     "split": 0xBB67AE8584CAA73B,
     "validation": 0x3C6EF372FE94F82B,
+    "quantiles": 0xA54FF53A5F1D36F1,
 }
 
 

@@ -14,7 +14,8 @@ from streamreg.design.design import Missing
 from streamreg.errors import typed
 from streamreg.kernels.blas import one_thread
 from streamreg.models import cross_validation
-from streamreg.models.base import Spec, as_moments, as_source, together
+from streamreg.models.base import as_moments, as_source, together
+from streamreg.models.estimator import Estimator, with_formula
 from streamreg.models.needs import Needs
 from streamreg.problem import Problem
 from streamreg.results.estimates import NAN
@@ -30,7 +31,7 @@ Float = NDArray[np.float64]
 Found = TypeVar("Found", bound=Candidates)
 
 
-class Choice(Spec, Generic[Found]):
+class Choice(Estimator, Generic[Found]):
     """Base of the models that fit many candidates.
 
     Parameters
@@ -54,7 +55,13 @@ class Choice(Spec, Generic[Found]):
 
     def needs(self) -> Needs:
         """Return what a fit takes: one pass for the moments."""
-        return Needs(features=self.features, target=self.target, missing=self.missing, moments=True)
+        return Needs(
+            features=self.features,
+            target=self.target,
+            missing=self.missing,
+            moments=self.formula is None,
+            formula=self.formula,
+        )
 
     @classmethod
     def wrapped(cls, options: Container[str]) -> str | None:
@@ -62,6 +69,7 @@ class Choice(Spec, Generic[Found]):
         return "selected"
 
     @typed
+    @with_formula
     def fit(
         self,
         data: Any,

@@ -11,8 +11,9 @@ from streamreg.design.design import Missing
 from streamreg.errors import UsageError, typed
 from streamreg.inference.covariance import Geometry
 from streamreg.kernels.blas import one_thread
-from streamreg.models.base import Spec, as_moments, as_source, together
+from streamreg.models.base import as_moments, as_source, together
 from streamreg.models.estimates import Origin, result
+from streamreg.models.estimator import Estimator, with_formula
 from streamreg.models.needs import Needs
 from streamreg.problem import Problem
 from streamreg.results.base import FitResult
@@ -25,7 +26,7 @@ from streamreg.stats.moments import Moments
 Float = NDArray[np.float64]
 
 
-class Constrained(Spec):
+class Constrained(Estimator):
     """Least squares whose slopes obey linear equations.
 
     Parameters
@@ -53,9 +54,16 @@ class Constrained(Spec):
 
     def needs(self) -> Needs:
         """Return what a fit takes: one pass for the moments."""
-        return Needs(features=self.features, target=self.target, missing=self.missing, moments=True)
+        return Needs(
+            features=self.features,
+            target=self.target,
+            missing=self.missing,
+            moments=self.formula is None,
+            formula=self.formula,
+        )
 
     @typed
+    @with_formula
     def fit(
         self,
         data: Any,

@@ -1,6 +1,6 @@
 """From the algebra's `Solution` to the result that a user reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -40,6 +40,8 @@ class Origin:
     columns : tuple of str
         Empty if the terms are columns.
     powers : dict of str to int
+    encoder : dict
+        Terms of a formula, and what was learned for them.
     seconds : float
     note : str
         What to tell the user about the numbers, if anything.
@@ -55,12 +57,14 @@ class Origin:
     log_weight: float
     columns: tuple[str, ...] = ()
     powers: dict[str, int] | None = None
+    encoder: dict[str, Any] = field(default_factory=dict)
     seconds: float = NAN
     note: str = ""
 
     @classmethod
     def of(cls, state: Any, target: str, label: str, passes: int, level: str, terms: Terms | None = None) -> Self:
         """Read the counts off a state of a scan."""
+        record = state.record
         return cls(
             target,
             label,
@@ -72,6 +76,7 @@ class Origin:
             state.log_weight,
             () if terms is None else terms.columns,
             {} if terms is None else {c: d for c, d in zip(terms.columns, terms.degrees, strict=True) if d > 1},
+            {} if record is None else record.encoder,
         )
 
 
@@ -150,6 +155,7 @@ def result(
         log_weight=0.0 if model.weights == "frequency" else origin.log_weight,
         columns=origin.columns,
         powers=origin.powers or {},
+        encoder=origin.encoder,
         geometry=Geometry(
             found.gram,
             found.inverse,

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, Field
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, OnePassError, UsageError, typed
 from streamreg.families import family
-from streamreg.models.base import Device, Spec, as_source, together
+from streamreg.models.base import Device, as_source, together
 from streamreg.models.estimates import Origin, centred_line, result
+from streamreg.models.estimator import Estimator, with_formula
 from streamreg.models.likelihood_digits import digits_of, without_errors
 from streamreg.models.linear import Linear
 from streamreg.models.needs import Needs
@@ -43,7 +44,7 @@ def _known(name: str) -> str:
         raise ValueError(str(error)) from None
 
 
-class Glm(Spec):
+class Glm(Estimator):
     """A generalised linear model with the canonical link of its family.
 
     Parameters
@@ -95,6 +96,7 @@ class Glm(Spec):
         return line if family(self.family).least_squares else dataclasses.replace(line, passes=steps, at_most=True)
 
     @typed
+    @with_formula
     def fit(
         self,
         data: Any,
@@ -227,6 +229,7 @@ class Glm(Spec):
     def _result(self, source: Source, design: Design, found: Maximum, opening: OpeningMoments) -> FitResult:
         problem, solution, state = found.step.problem, found.step.solution, found.state
         origin = Origin.of(state.moments, problem.target, source.label, 1 + found.passes, "newton", design.terms)
+        origin = dataclasses.replace(origin, encoder={} if design.encoder is None else design.encoder.to_dict())
         sigma = float(np.ldexp(1.0, -solution.target_exponent))
         sums = state.likelihood()
         rss, nobs = sums.rss, sums.weight if self.weights == "frequency" else float(state.n)

@@ -10,9 +10,10 @@ from pydantic import Field, field_validator
 
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, UsageError, typed
-from streamreg.models.base import Device, Spec, as_source, as_state, together
+from streamreg.models.base import Device, as_source, as_state, together
 from streamreg.models.covariance import Errors, clusters
 from streamreg.models.estimates import Origin, result
+from streamreg.models.estimator import Estimator, with_formula
 from streamreg.models.needs import Needs
 from streamreg.problem import ExactProblem, Problem, Solution
 from streamreg.results.base import FitResult
@@ -27,7 +28,7 @@ AnyProblem = Problem | ExactProblem
 Solved = tuple[AnyProblem, Solution, Origin]
 
 
-class Linear(Spec):
+class Linear(Estimator):
     """Ordinary, weighted or ridge least squares.
 
     Parameters
@@ -92,12 +93,13 @@ class Linear(Spec):
         return Needs(
             features=self.features,
             target=self.target,
+            formula=self.formula,
             powers=self.powers,
             missing=self.missing,
             keys=clusters(self.errors),
-            moments=not (self.powers or self.device or robust or self.precision == "exact"),
-            passes=1 + climbs + robust,
-            at_most=climbs,
+            moments=not (self.formula or self.powers or self.device or robust or self.precision == "exact"),
+            passes=1 + climbs + robust + (self.formula is not None),
+            at_most=climbs or self.formula is not None,
         )
 
     @classmethod
@@ -111,6 +113,7 @@ class Linear(Spec):
         return dataclasses.replace(found, passes=found.passes + 1)
 
     @typed
+    @with_formula
     def fit(
         self,
         data: Any,

@@ -16,6 +16,7 @@ from streamreg.inference.covariance import Sandwich
 from streamreg.models.base import as_source, as_state
 from streamreg.models.covariance import Errors, Plan
 from streamreg.results.base import FitResult
+from streamreg.scans.formulas import as_fitted
 from streamreg.scans.run import Run
 from streamreg.solve.digits import EPS, FULL
 from streamreg.solve.rank import UNIT
@@ -85,7 +86,7 @@ def robust(
     began, run = time.perf_counter(), Run.of(threads, engine, progress)
     require(fit, FitResult, "robust errors are for the fit that sr.Linear(...).fit(data) returns")
     plan = Plan.of(errors)
-    source = rows_twice(source).with_roles(target=fit.target)
+    source = as_fitted(rows_twice(source), fit.encoder).with_roles(target=fit.target)
     _require_errors(fit, source.label, plan)
     missing: Missing = "drop" if fit.n_missing or fit.model.get("missing") == "drop" else "error"
     design = Design.of(source, fit.columns, missing, fit.powers, plan.keys).with_target()

@@ -11,6 +11,7 @@ from streamreg.design.design import Design
 from streamreg.errors import UsageError, typed
 from streamreg.kernels.rowhash import Sample
 from streamreg.models.base import as_source, together
+from streamreg.models.estimator import with_formula
 from streamreg.models.linear import Linear
 from streamreg.neural.options import KerasOptions
 from streamreg.results.base import FitResult
@@ -79,6 +80,7 @@ class Keras(KerasOptions):
     """
 
     @typed
+    @with_formula
     def fit(
         self,
         data: Any,

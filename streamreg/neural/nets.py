@@ -93,6 +93,7 @@ class Net:
         return NetworkResult(
             model=network.raw(self.core, task.map, task.loss),
             names=task.problem.names,
+            encoder=task.exact.encoder,
             target=task.problem.target,
             loss=spec.loss,
             n=task.problem.n,

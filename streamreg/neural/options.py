@@ -6,13 +6,14 @@ from typing import Any, Literal
 from pydantic import Field, field_serializer
 
 from streamreg.design.design import Missing
-from streamreg.models.base import Device, Spec
+from streamreg.models.base import Device
+from streamreg.models.estimator import Estimator
 from streamreg.models.needs import Needs
 
 _MEMORY_MB = 128
 
 
-class KerasOptions(Spec):
+class KerasOptions(Estimator):
     """The options of `streamreg.Keras`, where they are explained."""
 
     hidden: tuple[int, ...] = ()
@@ -55,8 +56,9 @@ class KerasOptions(Spec):
         return Needs(
             features=self.features,
             target=self.target,
+            formula=self.formula,
             missing=self.missing,
-            moments=not self.validation,
+            moments=not self.validation and self.formula is None,
             passes=1 + self.epochs,
             at_most=True,
             memory=self.memory,

@@ -49,6 +49,8 @@ class NetworkResult:
     spec : dict
         The model's options.
     source : str
+    encoder : dict
+        Terms of a formula, and what was learned for them.
     backend, device : str
         The library that Keras ran on ("tensorflow", "jax" or "torch"), and where ("cpu:0", "gpu:0", ...).
     """
@@ -70,6 +72,7 @@ class NetworkResult:
     level: str = field(default="mini-batch")
     backend: str = "tensorflow"
     device: str = "cpu:0"
+    encoder: dict[str, Any] = field(default_factory=dict)
 
     def predict(self, x: ArrayLike, rows: int = 65536) -> NDArray[np.float64]:
         """Return predictions of rows in memory: means, probabilities or rates.

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,9 @@ class FitResult(Estimates):
         return out
 
     @typed
-    def predict(self, data: Any, kind: Scale = "mean") -> Float:
+    def predict(
+        self, data: Any, kind: Scale = "mean", unseen: Literal["error", "reference", "own", "missing"] = "error"
+    ) -> Float:
         """Return fitted values: means of the target, which are probabilities in the binomial family.
 
         Parameters
@@ -48,6 +50,9 @@ class FitResult(Estimates):
             `streamreg.results.predict.predict_to` writes to a file what does not fit in memory.
         kind : {"mean", "link"}
             "link": the linear predictor, such as the logit of a probability.
+        unseen : {"error", "reference", "own", "missing"}
+            Of a fit by a formula: a level of a category that did not occur in the fit is refused, taken for the
+            reference, or has no prediction.
 
         Returns
         -------
@@ -64,7 +69,7 @@ class FitResult(Estimates):
         """
         from streamreg.results.predict import predict
 
-        return predict(self, data, kind)
+        return predict(self, data, kind, unseen)
 
     def __str__(self) -> str:
         return self.summary()

@@ -59,8 +59,7 @@ class Estimates:
     condition : float
         Condition number of the scaled design; of more than 500 columns an estimate some percent below it.
     digits : ndarray of shape (p,)
-        Decimal digits of `coef` to trust, relative to each coefficient itself: few for one that is far smaller than its
-        standard error, however small its error.
+        Decimal digits of `coef` to trust, relative to each coefficient itself: few for one far below its error.
     digits_intercept, digits_se : float
         Likewise for the intercept and the standard errors.
     centre : ndarray of shape (p,)
@@ -78,12 +77,13 @@ class Estimates:
         The columns that predictions need; the `names`, if there are no powers.
     powers : dict of str to int
         Columns that were raised to powers, and the degree.
+    encoder : dict
+        Terms of a formula, and what was learned for them: they turn columns of data into `columns`.
     geometry : Geometry or None
     training : dict
         Loss curve and the like, for models that train.
     family : {"gaussian", "binomial", "poisson"}
-        Whose mean is a function of the linear predictor: itself, a probability with that logit, or a rate with that
-        logarithm.
+        Whose mean is a function of the linear predictor: itself, a probability of that logit, or a rate of that log.
     deviance, null_deviance, log_lik : float
         Of families other than gaussian, at the estimates and without the columns; there `rss` and `tss` are squared
         errors of the mean.
@@ -130,6 +130,7 @@ class Estimates:
     log_weight: float = 0.0
     columns: tuple[str, ...] = ()
     powers: dict[str, int] = field(default_factory=dict)
+    encoder: dict[str, Any] = field(default_factory=dict)
     geometry: Geometry | None = None
     training: dict[str, Any] = field(default_factory=dict)
     family: str = "gaussian"

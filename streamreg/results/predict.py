@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg import sources
 from streamreg.design.design import Design, Missing
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, UsageError
@@ -16,6 +17,7 @@ from streamreg.families import family
 from streamreg.kernels.gram import subtract
 from streamreg.persist import table_writer
 from streamreg.results.estimates import Estimates, Scale
+from streamreg.scans.formulas import Unseen, as_fitted
 from streamreg.scans.run import Run
 from streamreg.sources.base import Partition, Source
 from streamreg.sources.checks import native
@@ -30,6 +32,8 @@ NAME = "prediction"
 class Network(Protocol):
     """What predicts besides a fit: it takes rows of columns that it names."""
 
+    encoder: dict[str, Any]
+
     @property
     def names(self) -> tuple[str, ...]:
         """Columns, in the order in which `predict` takes them."""
@@ -38,13 +42,23 @@ class Network(Protocol):
         """Return the predictions of rows, shape (m,)."""
 
 
-def predict(fit: Estimates, data: Any, kind: Scale = "mean") -> Float:
+def predict(fit: Estimates, data: Any, kind: Scale = "mean", unseen: Unseen = "error") -> Float:
     """Return the fitted values of an array, or of all rows of a source; see `FitResult.predict`."""
     if kind not in ("mean", "link"):
         raise UsageError(f"predict: no kind {kind!r}; it can be 'mean' or 'link'")
     if isinstance(data, Source):
-        return np.concatenate([values for _, values in predictions(fit, data, kind)])
-    rows, absent = missing_rows(in_memory(data, fit.columns))
+        return np.concatenate([values for _, values in predictions(fit, data, kind, unseen=unseen)])
+    if fit.encoder:
+        refuse_elsewhere(data)
+        source = sources.open(data)
+        found = [v for _, v in predictions(fit, source, kind, missing="drop", progress=False, unseen=unseen)]
+        return np.concatenate(found) if found else np.zeros(0)
+    return of_rows(fit, in_memory(data, fit.columns), kind)
+
+
+def of_rows(fit: Estimates, table: NDArray[Any], kind: Scale) -> Float:
+    """Return the fitted values of a matrix of the columns of a fit; NaN where an integer is missing."""
+    rows, absent = missing_rows(table)
     eta = _linear(fit, rows)
     if absent is not None:
         eta[absent] = np.nan
@@ -61,14 +75,19 @@ def in_memory(data: Any, columns: tuple[str, ...]) -> NDArray[Any]:
     DataError
         Not a table of numbers with these columns; see `streamreg.sources.rows.table`.
     """
-    if isinstance(data, Statistic):
-        raise UsageError("moments hold no rows, and predictions are made of rows; pass the source that was scanned")
-    if isinstance(data, str | os.PathLike):
-        raise UsageError(f"predict takes rows: open the file first, fit.predict(sr.open({str(data)!r}))")
+    refuse_elsewhere(data)
     if isinstance(data, Source):
         raise UsageError("these predictions are of rows in memory; read the source first")
     rows, _ = table(data, "predict", columns, others=True)
     return rows.astype(native(rows.dtype), copy=False)
+
+
+def refuse_elsewhere(data: Any) -> None:
+    """Raise `UsageError` if data hold no rows, or are the path of a file."""
+    if isinstance(data, Statistic):
+        raise UsageError("moments hold no rows, and predictions are made of rows; pass the source that was scanned")
+    if isinstance(data, str | os.PathLike):
+        raise UsageError(f"predict takes rows: open the file first, fit.predict(sr.open({str(data)!r}))")
 
 
 def _linear(fit: Estimates, rows: NDArray[Any]) -> Float:
@@ -91,6 +110,7 @@ def predictions(
     threads: int | None = None,
     progress: bool | None = None,
     engine: Any = None,
+    unseen: Unseen = "error",
 ) -> Iterator[tuple[int, Float]]:
     """Yield (row number, fitted values) for consecutive rows of a source, in order.
 
@@ -105,6 +125,8 @@ def predictions(
         "drop": the prediction for a row with NaN is NaN, so that predictions stay beside their rows.
     engine : optional
         Who works on the rows, as in `streamreg.scan`; a network predicts in this process.
+    unseen : {"error", "reference", "own", "missing"}
+        A level of a category that did not occur in the fit is refused, taken for the reference, or has no prediction.
 
     Raises
     ------
@@ -121,6 +143,7 @@ def predictions(
     if not (run.engine.in_process or isinstance(fit, Estimates)):
         raise UsageError("a network predicts in this process; leave out engine")
     columns = fit.columns if isinstance(fit, Estimates) else fit.names
+    source = as_fitted(source, fit.encoder, target=False, unseen=unseen)
     for name in columns:
         source.schema.require(name, source.label)
     design = Design(source.label, columns, missing=missing)
@@ -133,7 +156,7 @@ def _of_partition(partition: Partition, *, fit: Estimates | Network, design: Des
     for chunk in partition.chunks(4096):
         x, complete = design.rows(chunk)
         values = np.full(len(chunk), np.nan)
-        values[complete] = predict(fit, x, kind) if isinstance(fit, Estimates) else fit.predict(x)
+        values[complete] = of_rows(fit, x, kind) if isinstance(fit, Estimates) else fit.predict(x)
         pieces.append(values)
     return np.concatenate(pieces) if pieces else np.zeros(0)
 

@@ -10,9 +10,10 @@ import numpy as np
 from streamreg import sources
 from streamreg.design.design import Design
 from streamreg.errors import DataError, UsageError, typed
+from streamreg.scans.formulas import as_fitted
 from streamreg.scans.probes import new_rows
 from streamreg.scans.run import Run
-from streamreg.scans.scan import Given, opened, read
+from streamreg.scans.scan import Given, opened
 from streamreg.sources.base import Source
 from streamreg.stats.grouped import By, Column, Grouped, Stretch
 
@@ -85,7 +86,7 @@ def append(
         raise UsageError("these moments do not say which rows they hold; only those of sr.scan can be appended to")
     if not isinstance(source, Source):
         source = sources.open(source)
-    source = source.with_roles(record.target, record.weights)
+    source = as_fitted(source, record.encoder).with_roles(record.target, record.weights)
     found = [k for k, part in enumerate(record.parts) if part.label == source.label]
     if len(found) != 1:
         labels = ", ".join(part.label for part in record.parts[:5])
@@ -100,7 +101,8 @@ def append(
     rest = new_rows(source, old, design.columns)
     if rest is None:
         return held
-    added, part = read(rest, design, held.fresh(), run)
+    added = run.scan(rest, design, held.fresh(), "scan")
+    (part,) = added.record.parts
     probes = old.probes + part.probes
     chosen = np.unique(np.linspace(0, len(probes) - 1, min(len(probes), _PROBES)).round().astype(int))
     grown = dataclasses.replace(

@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
+from streamreg._version import __version__
 from streamreg.design.design import Design
 from streamreg.engines.base import Engine
 from streamreg.engines.choose import choose
 from streamreg.progress import Progress
 from streamreg.scans.fold import Folded, folded, require_reach
+from streamreg.scans.probes import probes
 from streamreg.sources.base import Partition, Source
 from streamreg.stats.base import Statistic
+from streamreg.stats.provenance import Part, Record
 
 S = TypeVar("S", bound=Statistic)
 Values = TypeVar("Values", bound=Sized)
@@ -58,7 +61,9 @@ class Run:
             What the bar says before the name of the source.
         """
         with self._bar(source, title) as bar:
-            return folded(source, design, statistic, engine=self.engine, progress=bar)
+            found = folded(source, design, statistic, engine=self.engine, progress=bar)
+        found.state.record = _record(source, design, found)
+        return found
 
     def map(
         self, function: Callable[[Partition], Values], source: Source, columns: Sequence[str], title: str
@@ -76,3 +81,27 @@ class Run:
 
     def _bar(self, source: Source, title: str) -> Progress:
         return Progress(f"{title} {source.label}", source.schema.n_rows, shown=self.progress)
+
+
+def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
+    """Return which rows a state was made of, and how they were read."""
+    state = found.state
+    weightless = state.n_read - state.n - state.n_missing
+    part = Part(
+        source.label,
+        source.fingerprint(),
+        state.n_read,
+        state.n_missing,
+        weightless,
+        probes(found.marks),
+        __version__,
+    )
+    return Record(
+        (part,),
+        design.features,
+        design.target,
+        design.weights,
+        design.missing,
+        design.powers,
+        encoder={} if design.encoder is None else design.encoder.to_dict(),
+    )

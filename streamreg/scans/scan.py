@@ -1,22 +1,21 @@
 """Scan once: the moments of all columns, from which any least-squares question is answered later."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any, Literal, overload
 
 from streamreg import sources
-from streamreg._version import __version__
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, UsageError, typed
+from streamreg.scans.formulas import encoded
 from streamreg.scans.moments_file import Scanned, load
-from streamreg.scans.probes import probes
 from streamreg.scans.run import Run
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
 from streamreg.stats.grouped import MEMORY, By, Column, Grouped, Hash, Stretch
 from streamreg.stats.integer_moments import IntegerMoments
 from streamreg.stats.moments import Moments
-from streamreg.stats.provenance import Part, Record
 
 Given = Scanned | str | os.PathLike[str]
 """A state, or the path of a file with one."""
@@ -35,6 +34,7 @@ def scan(
     target: str | None = None,
     weights: str | None = None,
     engine: Any = None,
+    formula: str | None = None,
 ) -> Moments: ...
 
 
@@ -58,6 +58,7 @@ def scan(
     memory: int = MEMORY,
     device: str | None = None,
     engine: Any = None,
+    formula: str | None = None,
 ) -> Any: ...
 
 
@@ -80,6 +81,7 @@ def scan(
     memory: int = MEMORY,
     device: str | None = None,
     engine: Any = None,
+    formula: str | None = None,
 ) -> Any:
     """Read the rows once and return the moments of the features and, if there is one, the target.
 
@@ -121,6 +123,9 @@ def scan(
         Who works on the rows; default: threads of this process. The result has the same bits on all of them. "dask" is
         the client in use, and an address is like "tcp://host:8786". Workers of a cluster read files under the same
         paths; arrays in the memory of this process travel to them in every pass, which is slow, so save them to a file.
+    formula : str, optional
+        ``"y ~ a + log(b) + C(c)"``: the columns are its terms. Levels, means and knots are learned in a pass of their
+        own. Models of these moments are fitted without a formula.
 
     Returns
     -------
@@ -140,6 +145,10 @@ def scan(
     run = Run.of(threads, engine, progress)
     if not isinstance(source, Source):
         source = sources.open(source)
+    if formula is not None:
+        if features is not None or powers:
+            raise UsageError("features and powers, and a formula, both say what the terms are; leave one of them out")
+        source = encoded(source.with_roles(weights=weights), formula, run)
     source = source.with_roles(target, weights)
     apart = _by(source, folds, by, stretches, seed)
     keys = (apart.name,) if isinstance(apart, Column) else ()
@@ -153,10 +162,9 @@ def scan(
         state = Moments(design.names, target=design.target, device=device)
     if apart is not None:
         state = Grouped(state, apart, memory)
-    state, part = read(source, design, state, run)
-    state.record = Record(
-        (part,), design.features, design.target, design.weights, missing, design.powers, str(apart or ""), precision
-    )
+    state = run.scan(source, design, state, "scan")
+    assert state.record is not None
+    state.record = dataclasses.replace(state.record, by=str(apart or ""), precision=precision)
     return state
 
 
@@ -178,15 +186,6 @@ def _by(source: Source, folds: int | str | None, by: str | None, stretches: int 
     if not 2 <= stretches <= n:
         raise UsageError(f"stretches is {stretches}; it can be 2 to {n:,}, the number of rows")
     return Stretch(-(-n // stretches))
-
-
-def read(source: Source, design: Design, state: Statistic, run: Run) -> tuple[Any, Part]:
-    """Fold a source into a state, and say which rows they were."""
-    found = run.folded(source, design, state, "scan")
-    state = found.state
-    weightless = state.n_read - state.n - state.n_missing
-    counts = (state.n_read, state.n_missing, weightless)
-    return state, Part(source.label, source.fingerprint(), *counts, probes(found.marks), __version__)
 
 
 @typed

@@ -13,6 +13,9 @@ from streamreg.families import family as facts_of
 from streamreg.kernels.rowhash import Sample
 from streamreg.models.base import as_source
 from streamreg.results.base import FitResult
+from streamreg.results.estimates import Scale
+from streamreg.results.predict import of_rows
+from streamreg.scans.formulas import with_terms
 from streamreg.scans.run import Run
 from streamreg.scoring.scorecard import Gain, Score, Scorecard, worthwhile
 from streamreg.sources.base import Source
@@ -96,7 +99,8 @@ def score(
     kind = family or _one_of({n: _family(m) for n, m in models.items()}, "family", "gaussian")
     facts_of(kind)
     wanted = target or _one_of({n: getattr(m, "target", "") for n, m in models.items()}, "target", None)
-    source = as_source(data, wanted)
+    source = with_terms(as_source(data), [getattr(model, "encoder", {}) for model in models.values()])
+    source = source.with_roles(target=wanted)
     notes: tuple[str, ...] = ()
     if rows == "validation":
         source, notes = _validation(models, source)
@@ -162,8 +166,10 @@ def _card(state: Losses, baseline: str, worth: float, label: str, notes: tuple[s
 
 def _link(x: NDArray[Any], model: Any, kind: str) -> Float:
     """Return the linear predictor that belongs to a model's predictions."""
-    if isinstance(model, FitResult) and model.family == kind:
-        return model.predict(x, "link")
+    if isinstance(model, FitResult):
+        scale: Scale = "link" if model.family == kind else "mean"
+        found = of_rows(model, x, scale)
+        return found if scale == "link" else facts_of(kind).linked(facts_of(kind).bounded(found))
     if facts_of(kind).labels and hasattr(model, "predict_proba"):
         mean = _numbers(model.predict_proba(x))[:, -1]
     else:

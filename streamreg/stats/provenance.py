@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from streamreg.errors import DataError
@@ -51,6 +51,8 @@ class Record:
     by : str
         How rows were put in groups; empty if they were not.
     precision : str
+    encoder : dict
+        Terms of a formula, and what was learned for them; empty if the columns were read as they are.
     """
 
     parts: tuple[Part, ...]
@@ -61,6 +63,7 @@ class Record:
     powers: tuple[tuple[str, int], ...] = ()
     by: str = ""
     precision: str = "float64"
+    encoder: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def joined(cls, a: Self | None, b: Self | None) -> Self | None:

@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from streamreg.design.formula.encoder import Encoder
+from streamreg.design.formula.grammar import parse
+from streamreg.design.formula.passes import learn
 from streamreg.design.formula.structure import parts
 from streamreg.errors import DataError, NotFound, UsageError
 from streamreg.sources.chunk import Coded
 
 
-def learnt(text, found, **options):
-    return Encoder.learn(text, schema(found), Survey(found), **options)
+def learnt(text, found, unseen="error"):
+    return learn(parse(text), schema(found), Survey(found)).with_unseen(unseen)
 
 
 FRAME = pd.DataFrame(
@@ -43,28 +44,28 @@ def test_levels_that_the_fit_has_not_seen(text, own, reference):
     with pytest.raises(
         DataError, match=r"rows, row 41 \(from 0\), g: 'zz' is a level that the fit has not seen \(a, b, c\)"
     ):
-        learnt(text, found).values(new, start=40)
+        learnt(text, found).design(new, start=40)
     for how, wanted in (("own", own), ("reference", reference)):
-        high, _ = learnt(text, found, unseen=how).values(new)
+        high, _ = learnt(text, found, unseen=how).design(new)
         np.testing.assert_array_equal(high[1], wanted)
 
 
 def test_new_numbers_are_new_levels_too():
     encoder = learnt("C(k)", columns(FRAME))
     with pytest.raises(DataError, match="k: 4 is a level"):
-        encoder.values({"k": np.array([1, 4])}, kept=np.array([3, 9]))
+        encoder.design({"k": np.array([1, 4])}, start=3)
     np.testing.assert_array_equal(
-        encoder.values({"k": np.array([1.0, 2.0, np.nan])})[0], [[0, 0], [1, 0], [np.nan] * 2]
+        encoder.design({"k": np.array([1.0, 2.0, np.nan])})[0], [[0, 0], [1, 0], [np.nan] * 2]
     )
     with pytest.raises(DataError, match="holds numbers"):
-        learnt("C(g)", columns(FRAME)).values({"g": np.array([1])})
+        learnt("C(g)", columns(FRAME)).design({"g": np.array([1])})
 
 
 def test_truth_values_are_levels_whether_or_not_some_are_missing():
     encoder = learnt("C(b)", columns(FRAME))
-    assert encoder.names == ("C(b)[T.True]",)
+    assert encoder.features == ("C(b)[T.True]",)
     least = np.iinfo(np.int64).min
-    np.testing.assert_array_equal(encoder.values({"b": np.array([1, 0, least])})[0][:, 0], [1, 0, np.nan])
+    np.testing.assert_array_equal(encoder.design({"b": np.array([1, 0, least])})[0][:, 0], [1, 0, np.nan])
 
 
 def test_missing_values_are_nan_in_all_columns_of_a_factor():
@@ -74,10 +75,10 @@ def test_missing_values_are_nan_in_all_columns_of_a_factor():
         "g": Coded(np.array([0, 1, 0, -1], np.int32), ("a", "b")),
     }
     encoder = learnt("x + C(k) + g + x:g + poly(x, 2) + bs(x) + cr(x, df=3) + log(x)", found)
-    high, low = encoder.values(found)
+    high, low = encoder.design(found)
     assert low is not None
     assert np.isfinite(low).all()
-    for k, name in enumerate(encoder.names):
+    for k, name in enumerate(encoder.features):
         gone = [1] * ("x" in name) + [2] * ("k" in name) + [3] * ("g[" in name)
         assert np.flatnonzero(np.isnan(high[:, k])).tolist() == gone, name
 
@@ -85,9 +86,9 @@ def test_missing_values_are_nan_in_all_columns_of_a_factor():
 def test_levels_are_those_of_complete_rows_and_means_those_of_a_column():
     data = pd.DataFrame({"g": list("abca"), "x": [1.0, 2, np.nan, 6]})
     found = columns(data)
-    assert learnt("x + g", found).names == ("x", "g[T.b]")
-    assert learnt("g", found).names == ("g[T.b]", "g[T.c]")
-    np.testing.assert_array_equal(learnt("center(x) + g", found).values(found)[0][:, 0], [-2, -1, np.nan, 3])
+    assert learnt("x + g", found).features == ("x", "g[T.b]")
+    assert learnt("g", found).features == ("g[T.b]", "g[T.c]")
+    np.testing.assert_array_equal(learnt("center(x) + g", found).design(found)[0][:, 0], [-2, -1, np.nan, 3])
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_levels_are_those_of_complete_rows_and_means_those_of_a_column():
 def test_no_number_is_made_up_where_a_function_has_none(text, words):
     found = {"x": np.array([0.0, 1, 2]), "z": np.array([2.0, 9, -1])}
     with pytest.raises((DataError, UsageError), match=words):
-        learnt(text, found).values(found, start=10)
+        learnt(text, found).design(found, start=10)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_what_cannot_be_learned_is_refused(text, words):
         learnt(text, found)
 
 
-def test_unseen_is_one_of_three_words():
+def test_unseen_is_one_of_four_words():
     with pytest.raises(UsageError, match="unseen='drop'"):
         learnt("g", columns(FRAME), unseen="drop")
 
@@ -149,28 +150,30 @@ def test_unseen_is_one_of_three_words():
 def test_products_and_powers_keep_their_digits(values, degree):
     found = {"x": values, "z": values[::-1] / 7.0}
     encoder = learnt(f"x + x:z + I(x**{degree}) + I(x*z - z/3) + poly(x, {degree}, raw=True)", found)
-    high, low = encoder.values(found)
+    high, low = encoder.design(found)
     for row in range(20):
         x, z = Fraction(int(values[row])), Fraction(float(found["z"][row]))
         wanted = {"x": x, "x:z": x * z, f"I(x ** {degree})": x**degree, "I(x * z - z / 3)": x * z - z / 3}
-        for k, name in enumerate(encoder.names):
+        for k, name in enumerate(encoder.features):
             exact = wanted.get(name, x ** (int(name[-2]) + 1) if name[-1] == "]" else None)
             ours = Fraction(high[row, k]) + Fraction(0 if low is None else low[row, k])
             scale = abs(exact) if "/" not in name else abs(x * z) + abs(z)
             assert abs(ours - exact) <= scale * Fraction(1, 2**95), name
 
 
-def test_columns_add_up_where_a_target_is_explained():
+def test_what_is_stored_is_not_made_again():
     found = columns(FRAME)
-    encoder = learnt("log(x + 1) ~ g | k + b^g", found)
-    high, _ = encoder.target_values(found)
-    np.testing.assert_array_equal(high, np.log(FRAME.x + 1))
-    assert not encoder.intercept
-    assert encoder.names == ("g[T.b]", "g[T.c]")
-    assert encoder.columns == ("g",)
-    assert encoder.formula.columns == ("g", "x", "k", "b")
-    with pytest.raises(UsageError, match="left of ~"):
-        learnt("g", found).target_values(found)
+    encoder = learnt("log(x + 1) ~ k + g:k + 2:x | b^g", found)
+    assert encoder.features == ("k", "x", "g[T.b]:k", "g[T.c]:k")
+    assert encoder.names == ("x", "g[T.b]:k", "g[T.c]:k", "log(x + 1)")
+    high, _ = encoder.encode(found, {}, "rows", 0)
+    np.testing.assert_array_equal(high[:, 3], np.log(FRAME.x + 1))
+    np.testing.assert_array_equal(high[:, 0], 2 * FRAME.x)
+    assert encoder.target == "log(x + 1)"
+    assert encoder.absorbed == (("b", "g"),)
+    assert encoder.columns == ("k", "x", "g", "b")
+    assert encoder.without_target().columns == ("k", "x", "g")
+    assert encoder.without_target().names == encoder.names[:-1]
 
 
 @settings(max_examples=60)

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from formula_frames import Survey, columns, cut, schema
 
-from streamreg.design.formula.encoder import Encoder
+from streamreg.design.formula.encoder import FormulaEncoder
+from streamreg.design.formula.grammar import parse
+from streamreg.design.formula.passes import learn
 
 
 @functools.cache
@@ -96,7 +98,7 @@ def formulaic(text, data):
 
 
 def whole(encoder, found):
-    high, low = encoder.values(found)
+    high, low = encoder.design(found)
     if low is not None:
         assert np.abs(low[np.isfinite(high)]).max() <= 1e-15 * np.abs(high[np.isfinite(high)]).max()
     high = high[np.isfinite(high).all(axis=1)]
@@ -114,11 +116,11 @@ def close(ours, theirs):
 def test_a_design_equals_formulaics(name, text):
     data = frame(name)
     found = columns(data)
-    encoder = Encoder.learn(text, schema(found), Survey(found))
+    encoder = learn(parse(text), schema(found), Survey(found))
     used = data.dropna(subset=[c for c in encoder.formula.columns])
     theirs = formulaic(text, data)
-    assert [*["Intercept"] * encoder.intercept, *encoder.names] == list(theirs.columns)
-    assert encoder.width == len(encoder.names)
+    assert [*["Intercept"] * encoder.intercept, *encoder.features] == list(theirs.columns)
+    assert encoder.width == len(encoder.features)
     close(whole(encoder, columns(used)), theirs)
 
 
@@ -127,8 +129,8 @@ def test_new_rows_are_coded_as_the_fitted_ones(name, text):
     data = frame(name).dropna()
     fitted, new = data.iloc[: len(data) // 2 * 2], data.iloc[3:40]
     found = columns(fitted)
-    encoder = Encoder.learn(text, schema(found), Survey(found))
-    stored = Encoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
+    encoder = learn(parse(text), schema(found), Survey(found))
+    stored = FormulaEncoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
     assert stored == encoder == pickle.loads(pickle.dumps(encoder))
     theirs = formulaic(text, fitted)
     with warnings.catch_warnings():
@@ -142,13 +144,13 @@ def test_pieces_give_the_bits_of_the_whole(name, text):
     found = columns(frame(name))
     rows = len(next(iter(found.values())))
     survey = Survey(found)
-    encoder = Encoder.learn(text, schema(found), survey)
+    encoder = learn(parse(text), schema(found), survey)
     cuts = [1, rows // 3, rows // 3 + 1, rows - 5]
     for order in (None, [4, 2, 0, 3, 1]):
-        assert Encoder.learn(text, schema(found), Survey(found, cuts, order)) == encoder
-    high, low = encoder.values(found)
+        assert learn(parse(text), schema(found), Survey(found, cuts, order)) == encoder
+    high, low = encoder.design(found)
     ends = [0, *cuts, rows]
-    parts = [encoder.values(cut(found, a, b), a) for a, b in pairwise(ends)]
+    parts = [encoder.design(cut(found, a, b), start=a) for a, b in pairwise(ends)]
     np.testing.assert_array_equal(np.vstack([part[0] for part in parts]), high)
     if low is not None:
         lows = [np.zeros_like(part[0]) if part[1] is None else part[1] for part in parts]
@@ -168,5 +170,5 @@ def test_pieces_give_the_bits_of_the_whole(name, text):
 def test_passes_that_learning_takes(text, passes):
     found = columns(frame("made"))
     survey = Survey(found)
-    Encoder.learn(text, schema(found), survey)
+    learn(parse(text), schema(found), survey)
     assert survey.passes == passes

@@ -8,7 +8,9 @@ import pytest
 from formula_frames import Survey, columns, schema
 from pyfixest.estimation.formula.factor_interaction import factor_interaction
 
-from streamreg.design.formula.encoder import Encoder
+from streamreg.design.formula.encoder import FormulaEncoder
+from streamreg.design.formula.grammar import parse
+from streamreg.design.formula.passes import learn
 
 rng = np.random.default_rng(0)
 FRAME = pd.DataFrame(
@@ -45,8 +47,8 @@ def test_i_is_that_of_pyfixest(text):
         warnings.simplefilter("ignore")
         theirs = formulaic.model_matrix(text, FRAME, context={"i": factor_interaction})
     found = columns(FRAME)
-    encoder = Encoder.learn(text, schema(found), Survey(found))
-    assert [*["Intercept"] * encoder.intercept, *encoder.names] == list(theirs.columns)
-    ours = encoder.values(found)[0]
+    encoder = learn(parse(text), schema(found), Survey(found))
+    assert [*["Intercept"] * encoder.intercept, *encoder.features] == list(theirs.columns)
+    ours = encoder.design(found)[0]
     np.testing.assert_allclose(ours, theirs.to_numpy(float)[:, int(encoder.intercept) :], rtol=0, atol=1e-15)
-    assert Encoder.from_dict(encoder.to_dict()) == encoder
+    assert FormulaEncoder.from_dict(encoder.to_dict()) == encoder

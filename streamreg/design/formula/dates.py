@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg.design.columns import lacking
 from streamreg.errors import DataError, UsageError
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.gram import NAT
@@ -16,8 +17,6 @@ from streamreg.kernels.gram import NAT
 Integers = NDArray[np.int64]
 
 _DAY = 86_400
-_FINE = {"ms": 10**3, "us": 10**6, "ns": 10**9, "ps": 10**12, "fs": 10**15, "as": 10**18}
-"""Units finer than a second, and how many of them a second has."""
 _FIRST, _LAST = -719_162 * _DAY, 2_932_896 * _DAY  # years 1 to 9999, in seconds
 
 
@@ -44,18 +43,16 @@ def part(function: str, times: NDArray[Any], zone: str | None) -> Integers:
 
 
 def since_epoch(times: NDArray[Any]) -> dd.DD:
-    """Return dates as numbers: days since 1970 of dates, seconds since 1970 of times. NaN is missing."""
-    unit = np.datetime_data(times.dtype)[0]
+    """Return dates as days since 1970-01-01, divided in double-double; NaN is missing."""
     missing = np.isnat(times)
-    if unit in _FINE:
-        counts = np.where(missing, 0, times.astype(f"M8[{unit}]").view(np.int64))
-        whole, rest = np.divmod(counts, _FINE[unit])
-        none = np.zeros(len(times))
-        share = dd.divide((rest.astype(np.float64), none), (none + _FINE[unit], none))
-        high, low = dd.add((whole.astype(np.float64), none), share)
-    else:
-        whole = times.astype("M8[D]" if unit in "YMWD" else "M8[s]").view(np.int64)
-        high, low = whole.astype(np.float64), np.zeros(len(times))
+    unit = np.datetime_data(times.dtype)[0]
+    counts = times.astype("M8[D]" if unit in "YMW" else f"M8[{unit}]").view(np.int64)
+    counts = np.where(missing, 0, counts)
+    high = counts.astype(np.float64)
+    low = lacking(counts, high)
+    if unit not in "YMWD":
+        per = float(np.ones(1, "m8[D]").astype(f"m8[{unit}]").astype(np.int64)[0])
+        high, low = dd.divide((high, low), (np.full(len(high), per), np.zeros(len(high))))
     high[missing], low[missing] = np.nan, 0.0
     return high, low
 
@@ -105,4 +102,5 @@ _PARTS: dict[str, Callable[[NDArray[Any]], Integers]] = {
     "dayofyear": lambda t: _since(t, "D", "Y") + 1,
     "hour": lambda t: _since(t, "h", "D"),
     "minute": lambda t: _since(t, "m", "h"),
+    "second": lambda t: _since(t, "s", "m"),
 }

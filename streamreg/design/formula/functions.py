@@ -62,10 +62,13 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "sin": np.sin,
     "cos": np.cos,
     "tan": np.tan,
+    "tanh": np.tanh,
+    "floor": np.floor,
+    "ceil": np.ceil,
 }
 """Functions of one number."""
 
-DATES = ("year", "quarter", "month", "day", "weekday", "dayofyear", "hour", "minute")
+DATES = ("year", "quarter", "month", "day", "weekday", "dayofyear", "hour", "minute", "second")
 """Parts of a date, as whole numbers; Monday is weekday 0."""
 
 SCALING = ("center", "scale", "standardize")

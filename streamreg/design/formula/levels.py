@@ -12,8 +12,9 @@ from streamreg.design.formula.rows import Rows, missing
 from streamreg.errors import DataError, UsageError, nearest
 from streamreg.sources.chunk import Coded
 
-Unseen = Literal["error", "reference", "own"]
-"""What to do with a level that the fit has not seen: refuse it, take it for the reference, or give it no effect.
+Unseen = Literal["error", "reference", "own", "missing"]
+"""What to do with a level that the fit has not seen: refuse it, take it for the reference, give it no effect, or
+take it for a missing value.
 
 "own" puts zero into all columns of the category. Without an intercept that is a level of its own whose effect is not
 known; with one and treatment coding it is the reference; with sum coding it is the mean of the levels.
@@ -90,11 +91,11 @@ class Levels:
                     strange,
                     found.text,
                     lambda i: repr(values.levels[values.codes[i]]) if isinstance(values, Coded) else str(values[i]),
-                    f"is a level that the fit has not seen ({seen}); choose unseen='reference' or unseen='own'",
+                    f"is a level that the fit has not seen ({seen}); predict with unseen='reference', 'own' or "
+                    "'missing'",
                 )
-                out[strange] = MISSING  # in rows that are not used
-            if unseen == "reference":
-                out[strange] = reference
+            if unseen != "own":  # after "error" only rows are left that are not used
+                out[strange] = reference if unseen == "reference" else MISSING
         return np.asarray(out, np.int32)
 
     def _of_texts(self, texts: Sequence[str]) -> NDArray[np.int64]:

@@ -80,14 +80,19 @@ class Inquiry:
         levels = any(key[1] for key in self.wanted)
         return tuple(dict.fromkeys([*read, *(self.complete if levels else ())]))
 
+    @property
+    def opens(self) -> bool:
+        """Whether high powers are wanted, and so `opened`."""
+        return any(need.powers > 2 for _, need in self.wanted.values())
+
     def opened(self, columns: Mapping[str, Column]) -> "Inquiry":
-        """Return this inquiry with the first values of some rows as origins; any parts of it then merge."""
+        """Return this inquiry with the medians of some rows as origins; any parts of it then merge."""
         rows, origins = Rows(columns, self.scalings, self.zones), {}
         for key, (found, need) in self.wanted.items():
             if need.powers > 2:
                 high, _ = rows.pair(found)
                 known = high[np.isfinite(high)]
-                origins[key] = float(known[0]) if len(known) else 0.0
+                origins[key] = float(np.median(known)) if len(known) else 0.0
         return replace(self, origins=origins)
 
     def profiles(self) -> "dict[Key, Profile]":

@@ -172,6 +172,9 @@ def _apply(function: str, parts: list[dd.DD]) -> tuple[Any, Any]:
         return dd.multiply(left, right)
     if function == "/":
         return dd.divide(left, right)
+    if function == "%":
+        value = np.mod(left[0], right[0])
+        return value, np.zeros_like(value)
     return power(left, right)
 
 
