@@ -184,9 +184,11 @@ class Interacted(Coder):
 
 
 def _looked_up(table: Float, codes: NDArray[np.int32]) -> Float:
-    """Return the row of `table` for each code: zeros for `OTHER`, NaN for `MISSING`."""
+    """Return the row of `table` for each code, column by column in memory: zeros for `OTHER`, NaN for `MISSING`."""
     assert (OTHER, MISSING) == (-2, -1)
-    return np.vstack([table, np.zeros((1, table.shape[1])), np.full((1, table.shape[1]), np.nan)])[codes]
+    width = table.shape[1]
+    columns = np.vstack([table, np.zeros((1, width)), np.full((1, width), np.nan)]).T
+    return np.take(columns, codes, axis=1).T
 
 
 def _plain(value: Any) -> Any:

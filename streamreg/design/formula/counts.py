@@ -90,9 +90,12 @@ class Counts:
         common = max(self.shift, shift)
         both = np.concatenate([self.keys >> (common - self.shift), keys >> (common - shift)])
         self.shift, number = common, np.concatenate([self.counts, counts])
-        self.keys, where = np.unique(both, return_inverse=True)
-        self.counts = np.zeros(len(self.keys), np.int64)
-        np.add.at(self.counts, where, number)
+        if not len(both):
+            return
+        order = np.argsort(both, kind="stable")  # two sorted runs, which are merged
+        both = both[order]
+        starts = np.flatnonzero(np.concatenate([[True], both[1:] != both[:-1]]))
+        self.keys, self.counts = both[starts], np.add.reduceat(number[order], starts)
 
     def _coarsen(self, exact: bool, text: str) -> None:
         if exact:

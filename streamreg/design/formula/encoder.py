@@ -253,6 +253,6 @@ def _beside(blocks: Sequence[Block], m: int) -> tuple[Float, Float | None]:
         end = at + block.high.shape[1]
         high[at:end] = block.high.T
         if low is not None and block.low is not None:
-            low[at:end] = np.where(np.isfinite(block.high), block.low, 0.0).T
+            low[at:end] = np.where(np.isfinite(block.low), block.low, 0.0).T
         at = end
     return high.T, None if low is None else low.T

@@ -182,8 +182,8 @@ def _polynomial(call: Call, found: Profile, degree: int) -> Polynomial:
     return Polynomial(
         call,
         tuple(map(_halves, alphas)),
-        tuple(map(_halves, betas[:-1])),
-        tuple(_halves(_root(norm)) for norm in norms),
+        tuple(map(float, betas[:-1])),
+        tuple(float(_root(norm)) for norm in norms),
     )
 
 

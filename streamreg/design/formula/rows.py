@@ -147,11 +147,9 @@ class Rows:
 
     def _scaled(self, inner: dd.DD, found: Call) -> dd.DD:
         centre_high, centre_low, divisor = self.scalings[found.text]
-        inner = tuple(map(np.atleast_1d, inner))  # type: ignore[assignment]
-        high, low = dd.subtract(inner, (np.float64(centre_high), np.float64(centre_low)))  # type: ignore[arg-type]
-        if divisor != 1.0:
-            high, low = dd.divide((high, low), (np.float64(divisor), np.float64(0.0)))  # type: ignore[arg-type]
-        return high, np.where(np.isnan(high), 0.0, low)
+        high, _ = dd.subtract(inner, (np.float64(centre_high), np.float64(centre_low)))  # type: ignore[arg-type]
+        high = high / divisor
+        return high, np.zeros_like(high)
 
 
 def _apply(function: str, parts: list[dd.DD]) -> tuple[Any, Any]:

@@ -59,14 +59,16 @@ class Polynomial(Smooth):
 
     Attributes
     ----------
-    alpha, beta, norm : tuple of (float, float)
-        The three-term recurrence ``p[k+1] = (x - alpha[k]) p[k] - beta[k] p[k-1]``, and the lengths of the p, each as a
-        double-double (Gautschi 2004, *Orthogonal Polynomials*, 1.3).
+    alpha : tuple of (float, float)
+        Of the recurrence ``p[k+1] = (x - alpha[k]) p[k] - beta[k] p[k-1]``, as double-doubles, for x may be far from
+        zero (Gautschi 2004, *Orthogonal Polynomials*, 1.3).
+    beta, norm : tuple of float
+        Of the same, and the lengths of p[1], p[2], ...
     """
 
     alpha: tuple[tuple[float, float], ...]
-    beta: tuple[tuple[float, float], ...]
-    norm: tuple[tuple[float, float], ...]
+    beta: tuple[float, ...]
+    norm: tuple[float, ...]
 
     def names(self, reduced: bool) -> tuple[str, ...]:
         """Return ``poly(x, 3)[1]``, ..."""
@@ -75,15 +77,13 @@ class Polynomial(Smooth):
     def block(self, rows: Rows, reduced: bool, unseen: Unseen) -> Block:
         """Return the polynomials, without the constant."""
         x = rows.pair(self.inner)
-        before, here = dd.zeros(len(x[0])), (np.ones(len(x[0])), np.zeros(len(x[0])))
-        high, low = (np.empty((len(x[0]), len(self.alpha))) for _ in range(2))
+        out = np.empty((len(self.alpha), len(x[0])))
+        before, here = np.zeros(len(x[0])), np.ones(len(x[0]))
         for k, (alpha, beta, norm) in enumerate(zip(self.alpha, self.beta, self.norm, strict=True)):
-            after = dd.multiply(dd.subtract(x, _number(alpha)), here)
-            if k:
-                after = dd.subtract(after, dd.multiply(before, _number(beta)))
-            before, here = here, after
-            high[:, k], low[:, k] = dd.divide(here, _number(norm))
-        return Block(high, low)
+            away, _ = dd.subtract(x, _number(alpha))
+            before, here = here, away * here - beta * before
+            out[k] = here / norm
+        return Block(out.T)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +144,10 @@ class BSpline(Smooth):
         piece = np.clip(np.searchsorted(edges, x, side="right") - 1, degree, len(edges) - degree - 2)
         while (flat := edges[piece] == edges[piece + 1]).any() and (piece[flat] > degree).any():
             piece = np.where(flat, np.maximum(piece - 1, degree), piece)
-        basis = (np.arange(len(edges) - 1) == piece[:, None]).astype(np.float64)
-        for k in range(1, degree + 1):
-            up = _share(x, edges[: -k - 1], edges[k:-1])
-            down = _share(x, edges[1:-k], edges[k + 1 :])
-            basis = up * basis[:, :-1] + (1.0 - down) * basis[:, 1:]
+        basis = np.zeros((len(edges) - degree - 1, len(x)))
+        for k, values in enumerate(_near(x, edges, piece, degree)):
+            basis[piece - degree + k, np.arange(len(x))] = values
+        basis = basis.T
         basis[zero] = 0.0
         basis[np.isnan(x)] = np.nan
         return Block(basis[:, 0 if self.spans and not reduced else 1 :])
@@ -188,10 +187,19 @@ class NaturalSpline(Smooth):
         return Block(out)
 
 
-def _share(x: Float, start: Float, stop: Float) -> Float:
-    """Return how far x is on its way from `start` to `stop`, shape (m, k); 0 where there is no way."""
-    length = stop - start
-    return np.where(length > 0, (x[:, None] - start) / np.where(length > 0, length, 1.0), 0.0)
+def _near(x: Float, edges: Float, piece: NDArray[np.intp], degree: int) -> list[Float]:
+    """Return the degree + 1 B-splines that are not zero on the piece of each x."""
+    found = [np.ones(len(x))]
+    left = [np.empty(0), *(x - edges[piece + 1 - k] for k in range(1, degree + 1))]
+    right = [np.empty(0), *(edges[piece + k] - x for k in range(1, degree + 1))]
+    for k in range(1, degree + 1):
+        carried = np.zeros(len(x))
+        for r in range(k):
+            share = found[r] / (right[r + 1] + left[k - r])
+            found[r] = carried + right[r + 1] * share
+            carried = left[k - r] * share
+        found.append(carried)
+    return found
 
 
 def _number(pair: tuple[float, float]) -> dd.DD:
