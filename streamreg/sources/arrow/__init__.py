@@ -1,0 +1,1 @@
+"""Tables that keep columns, through Apache Arrow: Parquet, Arrow files, data frames, SQL."""

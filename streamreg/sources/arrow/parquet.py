@@ -1,0 +1,132 @@
+"""Parquet files: row groups are decoded batch by batch, only the columns that are needed."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from streamreg.errors import CorruptError, StreamregError
+from streamreg.sources.arrow.files import File, opened
+from streamreg.sources.arrow.lane import Stream
+
+LANE_ROWS = 2**17
+LANE_BYTES = 2**26
+"""A lane is a run of row groups with at least so many bytes or rows."""
+
+_BUFFER = 2**16
+_LOOKED_AT = 100_000
+
+
+@dataclass(slots=True)
+class RowGroups(Stream):
+    """Row groups `first` to `last` of a file."""
+
+    file: File
+    first: int
+    last: int
+    rows: int
+    label: str
+    constants: dict[str, Any]
+
+    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Any]:
+        """Yield all rows; text comes as codes of a dictionary that grows within a row group."""
+        self.file.require_unchanged()
+        with opened(self.file.path) as where:
+            metadata = footer(self.file)
+            schema = metadata.schema.to_arrow_schema()
+            text = [name for name in columns if _is_text(schema.field(name).type)]
+            with pq.ParquetFile(
+                where,
+                metadata=metadata,
+                read_dictionary=text,
+                pre_buffer=False,
+                buffer_size=_BUFFER,
+                page_checksum_verification=True,
+            ) as file:
+                groups = range(self.first, self.last)
+                if columns:
+                    yield from file.iter_batches(rows, row_groups=groups, columns=list(columns), use_threads=True)
+                else:
+                    yield from _without_columns(self.rows, rows)
+        self.file.require_unchanged()
+
+
+def _without_columns(total: int, rows: int) -> Iterator[Any]:
+    for start in range(0, total, rows):
+        nulls = pa.nulls(min(rows, total - start))
+        yield pa.record_batch([nulls], ["none"])
+
+
+@lru_cache(maxsize=8)
+def footer(file: File) -> Any:
+    """Return the metadata of a file.
+
+    Raises
+    ------
+    CorruptError
+        They cannot be read.
+    """
+    try:
+        with opened(file.path) as where:
+            return pq.read_metadata(where)
+    except StreamregError:
+        raise
+    except Exception as error:  # of the library, whatever a damaged file makes it raise
+        raise CorruptError(
+            f"{file.path}: not a readable Parquet file ({str(error)[:200]}); it is damaged or cut short, copy or write "
+            "it again"
+        ) from error
+
+
+def described(file: File) -> tuple[Any, set[str], list[RowGroups]]:
+    """Return the schema of a file, the integers and booleans that may be missing, and its row groups in runs.
+
+    Raises
+    ------
+    CorruptError
+        It cannot be read.
+    """
+    metadata = footer(file)
+    try:
+        schema = metadata.schema.to_arrow_schema()
+    except (pa.ArrowException, NotImplementedError) as error:
+        raise CorruptError(f"{file.path}: its columns cannot be read ({error}); write it again") from error
+    counts = [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)]
+    row_bytes = 8 * max(1, len(schema.names))
+    wanted = max(1, min(LANE_ROWS, LANE_BYTES // row_bytes))
+    runs: list[RowGroups] = []
+    first = rows = 0
+    for k, count in enumerate(counts):
+        rows += count
+        if rows >= wanted or k == len(counts) - 1:
+            if rows:
+                label = f"{file.path}, row groups {first}-{k}" if k > first else f"{file.path}, row group {k}"
+                runs.append(RowGroups(file, first, k + 1, rows, label, dict(file.constants)))
+            first, rows = k + 1, 0
+    return schema, _nullable(metadata, schema), runs
+
+
+def _nullable(metadata: Any, schema: Any) -> set[str]:
+    """Return the columns of integers and booleans in which values are missing, or may be as nothing is said of it."""
+    names = {f.name for f in schema if f.nullable and (pa.types.is_integer(f.type) or pa.types.is_boolean(f.type))}
+    if not names or len(names) * metadata.num_row_groups > _LOOKED_AT:
+        return names
+    place = {metadata.schema.column(k).path: k for k in range(metadata.num_columns)}
+    return {
+        name
+        for name in names
+        if any(_nulls(metadata.row_group(k).column(place[name])) for k in range(metadata.num_row_groups))
+    }
+
+
+def _nulls(chunk: Any) -> bool:
+    statistics = chunk.statistics
+    return statistics is None or not statistics.has_null_count or statistics.null_count > 0
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
