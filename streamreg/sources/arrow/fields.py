@@ -7,16 +7,16 @@ import numpy as np
 import pyarrow as pa
 
 from streamreg.errors import DataError, nearest
+from streamreg.sources.arrow.columns import dtype_of
 from streamreg.sources.base import TEXT, Schema
-from streamreg.sources.columns import dtype_of
 
 
 class Fields:
     """Columns of a table, as found in one file after another.
 
-    Whole numbers, floats and decimals of several widths are widened to a type that holds them all; so are dates. A column
-    that is missing in a file, or of another kind there, is refused when it is asked for. Columns that only later files
-    have are left out.
+    Whole numbers, floats and decimals of several widths are widened to a type that holds them all; so are dates. A
+    column that is missing in a file, or of another kind there, is refused when it is asked for. Columns that only later
+    files have are left out.
 
     Attributes
     ----------
@@ -109,8 +109,8 @@ class Fields:
             if name in self.dtypes and self.dtypes[name].kind == "O":
                 raise DataError(f"{label}: column {name!r} is of type {self._found[name]}, which cannot be used")
 
-    def schema(self, rows: int) -> Schema:
-        """Return the schema of a table of so many rows."""
+    def schema(self, rows: int | None) -> Schema:
+        """Return the schema of a table of so many rows; None: not known."""
         return Schema(tuple(self.dtypes), tuple(self.dtypes.values()), rows, self.zones)
 
 

@@ -1,4 +1,4 @@
-"""Files of a table: one, a list, those of a pattern or a folder, here or at a URL; and what their folders' names say."""
+"""Files of a table: one, a list, those of a pattern or a folder, here or at a URL; and what names of folders say."""
 
 import glob
 import os
@@ -55,7 +55,9 @@ def fingerprint(path: str) -> str:
         known = system.info(inner)
     except Exception as error:  # of any file system
         raise ChangedError(f"{path}: is gone since it was opened ({error}); open it anew") from error
-    marks = {k: str(known[k]) for k in ("size", "mtime", "created", "LastModified", "ETag", "etag", "updated") if k in known}
+    marks = {
+        k: str(known[k]) for k in ("size", "mtime", "created", "LastModified", "ETag", "etag", "updated") if k in known
+    }
     return f"url {path} {marks}"
 
 
@@ -99,9 +101,15 @@ def listed(data: str | os.PathLike[str] | Sequence[Any], suffixes: Sequence[str]
                 f"{path}: its folders say {_said(pairs)}, and those of {found[0][0]} say {_said(found[0][1])}; "
                 "all must name the same columns"
             )
-    whole = {n for n in names if all(v is None or re.fullmatch(r"-?(0|[1-9]\d{0,17})", v) for _, p in found if (v := p[n], 1))}
+    whole = {
+        n
+        for n in names
+        if all(v is None or re.fullmatch(r"-?(0|[1-9]\d{0,17})", v) for _, p in found if (v := p[n], 1))
+    }
     return [
-        File(path, fingerprint(path), tuple((n, int(v) if n in whole and v is not None else v) for n, v in pairs.items()))
+        File(
+            path, fingerprint(path), tuple((n, int(v) if n in whole and v is not None else v) for n, v in pairs.items())
+        )
         for path, pairs in found
     ]
 
@@ -128,7 +136,9 @@ def _expanded(path: str, suffixes: Sequence[str]) -> Iterator[tuple[str, str]]:
         root = _fixed(path)
         yield from ((str(require_file(Path(name))), root) for name in names if not Path(name).is_dir())
     elif Path(path).is_dir():
-        names = [str(f) for f in sorted(Path(path).rglob("*")) if f.is_file() and _counts(f.relative_to(path), suffixes)]
+        names = [
+            str(f) for f in sorted(Path(path).rglob("*")) if f.is_file() and _counts(f.relative_to(path), suffixes)
+        ]
         if not names:
             raise NotFound(f"{path}: no file in this folder ends in {', '.join(suffixes)}; check the path")
         yield from ((name, path) for name in names)

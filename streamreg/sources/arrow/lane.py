@@ -31,6 +31,10 @@ class Stream(ABC):
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[Any]:
         """Yield all rows as record batches of Arrow with these columns at least, about `rows` at a time."""
 
+    def part(self, start: int, stop: int) -> "Stream | None":
+        """Return a range of rows as a stream of its own, where that costs nothing."""
+        return None
+
 
 class Lane:
     """The one reader of a stream.
@@ -47,7 +51,8 @@ class Lane:
     """
 
     def __init__(self, stream: Stream, columns: Sequence[str], rows: int) -> None:
-        self.stream, self._columns, self._rows = stream, tuple(columns), rows
+        self.stream, self._rows = stream, rows
+        self._columns = tuple(name for name in columns if name not in stream.constants)
         self._lock = Lock()
         self._restart()
 
@@ -59,9 +64,10 @@ class Lane:
         self._at = 0
         self._held: list[tuple[int, Any]] = []
 
-    def part(self, start: int, stop: int) -> "tuple[Lane, int, int]":
+    def span(self, start: int, stop: int) -> "tuple[Lane, int, int]":
         """Return what reads a range of rows, and where they are in it."""
-        return self, start, stop
+        part = self.stream.part(start, stop)
+        return (self, start, stop) if part is None else (Lane(part, self._columns, self._rows), 0, stop - start)
 
     def take(self, start: int, stop: int) -> list[Any]:
         """Return rows `start` to `stop` as record batches.
@@ -82,7 +88,7 @@ class Lane:
                 self._restart()
                 raise CorruptError(
                     f"{self.stream.label}: rows from {at:,} on (counted from 0) cannot be read "
-                    f"({type(error).__name__}: {_first_line(error)}); the data are damaged or cut short, make them again"
+                    f"({type(error).__name__}: {_first_line(error)}); they are damaged or cut short, write them again"
                 ) from error
 
     def _take(self, start: int, stop: int) -> list[Any]:

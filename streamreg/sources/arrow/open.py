@@ -41,14 +41,18 @@ def open_ipc(data: Any) -> ArrowSource:
 def open_files(data: Any, suffixes: Sequence[str], described: Described) -> ArrowSource:
     """Return a source over files, each of which `described` tells of."""
     files = listed(data, suffixes)
-    fields, streams = Fields(), []
+    fields, streams = Fields(), list[Stream]()
     for file in files:
         schema, nullable, found = described(file)
         fields.add(file.path, schema, nullable)
         streams += found
     fields.add_constants([dict(file.constants) for file in files])
     paths = [file.path for file in files]
-    label = os.fspath(data) if isinstance(data, str | os.PathLike) else paths[0] + f" and {len(paths) - 1} more" * (len(paths) > 1)
+    label = (
+        os.fspath(data)
+        if isinstance(data, str | os.PathLike)
+        else paths[0] + f" and {len(paths) - 1} more" * (len(paths) > 1)
+    )
     return ArrowSource(label, streams, fields, lambda: _seen(paths))
 
 

@@ -1,6 +1,5 @@
 """Parquet files: row groups are decoded batch by batch, only the columns that are needed."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

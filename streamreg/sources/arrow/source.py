@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import DataError
+from streamreg.sources.arrow.columns import Levels, column
 from streamreg.sources.arrow.fields import Fields
 from streamreg.sources.arrow.lane import Lane, Stream
-from streamreg.sources.base import BLOCK, Partition, Source
+from streamreg.sources.base import BLOCK, Partition, Schema, Source
 from streamreg.sources.chunk import Chunk, Coded, Column
-from streamreg.sources.columns import Levels, column
 
 PART_BYTES = 2**23
 """About how much a worker takes at a time, and a reader decodes at a time."""
@@ -39,19 +39,52 @@ class ArrowPartition(Partition):
         """Yield the rows in order, as they were decoded."""
         at = self.start
         for lane, start, stop in self.spans:
-            constants, levels = lane.stream.constants, {name: Levels() for name in self.dtypes}
-            label = lane.stream.label
+            levels = {name: Levels() for name, dtype in self.dtypes.items() if dtype.kind == "T"}
             for batch in lane.take(start, stop):
-                place = {name: k for k, name in enumerate(batch.schema.names)}
-                m = len(batch)
-                vectors = {
-                    name: constant(constants[name], m, dtype)
-                    if name in constants
-                    else column(batch.column(place[name]), f"{label}: column {name!r}", dtype, levels[name])
-                    for name, dtype in self.dtypes.items()
-                }
-                yield Chunk(at, np.empty((m, 0)), (), vectors)
-                at += m
+                yield chunk_of(batch, at, self.dtypes, lane.stream.label, lane.stream.constants, levels)
+                at += len(batch)
+
+
+def chunk_of(
+    batch: Any,
+    start: int,
+    dtypes: Mapping[str, np.dtype[Any]],
+    label: str,
+    constants: Mapping[str, Any] | None = None,
+    levels: Mapping[str, Levels] | None = None,
+) -> Chunk:
+    """Return a record batch as a chunk.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+    start : int
+        Number of its first row.
+    dtypes : mapping of str to dtype
+        Of the columns wanted.
+    label : str
+        What errors call the rows.
+    constants : mapping of str to value, optional
+        Columns that hold one value.
+    levels : mapping of str to Levels, optional
+        What is known of texts.
+    """
+    place, m, held = {name: k for k, name in enumerate(batch.schema.names)}, len(batch), constants or {}
+    vectors: dict[str, Column] = {}
+    for name, dtype in dtypes.items():
+        if name in held:
+            vectors[name] = constant(held[name], m, dtype)
+        else:
+            values = batch.column(place[name])
+            vectors[name] = column(values, f"{label}: column {name!r}", dtype, (levels or {}).get(name))
+    return Chunk(start, np.empty((m, 0)), (), vectors)
+
+
+def usable(schema: Schema, columns: Sequence[str] | None) -> dict[str, np.dtype[Any]]:
+    """Return the types of the columns wanted; by default all that can be used."""
+    wanted = None if columns is None else set(columns)
+    pairs = zip(schema.names, schema.dtypes, strict=True)
+    return {name: dtype for name, dtype in pairs if (dtype.kind != "O" if wanted is None else name in wanted)}
 
 
 class ArrowSource(Source):
@@ -89,23 +122,15 @@ class ArrowSource(Source):
         DataError
             A column is not in all files, or not of one kind in all of them.
         """
-        held = self.schema
-        usable = [name for name, dtype in zip(held.names, held.dtypes, strict=True) if dtype.kind != "O"]
-        wanted = usable if columns is None else [name for name in held.names if name in set(columns)]
-        self._fields.require(wanted, self.label)
-        dtypes = {name: held.dtype(name) for name in wanted}
+        dtypes = usable(self.schema, columns)
+        self._fields.require(dtypes, self.label)
+        rows = self.schema.n_rows or 0
         row_bytes = sum(8 if dtype.kind == "T" else dtype.itemsize for dtype in dtypes.values())
-        rows = held.n_rows or 0
-        step = min(max(PART_BYTES, rows * row_bytes // _MOST_PARTS) // max(1, row_bytes), max(_MOST_ROWS, rows // _MOST_PARTS))
+        step = max(min(PART_BYTES // max(1, row_bytes), _MOST_ROWS), rows // _MOST_PARTS)
         step = block * max(1, step // block)
-        lanes = [self._lane(stream, wanted, step) for stream in self._streams]
-        return [
-            ArrowPartition(a, min(a + step, rows), self._spans(lanes, a, min(a + step, rows)), dtypes)
-            for a in range(0, rows, step)
-        ]
-
-    def _lane(self, stream: Stream, columns: Sequence[str], rows: int) -> Lane:
-        return Lane(stream, [name for name in columns if name not in stream.constants], rows)
+        lanes = [Lane(stream, list(dtypes), step) for stream in self._streams]
+        borders = [(a, min(a + step, rows)) for a in range(0, rows, step)]
+        return [ArrowPartition(a, b, self._spans(lanes, a, b), dtypes) for a, b in borders]
 
     def _spans(self, lanes: Sequence[Lane], start: int, stop: int) -> tuple[Span, ...]:
         """Return where rows `start` to `stop` lie."""
@@ -115,7 +140,7 @@ class ArrowSource(Source):
             first = self._stops[k] - self._streams[k].rows
             end = min(stop, self._stops[k])
             if end > start:
-                spans.append(lanes[k].part(start - first, end - first))
+                spans.append(lanes[k].span(start - first, end - first))
             start, k = end, k + 1
         return tuple(spans)
 
