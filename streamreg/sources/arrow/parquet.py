@@ -123,6 +123,8 @@ def _nullable(metadata: Any, schema: Any) -> set[str]:
 
 
 def _nulls(chunk: Any) -> bool:
+    if not chunk.num_values:
+        return False
     statistics = chunk.statistics
     return statistics is None or not statistics.has_null_count or statistics.null_count > 0
 

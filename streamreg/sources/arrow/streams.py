@@ -1,6 +1,7 @@
 """Tables that another library makes batch by batch: readers, lazy frames, data sets, relations of DuckDB."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -130,30 +131,30 @@ def _lazy(frame: Any) -> ArrowSource:
     schema = pa.table(frame.collect_schema().to_frame()).schema
     whole = counted(schema)
     told = frame.select(pl.len().alias("rows"), *(pl.col(n).null_count().name.prefix("of ") for n in whole)).collect()
-
-    def make(columns: Sequence[str], rows: int) -> Iterator[Any]:
-        chosen = frame.select([*columns] or schema.names[:1])
-        if hasattr(chosen, "collect_batches"):
-            yield from map(pa.table, chosen.collect_batches(chunk_size=rows, maintain_order=True))
-        else:
-            yield pa.table(chosen.collect())
-
     nullable = {name for name in whole if told[f"of {name}"][0]}
-    return made("LazyFrame", schema, nullable, [Made("LazyFrame", int(told["rows"][0]), make)])
+    stream = Made("LazyFrame", int(told["rows"][0]), partial(_of_lazy, frame, schema.names[0]))
+    return made("LazyFrame", schema, nullable, [stream])
+
+
+def _of_lazy(frame: Any, first: str, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    chosen = frame.select([*columns] or [first])
+    if hasattr(chosen, "collect_batches"):
+        yield from map(pa.table, chosen.collect_batches(chunk_size=rows, maintain_order=True))
+    else:
+        yield pa.table(chosen.collect())
 
 
 def _relation(relation: Any) -> ArrowSource:
     """Return a source over a relation of DuckDB, which is run for each pass."""
     schema, rows, nullable = told_of(relation)
-    stream = Made("relation", rows, lambda columns, size: reader_of(relation, columns, size))
-    return made("relation", schema, nullable, [stream])
+    return made("relation", schema, nullable, [Made("relation", rows, partial(reader_of, relation))])
 
 
 def told_of(relation: Any) -> tuple[Any, int, set[str]]:
     """Return the schema of a relation of DuckDB, its rows, and the integers and booleans that are missing somewhere."""
     schema = reader_of(relation.limit(0), relation.columns, 1).schema
     whole = counted(schema)
-    rows, *present = relation.aggregate(", ".join(["count(*)", *(f"count({_quoted(n)})" for n in whole)])).fetchone()
+    rows, *present = relation.aggregate(", ".join(["count(*)", *(f"count({_quoted(n)})" for n in whole)])).fetchall()[0]
     return schema, rows, {name for name, count in zip(whole, present, strict=True) if count < rows}
 
 
@@ -169,21 +170,18 @@ def _quoted(name: str) -> str:
 
 def _data_set(data: Any) -> ArrowSource:
     """Return a source over a data set of pyarrow; each of its files is read by one reader, without reading ahead."""
+    streams = [
+        Made(getattr(part, "path", "fragment"), part.count_rows(), partial(_of_fragment, part, data.schema))
+        for part in data.get_fragments()
+    ]
+    nullable = {field.name for field in data.schema if field.nullable}
+    return made(type(data).__name__, data.schema, nullable, streams)
+
+
+def _of_fragment(fragment: Any, schema: Any, columns: Sequence[str], rows: int) -> Any:
     import pyarrow.dataset as ds
 
-    def options(fragment: Any) -> dict[str, Any]:
-        found = {"batch_readahead": 1, "fragment_readahead": 1}
-        if isinstance(fragment, ds.ParquetFileFragment):
-            return {
-                **found,
-                "fragment_scan_options": ds.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False),
-            }
-        return found
-
-    def stream(fragment: Any) -> Stream:
-        def make(columns: Sequence[str], rows: int) -> Any:
-            return fragment.to_batches(schema=data.schema, columns=list(columns), batch_size=rows, **options(fragment))
-
-        return Made(getattr(fragment, "path", "fragment"), fragment.count_rows(), make)
-
-    return made(type(data).__name__, data.schema, set(data.schema.names), [stream(f) for f in data.get_fragments()])
+    options: dict[str, Any] = {"batch_readahead": 1, "fragment_readahead": 1}
+    if isinstance(fragment, ds.ParquetFileFragment):
+        options["fragment_scan_options"] = ds.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
+    return fragment.to_batches(schema=schema, columns=list(columns), batch_size=rows, **options)
