@@ -121,7 +121,10 @@ def open(
         elif isinstance(data, str | os.PathLike):
             source = _open_path(Path(data), kind, x, target, weights, columns, missing_chunks)
         else:
-            raise UsageError("a list of files is of tables of columns, such as Parquet; open one file")
+            raise UsageError(
+                "a list of files must be of tables of columns, such as Parquet; to read several other files, scan each "
+                "and merge the moments: sr.merge(*map(sr.scan, files))"
+            )
     elif x is not None:
         raise UsageError(f"x={x!r} names a dataset inside a file, and data is a {type(data).__name__}; leave x out")
     else:

@@ -1,5 +1,6 @@
 """NumPy's archives (.npz) and records: each array or field is a column, a matrix is several."""
 
+import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -195,6 +196,8 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> St
 
 def open_records(path: Path) -> StoredColumns | None:
     """Return a source over a .npy file if it holds records: a column for each field."""
+    if not os.path.isfile(path):  # noqa: PTH113  # as it says so of names that are too long, too
+        return None
     try:
         mapped = np.lib.format.open_memmap(path, mode="r")
     except Exception:  # whatever is wrong with it is told by what reads matrices
