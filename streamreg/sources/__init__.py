@@ -64,14 +64,16 @@ def open(
     Parameters
     ----------
     data : path, array, data frame, mapping, tuple, dask array(s), iterable of batches, callable or Source
-        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.parquet``, ``.pq``, ``.feather`` or
-        ``.arrow``. Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``,
-        or a folder, in which ``year=2020`` names a column. ``"duckdb:trips.db"`` is a database, of which `query` is
-        read. A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no
-        argument and returns a fresh iterator of batches.
-        In tuples and batches y is the column ``"y"``, the target, and the weight is the column ``"weight"``; X may be a
-        data frame, whose columns keep their names and are found by them in every batch. A mapping has a column for each
-        name: numbers, dates or text.
+        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.npz``, ``.parquet``, ``.pq``, ``.feather``
+        or ``.arrow``. Tables of columns may be several files: a list of paths, a pattern such as
+        ``"trips/*.parquet"``, or a folder, in which ``year=2020`` names a column; they may lie elsewhere
+        (``"s3://..."``, by fsspec). ``"duckdb:trips.db"`` is a database, of which `query` is read. A data frame of
+        pandas, polars, pyarrow or Dask, and a relation of DuckDB, may have columns of any type. A mapping has a column
+        for each name: numbers, dates or text.
+        A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no argument
+        and returns a fresh iterator of batches. In tuples and batches y is the column ``"y"``, the target, and the
+        weight is the column ``"weight"``; X may be a data frame, whose columns keep their names and are found by them
+        in every batch.
     x : str, optional
         Dataset inside an HDF5 file or Zarr group that holds the matrix: ``"group/X"``.
     target, weights : str, optional
@@ -82,7 +84,7 @@ def open(
         Names for the columns of the matrix, instead of those in the file or x0, x1, ...
     missing_chunks : {"error", "fill"}
         Whether chunks that are not in the storage are refused, or stand for its fill value.
-    format : {"hdf5", "zarr", "npy", "parquet", "arrow"}, optional
+    format : {"hdf5", "zarr", "npy", "npz", "parquet", "arrow"}, optional
         What files hold whose names do not tell.
     query : str, optional
         What to read of a database.
@@ -108,7 +110,7 @@ def open(
         return open_sql(data, query).with_roles(target, weights, features)
     if query is not None:
         raise UsageError("query= reads a database, as in sr.open('duckdb:trips.db', query='select ...'); leave it out")
-    if isinstance(data, str | os.PathLike) or _are_paths(data):
+    if isinstance(data, str | os.PathLike) or (_are_paths(data) and kind_of(data, format) in _TABLES):
         x, target, weights = (_name(n, v) for n, v in (("x", x), ("target", target), ("weights", weights)))
         kind = kind_of(data, format)
         if kind in _TABLES:
@@ -116,15 +118,10 @@ def open(
             source = _load(_TABLES[kind])(data)
         elif isinstance(data, str) and "://" in data:
             raise UsageError(
-                f"{data}: only tables such as Parquet are read from elsewhere; fetch it first, or pass format"
+                f"{data}: only local files can be read, but for tables such as Parquet; fetch it first, or pass format"
             )
-        elif isinstance(data, str | os.PathLike):
-            source = _open_path(Path(data), kind, x, target, weights, columns, missing_chunks)
         else:
-            raise UsageError(
-                "a list of files must be of tables of columns, such as Parquet; to read several other files, scan each "
-                "and merge the moments: sr.merge(*map(sr.scan, files))"
-            )
+            source = _open_path(Path(data), kind, x, target, weights, columns, missing_chunks)
     elif x is not None:
         raise UsageError(f"x={x!r} names a dataset inside a file, and data is a {type(data).__name__}; leave x out")
     else:
@@ -166,9 +163,14 @@ def kind_of(data: Any, format: str | None = None) -> str | None:
     while path.suffix.lower() in _COMPRESSED:
         path = path.with_suffix("")
     kind = _SUFFIXES.get(path.suffix.lower())
-    if kind is None and path.is_dir():
-        inside = (_SUFFIXES.get(file.suffix.lower()) for file in sorted(path.rglob("*")) if file.is_file())
-        return next((found for found in inside if found in _TABLES), None)
+    if kind is None and os.path.isdir(path):  # noqa: PTH112  # as it says so of names that are too long, too
+        below = (
+            file for file in path.rglob("*") if not any(n.startswith((".", "_")) for n in file.relative_to(path).parts)
+        )
+        inside = sorted({held for file in below if (held := _SUFFIXES.get(file.suffix.lower())) in _TABLES})
+        if len(inside) > 1:
+            raise UsageError(f"{path}: has files of several formats, {' and '.join(inside)}; say which with format=")
+        return inside[0] if inside else None
     return kind
 
 
