@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from storages import DTYPES, MAKERS, Maker, duckdb_file, duckdb_query, table
 
+import streamreg as sr
 import streamreg.sources as sources
 from streamreg.sources import Partition, Source
 
@@ -131,6 +132,15 @@ def test_fingerprint_changes_with_the_data(name: str, tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     one, two = MAKERS[name](tmp_path / "one", x, y), MAKERS[name](tmp_path / "two", x + 1, y)
     assert one.fingerprint() != two.fingerprint()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_every_storage_gives_the_same_bits_of_a_fit(maker: Maker, threads: int, tmp_path: Path) -> None:
+    x, y = table("f8", rows=20_000)
+    plain, stored = ({"data": data} for data in (sources.open((x, y)), maker(tmp_path, x, y)))
+    fits = [sr.Linear(errors="HC1").fit(**kind, threads=threads, progress=False) for kind in (plain, stored)]
+    np.testing.assert_array_equal(fits[0].coef, fits[1].coef)
+    np.testing.assert_array_equal(fits[0].std_errors, fits[1].std_errors)
 
 
 def test_an_array_is_not_copied() -> None:

@@ -15,7 +15,7 @@ from streamreg.sources.chunk import Coded, Column
 _UNUSABLE = np.dtype(object)
 _DAYS = {"date32[day]": "D", "date64[ms]": "ms"}
 _PLAIN = {"b": pa.bool_()}
-_WHOLE = 2.0**53
+_WHOLE = 2**53
 
 
 def dtype_of(kind: Any, nullable: bool = False) -> np.dtype[Any]:
@@ -138,15 +138,34 @@ def _dates(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _floats(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
-    whole = pa.types.is_integer(values.type)
-    if whole or pa.types.is_decimal(values.type) or pa.types.is_boolean(values.type):
-        values = values.cast(pa.float64(), safe=False)
-    if whole and values.null_count < len(values) and pc.max(pc.abs(values)).as_py() > _WHOLE:
-        raise DataError(
-            f"{label}: holds integers beyond 2^53 here and other numbers elsewhere, which takes float64, which rounds "
-            "them; subtract an offset first"
-        )
+    if pa.types.is_integer(values.type):
+        ends = pc.min_max(values).as_py()
+        if ends["max"] is not None and max(ends["max"], -ends["min"]) > _WHOLE:
+            raise DataError(
+                f"{label}: holds integers beyond 2^53 here and other numbers elsewhere, which takes float64, which "
+                "rounds them; subtract an offset first"
+            )
+        values = values.cast(pa.float64())
+    if pa.types.is_decimal(values.type):
+        return _decimals(values).astype(dtype, copy=False)
     return np.asarray(values.to_numpy(zero_copy_only=False)).astype(dtype, copy=False)
+
+
+def _decimals(values: Any) -> NDArray[np.float64]:
+    """Return the nearest float64 of decimals; Arrow's own conversion may be off by one."""
+    kind = values.type
+    if (
+        pa.types.is_decimal128(kind)
+        and kind.precision <= 18
+        and 0 <= kind.scale <= 22
+        and values.buffers()[1] is not None
+    ):
+        words = np.frombuffer(values.buffers()[1], "<i8", 2 * len(values), 16 * values.offset)
+        whole = np.where(np.asarray(pc.is_valid(values)), words[::2], 0)  # of 128 bits 64 hold so few digits
+        if np.abs(whole).max(initial=0) <= _WHOLE:
+            found = whole / 10.0**kind.scale  # both are exact, so the quotient is the nearest
+            return np.where(np.asarray(pc.is_valid(values)), found, np.nan) if values.null_count else found
+    return np.asarray(values.cast(pa.string()).cast(pa.float64()).to_numpy(zero_copy_only=False))
 
 
 def _integers(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:

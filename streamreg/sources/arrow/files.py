@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,6 +95,9 @@ def listed(data: str | os.PathLike[str] | Sequence[Any], suffixes: Sequence[str]
     if not given:
         raise UsageError("the list of files is empty; name one at least")
     found = [(path, _hive(path, root)) for one in given for path, root in _expanded(one, suffixes)]
+    path, times = Counter(path for path, _ in found).most_common(1)[0]
+    if times > 1:
+        raise UsageError(f"{path}: is listed twice, and its rows would count twice; list it once")
     names = found[0][1].keys()
     for path, pairs in found:
         if pairs.keys() != names:

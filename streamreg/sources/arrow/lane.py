@@ -102,6 +102,8 @@ class Lane:
                 raise self._changed(self._at)
             self._held.append((self._at, batch))
             self._at += len(batch)
+            if self._at > self.stream.rows:
+                raise self._changed(self._at)
         found = [piece for held in self._held if len(piece := _cut(held, start, stop))]
         self._held = [(a, rest) for a, batch in self._held for a, rest in _without(a, batch, start, stop)]
         while sum(len(batch) for _, batch in self._held) > AHEAD * max(stop - start, self._rows):
