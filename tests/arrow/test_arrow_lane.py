@@ -24,11 +24,18 @@ class Counting(Stream):
         self.label, self.rows, self.constants = "numbers", ROWS, {}
         self.size, self.there, self.decoded, self.live = size, there, 0, 0
 
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Any]:
-        for start in range(0, self.there, self.size):
-            stop = min(start + self.size, self.there)
-            self.decoded += stop - start
-            yield pa.record_batch([pa.array(range(start, stop))], ["n"])
+    def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
+        for at in range(start, self.there, self.size):
+            stop = min(at + self.size, self.there)
+            self.decoded += stop - at
+            yield pa.record_batch([pa.array(range(at, stop))], ["n"])
+
+
+class Entered(Counting):
+    """The same, and it can be read from each 128th row on."""
+
+    def entry(self, row: int) -> int:
+        return row // 128 * 128
 
 
 def numbers(batches: list[Any]) -> list[int]:
@@ -36,12 +43,16 @@ def numbers(batches: list[Any]) -> list[int]:
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.integers(0, ROWS), max_size=30), st.integers(1, 300), st.randoms())
-def test_any_ranges_in_any_order_are_what_they_should_be(cuts: list[int], size: int, random: Any) -> None:
+@given(
+    st.lists(st.integers(0, ROWS), max_size=30), st.integers(1, 300), st.randoms(), st.sampled_from([Counting, Entered])
+)
+def test_any_ranges_in_any_order_are_what_they_should_be(
+    cuts: list[int], size: int, random: Any, kind: type[Counting]
+) -> None:
     borders = sorted({0, *cuts, ROWS})
     ranges = [*pairwise(borders), *pairwise(borders)]
     random.shuffle(ranges)
-    lane = Lane(Counting(size), ["n"], size)
+    lane = Lane(kind(size), ["n"], size)
     for a, b in ranges:
         assert numbers(lane.take(a, b)) == list(range(a, b))
         assert sum(len(batch) for _, batch in lane._held) <= AHEAD * max(b - a, size)
@@ -65,6 +76,15 @@ def test_neighbours_that_change_places_decode_each_row_once() -> None:
     assert stream.decoded == ROWS
 
 
+def test_a_range_far_ahead_or_behind_is_read_from_the_nearest_entry() -> None:
+    stream = Entered(32)
+    lane = Lane(stream, ["n"], 32)
+    for start in (900, 300, 700):
+        stream.decoded = 0
+        assert numbers(lane.take(start, start + 10)) == list(range(start, start + 10))
+        assert stream.decoded <= 128 + 32
+
+
 def test_many_threads_get_their_own_rows() -> None:
     lane = Lane(Counting(7), ["n"], 7)
     ranges = [(a, a + 10) for a in range(0, ROWS, 10)] * 3
@@ -84,8 +104,8 @@ def test_what_a_reader_raises_names_its_rows_and_the_next_try_starts_anew() -> N
     class Failing(Counting):
         fails = True
 
-        def batches(self, columns: Sequence[str], rows: int) -> Iterator[Any]:
-            for k, batch in enumerate(super().batches(columns, rows)):
+        def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
+            for k, batch in enumerate(super().batches(columns, rows, start)):
                 if k == 3 and self.fails:
                     raise OSError("page 3\nis bad")
                 yield batch

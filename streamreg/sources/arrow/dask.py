@@ -25,7 +25,7 @@ class DaskPart(Stream):
     label: str
     constants: dict[str, Any] = field(default_factory=dict)
 
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
         """Compute the partition in this thread, and yield its rows."""
         chosen = self.frame[list(columns)] if columns else self.frame.iloc[:, :1]
         table = as_table(chosen.compute(scheduler="synchronous"), self.label)

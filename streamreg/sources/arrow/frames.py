@@ -26,7 +26,7 @@ class Table(Stream):
         """How many rows there are."""
         return int(self.table.num_rows)
 
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
         """Yield all rows as views."""
         chosen = self.table.select([name for name in self.table.column_names if name in set(columns)])
         if not columns:

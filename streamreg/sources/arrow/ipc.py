@@ -26,7 +26,7 @@ class Batches(Stream):
     label: str
     constants: dict[str, Any]
 
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
         """Yield all rows; other columns are not decoded."""
         self.file.require_unchanged()
         with _reading(self.file.path, columns) as reader:

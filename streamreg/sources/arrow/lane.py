@@ -28,8 +28,15 @@ class Stream(ABC):
     constants: dict[str, Any]
 
     @abstractmethod
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Any]:
-        """Yield all rows as record batches of Arrow with these columns at least, about `rows` at a time."""
+    def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
+        """Yield the rows from `start`, an entry, on as record batches of Arrow, about `rows` at a time.
+
+        They have these columns at least.
+        """
+
+    def entry(self, row: int) -> int:
+        """Return the last row up to this one from which on the storage can be read."""
+        return 0
 
     def part(self, start: int, stop: int) -> "Stream | None":
         """Return a range of rows as a stream of its own, where that costs nothing."""
@@ -59,9 +66,9 @@ class Lane:
     def __reduce__(self) -> tuple[Any, ...]:
         return Lane, (self.stream, self._columns, self._rows)
 
-    def _restart(self) -> None:
+    def _restart(self, at: int = 0) -> None:
         self._batches: Iterator[Any] | None = None
-        self._at = 0
+        self._at = at
         self._held: list[tuple[int, Any]] = []
 
     def span(self, start: int, stop: int) -> "tuple[Lane, int, int]":
@@ -92,11 +99,12 @@ class Lane:
                 ) from error
 
     def _take(self, start: int, stop: int) -> list[Any]:
-        if self._at > start and sum(len(_cut(p, start, stop)) for p in self._held) < min(stop, self._at) - start:
-            self._restart()
-        if self._batches is None:
-            self._batches = self.stream.batches(self._columns, self._rows)
+        behind = sum(len(_cut(held, start, stop)) for held in self._held) < min(stop, self._at) - start
+        if behind or self.stream.entry(start) > self._at + AHEAD * self._rows:
+            self._restart(self.stream.entry(start))
         while self._at < stop:
+            if self._batches is None:
+                self._batches = self.stream.batches(self._columns, self._rows, self._at)
             batch = next(self._batches, None)
             if batch is None:
                 raise self._changed(self._at)
@@ -104,14 +112,14 @@ class Lane:
             self._at += len(batch)
             if self._at > self.stream.rows:
                 raise self._changed(self._at)
+        if self._at == self.stream.rows and self._batches is not None:
+            if any(len(batch) for batch in self._batches):
+                raise self._changed(self._at + 1)
+            self._batches = None
         found = [piece for held in self._held if len(piece := _cut(held, start, stop))]
         self._held = [(a, rest) for a, batch in self._held for a, rest in _without(a, batch, start, stop)]
         while sum(len(batch) for _, batch in self._held) > AHEAD * max(stop - start, self._rows):
             del self._held[0]
-        if self._at == self.stream.rows and not self._held:
-            if any(len(batch) for batch in self._batches):
-                raise self._changed(self._at + 1)
-            self._restart()
         return found
 
     def _changed(self, found: int) -> ChangedError:

@@ -1,5 +1,6 @@
 """Parquet files: row groups are decoded batch by batch, only the columns that are needed."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,9 +13,8 @@ from streamreg.errors import CorruptError, StreamregError
 from streamreg.sources.arrow.files import File, opened
 from streamreg.sources.arrow.lane import Stream
 
-LANE_ROWS = 2**17
-LANE_BYTES = 2**26
-"""A lane is a run of row groups with at least so many bytes or rows."""
+LANE_ROWS = 2**15
+"""A lane is a run of row groups with so many rows a column: a reader of many columns keeps many threads busy."""
 
 _BUFFER = 2**16
 _LOOKED_AT = 100_000
@@ -22,17 +22,21 @@ _LOOKED_AT = 100_000
 
 @dataclass(slots=True)
 class RowGroups(Stream):
-    """Row groups `first` to `last` of a file."""
+    """Row groups of a file, from `first` on; `starts` are the numbers of their first rows."""
 
     file: File
     first: int
-    last: int
+    starts: tuple[int, ...]
     rows: int
     label: str
     constants: dict[str, Any]
 
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Any]:
-        """Yield all rows; text comes as codes of a dictionary that grows within a row group."""
+    def entry(self, row: int) -> int:
+        """Return the first row of the row group that a row is in."""
+        return self.starts[bisect_right(self.starts, row) - 1]
+
+    def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
+        """Yield all rows from a row group on; text comes as codes of a dictionary that grows within a row group."""
         self.file.require_unchanged()
         with opened(self.file.path) as where:
             metadata = footer(self.file)
@@ -46,11 +50,11 @@ class RowGroups(Stream):
                 buffer_size=_BUFFER,
                 page_checksum_verification=True,
             ) as file:
-                groups = range(self.first, self.last)
+                groups = range(self.first + bisect_right(self.starts, start) - 1, self.first + len(self.starts))
                 if columns:
                     yield from file.iter_batches(rows, row_groups=groups, columns=list(columns), use_threads=True)
                 else:
-                    yield from _without_columns(self.rows, rows)
+                    yield from _without_columns(self.rows - start, rows)
         self.file.require_unchanged()
 
 
@@ -95,17 +99,17 @@ def described(file: File) -> tuple[Any, set[str], list[RowGroups]]:
     except (pa.ArrowException, NotImplementedError) as error:
         raise CorruptError(f"{file.path}: its columns cannot be read ({error}); write it again") from error
     counts = [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)]
-    row_bytes = 8 * max(1, len(schema.names))
-    wanted = max(1, min(LANE_ROWS, LANE_BYTES // row_bytes))
+    wanted = LANE_ROWS * max(1, len(schema.names))
     runs: list[RowGroups] = []
-    first = rows = 0
+    first, starts, rows = 0, list[int](), 0
     for k, count in enumerate(counts):
+        starts.append(rows)
         rows += count
         if rows >= wanted or k == len(counts) - 1:
             if rows:
                 label = f"{file.path}, row groups {first}-{k}" if k > first else f"{file.path}, row group {k}"
-                runs.append(RowGroups(file, first, k + 1, rows, label, dict(file.constants)))
-            first, rows = k + 1, 0
+                runs.append(RowGroups(file, first, tuple(starts), rows, label, dict(file.constants)))
+            first, starts, rows = k + 1, [], 0
     return schema, _nullable(metadata, schema), runs
 
 

@@ -127,7 +127,9 @@ class ArrowSource(Source):
         rows = self.schema.n_rows or 0
         row_bytes = sum(8 if dtype.kind == "T" else dtype.itemsize for dtype in dtypes.values())
         step = max(min(PART_BYTES // max(1, row_bytes), _MOST_ROWS), rows // _MOST_PARTS)
-        step = block * max(1, step // block)
+        step = block << max(
+            0, (step // block).bit_length() - 1
+        )  # where row groups have powers of two, borders coincide
         lanes = [Lane(stream, list(dtypes), step) for stream in self._streams]
         borders = [(a, min(a + step, rows)) for a in range(0, rows, step)]
         return [ArrowPartition(a, b, self._spans(lanes, a, b), dtypes) for a, b in borders]

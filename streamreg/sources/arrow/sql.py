@@ -27,7 +27,7 @@ class Query(Stream):
     label: str
     constants: dict[str, Any] = field(default_factory=dict)
 
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
         """Yield all rows."""
         with _answer(self.address, self.query) as relation:
             yield from reader_of(relation, columns, rows)

@@ -25,7 +25,7 @@ class Made(Stream):
     def __init__(self, label: str, rows: int, make: Make) -> None:
         self.label, self.rows, self.constants, self._make = label, rows, {}, make
 
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[Any]:
+    def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
         """Yield all rows."""
         for batch in self._make(columns, rows):
             yield from batch.to_batches() if isinstance(batch, pa.Table) else [batch]
