@@ -40,6 +40,8 @@ def encoded(source: Source, formula: str, run: Run) -> EncodedSource:
         It names a column that is not there.
     DataError
         A column is not what a term needs.
+    OnePassError
+        Something must be learned of rows that can be read only once.
 
     Notes
     -----
@@ -54,30 +56,24 @@ def encoded(source: Source, formula: str, run: Run) -> EncodedSource:
     def read(inquiry: Inquiry) -> dict[Key, Profile]:
         nonlocal passes
         passes += 1
+        if source.one_pass:
+            wanted = ", ".join(text for text, _ in inquiry.wanted)
+            raise OnePassError(
+                f"{source.label}: {wanted} must be learned of the rows first, and they can be read only once; "
+                "pass a file, a frame, or a function that returns fresh batches"
+            )
         return profiled(source, inquiry, run)
 
     encoder = learn(parse(formula, others), source.schema, read, source.label)
     return EncodedSource(source, encoder, passes)
 
 
-def profiled(source: Source, inquiry: Inquiry, run: Run) -> dict[Key, Profile]:
-    """Return what a pass over all rows finds out.
-
-    Raises
-    ------
-    OnePassError
-        The rows can be read only once.
-    """
-    if source.one_pass:
-        wanted = ", ".join(text for text, _ in inquiry.wanted)
-        raise OnePassError(
-            f"{source.label}: {wanted} must be learned of the rows before the fit, and they can be read only once; "
-            "pass a file, a frame, or a function that returns fresh batches"
-        )
+def profiled(source: Source, inquiry: Inquiry, run: Run, title: str = "learn terms of") -> dict[Key, Profile]:
+    """Return what a pass over all rows finds out."""
     design = AsStored(source.label, inquiry.columns)
     if inquiry.opens:
         inquiry = inquiry.opened({name: _first(source, inquiry.columns).column(name) for name in inquiry.columns})
-    found = run.scan(source, design, Learning(inquiry, source.label), "learn terms of")
+    found = run.scan(source, design, Learning(inquiry, source.label), title)
     return found.profiles
 
 

@@ -70,11 +70,11 @@ def test_truth_values_are_levels_whether_or_not_some_are_missing():
 
 def test_missing_values_are_nan_in_all_columns_of_a_factor():
     found = {
-        "x": np.array([1.0, np.nan, 3, 4]),
+        "x": np.array([1.1, np.nan, 3.3, 4.7]),
         "k": np.array([1, 2, np.iinfo(np.int64).min, 1]),
         "g": Coded(np.array([0, 1, 0, -1], np.int32), ("a", "b")),
     }
-    encoder = learnt("x + C(k) + g + x:g + poly(x, 2) + bs(x) + cr(x, df=3) + log(x)", found)
+    encoder = learnt("x + C(k) + g + x:g + I(x**2) + poly(x, 2) + bs(x) + cr(x, df=3) + log(x)", found)
     high, low = encoder.design(found)
     assert low is not None
     assert np.isfinite(low).all()

@@ -91,7 +91,7 @@ def test_missing_rows_are_left_out_as_formulaic_does_it():
 def test_rows_that_come_once_cannot_be_learned_of():
     batches = ((FRAME[["x"]].to_numpy()[k::3], FRAME.z.to_numpy()[k::3]) for k in range(3))
     source = sr.open(batches, columns=["x"])
-    with pytest.raises(OnePassError, match="x must be learned of the rows before the fit"):
+    with pytest.raises(OnePassError, match="x must be learned of the rows first"):
         sr.Linear(formula="poly(x0, 2)".replace("x0", source.schema.names[0])).fit(source)
 
 

@@ -39,6 +39,8 @@ class Counts:
         Counts of numbers and dates, by keys that sort as they do.
     shift : int
         How many bits of the keys were dropped.
+    many : bool
+        Whether there are more texts than are told apart, and so none are counted.
     """
 
     dtype: str = ""
@@ -46,6 +48,7 @@ class Counts:
     keys: Integers = field(default_factory=lambda: np.empty(0, np.int64))
     counts: Integers = field(default_factory=lambda: np.empty(0, np.int64))
     shift: int = 0
+    many: bool = False
     _pending: list[Integers] = field(default_factory=list)
 
     def add(self, values: Column, exact: bool, text: str) -> None:
@@ -55,7 +58,7 @@ class Counts:
             found = np.bincount(values.codes, minlength=len(values.levels))
             for code in np.flatnonzero(found).tolist():
                 self.texts[values.levels[code]] += int(found[code])
-            self._require_few(len(self.texts), text)
+            self._limit_texts(exact, text)
             return
         self._pending.append(_keys(values))
         if sum(map(len, self._pending)) > _PENDING:
@@ -69,7 +72,8 @@ class Counts:
             return
         self._become(other.dtype, text)
         self.texts.update(other.texts)
-        self._require_few(len(self.texts), text)
+        self.many = self.many or other.many
+        self._limit_texts(exact, text)
         self._join(other.keys, other.counts, other.shift)
         self._coarsen(exact, text)
 
@@ -104,6 +108,13 @@ class Counts:
         while len(self.keys) > MOST_VALUES:
             self._join(self.keys[:0], self.counts[:0], self.shift + 1)
 
+    def _limit_texts(self, exact: bool, text: str) -> None:
+        if exact:
+            self._require_few(len(self.texts), text)
+        elif self.many or len(self.texts) > MOST_LEVELS:
+            self.many = True
+            self.texts.clear()
+
     def _require_few(self, levels: int, text: str) -> None:
         if levels > MOST_LEVELS:
             raise DataError(
@@ -112,8 +123,8 @@ class Counts:
 
     @property
     def exact(self) -> bool:
-        """Whether no bits were dropped."""
-        return not self.shift
+        """Whether all values are told from one another."""
+        return not self.shift and not self.many
 
     def levels(self) -> tuple[list[Any], list[int]]:
         """Return the values that occur, sorted, and how often: texts, numbers, truth values, or dates as ISO texts."""

@@ -36,15 +36,19 @@ class Need:
         How often numbers occur: for quantiles.
     powers : int
         Sums of powers up to this one.
+    bounded : bool
+        Whether levels may be too many to be told apart, which else is an error.
     """
 
     levels: bool = False
     counts: bool = False
     powers: int = 0
+    bounded: bool = False
 
     def joined(self, other: "Need") -> "Need":
         """Return what serves both."""
-        return Need(self.levels, self.counts or other.counts, max(self.powers, other.powers))
+        both = self.counts or other.counts, max(self.powers, other.powers), self.bounded and other.bounded
+        return Need(self.levels, *both)
 
 
 Key = tuple[str, bool]
@@ -166,7 +170,7 @@ class Profile:
         self.missing += int(absent.sum())
         if self.need.levels:
             wanted = ~absent if complete is None else ~absent & complete
-            self.counts.add(raw if wanted.all() else raw[wanted], True, self.text)
+            self.counts.add(raw if wanted.all() else raw[wanted], not self.need.bounded, self.text)
             return
         high, low = rows.pair(found)
         infinite = np.isinf(high)
@@ -201,11 +205,15 @@ class Profile:
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         if other.sums:
             self.sums = [a + b for a, b in zip(self.sums or [0] * len(other.sums), other.sums, strict=True)]
-        self.counts.merge(other.counts, self.need.levels, self.text)
+        self.counts.merge(other.counts, self._exact, self.text)
 
     def settle(self) -> None:
         """Count what waits."""
-        self.counts.settle(self.need.levels, self.text)
+        self.counts.settle(self._exact, self.text)
+
+    @property
+    def _exact(self) -> bool:
+        return self.need.levels and not self.need.bounded
 
     def levels(self) -> tuple[list[Any], list[int]]:
         """Return the values that occur, sorted, and how often; see `Counts.levels`."""
