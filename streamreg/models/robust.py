@@ -91,7 +91,7 @@ def robust(
     missing: Missing = "drop" if fit.n_missing or fit.model.get("missing") == "drop" else "error"
     design = Design.of(source, fit.columns, missing, fit.powers, plan.keys).with_target()
     scores = _scores(fit)
-    frequency = fit.model.get("weights") == "frequency"
+    frequency = fit.model.get("weight_kind") == "frequency"
     with Store(memory) as store:
         state = run.scan(source, design, _statistic(plan, scores, frequency, store), "errors of")
         found, rss = state.result()
@@ -156,7 +156,7 @@ def _require_errors(fit: FitResult, label: str, plan: Plan) -> None:
         raise UsageError(f"robust errors are for sr.Linear without ridge, and this is a {kind} fit of {fit.source}")
     if not fit.df_resid > 0:
         raise UsageError(f"{label}: as many coefficients as rows leave no residuals to estimate errors from")
-    if plan.kind == "Newey-West" and fit.model.get("weights") == "frequency":
+    if plan.kind == "Newey-West" and fit.model.get("weight_kind") == "frequency":
         raise UsageError("Newey-West errors need rows in order of time, and a row that occurred often has no one place")
 
 
@@ -274,7 +274,7 @@ def _digits(fit: FitResult, meat: Float, gross: Float) -> float:
     moved = np.abs(root).T @ (np.abs(root) @ spread)
     variance = np.where(known, variance, np.inf)
     relative = UNIT * moved * np.sqrt(terms) / variance
-    if fit.level != "exact":
+    if fit.method != "exact":
         inverse = geometry.inverse
         strength = EPS * float(np.linalg.norm(root, 2))
         relative = relative + strength * np.linalg.norm(inverse, axis=0) * np.linalg.norm(own @ root, axis=0) / variance
