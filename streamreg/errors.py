@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""What can go wrong, as one tree; options of a wrong type, and names of earlier versions.
 
 ::
 
@@ -17,6 +17,8 @@
 import difflib
 import inspect
 import os
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, wraps
 from numbers import Integral, Real
@@ -152,3 +154,85 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
         return ""
     shown = ", ".join(options[:8]) + (f", ... ({len(options)} in all)" if len(options) > 8 else "")
     return f"; there is {shown}"
+
+
+_OPTIONS = {"weights": "weight_kind", "smallest": "eps", "choose": "rule"}
+"""Options of models: names of earlier versions, and those of today."""
+
+_FIELDS = {"level": "method"}
+"""Fields of saved results, likewise."""
+
+
+def told(old: str, new: str) -> None:
+    """Warn that a name is an old one; it works in this version, and not in the next one."""
+    depth, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("streamreg", "pydantic"):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(f"{old} is called {new} now; the next version will not know {old}", FutureWarning, depth)
+
+
+def current(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return options of a model under their names of today, and warn of the old ones.
+
+    Parameters
+    ----------
+    values : mapping
+    names : iterable of str
+        The options that the model has.
+
+    Raises
+    ------
+    UsageError
+        A value is given under both names.
+    """
+    here, out = set(names), dict(values)
+    for old, new in _OPTIONS.items():
+        if old in out and old not in here and new in here:
+            if new in out:
+                raise UsageError(f"{old} and {new} are one option; give {new} alone")
+            told(old, new)
+            out[new] = out.pop(old)
+    return out
+
+
+def saved(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a saved result, whichever version saved it, under their names of today."""
+    out = {_FIELDS.get(name, name): value for name, value in values.items()}
+    if isinstance(model := out.get("model"), Mapping):
+        out["model"] = {_OPTIONS.get(name, name): value for name, value in model.items()}
+    return out
+
+
+def renamed(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a function take keyword arguments under old names, too: ``@renamed(old="new")``."""
+
+    def wrap(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            for old, new in names.items():
+                if old in kwargs:
+                    if new in kwargs:
+                        raise UsageError(f"{old} and {new} are one option; give {new} alone")
+                    told(old, new)
+                    kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return call
+
+    return wrap
+
+
+class Renamed:
+    """An attribute under the name of an earlier version: ``old = Renamed("new")``."""
+
+    def __init__(self, new: str) -> None:
+        self.old, self.new = "", new
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.old = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        told(self.old, self.new)
+        return getattr(instance, self.new)

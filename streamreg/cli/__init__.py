@@ -6,7 +6,7 @@ import sys
 import typer
 
 from streamreg.cli import compare, data, fit, job, scan  # noqa: F401 - their commands come with them
-from streamreg.cli.base import Output, app
+from streamreg.cli.base import RENAMED, Output, app
 from streamreg.errors import StreamregError
 
 _ORDER = ("generate", "inspect", "fit", "predict", "scan", "merge", "compare", "score", "run")  # as one meets them
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        output = app(arguments or ["--help"], prog_name="streamreg", standalone_mode=False)
+        output = app(_today(arguments) or ["--help"], prog_name="streamreg", standalone_mode=False)
         if not isinstance(output, Output):  # typer printed help, or turned an interrupt into its exit code
             return _fail("interrupted", 130) if output == 130 else int(output or 0)
         return _print(output)
@@ -41,6 +41,17 @@ def main(arguments: list[str] | None = None) -> int:
             command = getattr(getattr(error, "ctx", None), "command_path", "streamreg")
             return _fail(f"{error.format_message()} ({command} --help tells more)", 2)
         raise
+
+
+def _today(arguments: list[str]) -> list[str]:
+    """Return the arguments with options of earlier versions under their names of today."""
+    out = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name in RENAMED:
+            print(f"{name} is called {RENAMED[name]} now; the next version will not know {name}", file=sys.stderr)
+        out.append(f"{RENAMED.get(name, name)}{equals}{value}")
+    return out
 
 
 def _print(output: Output) -> int:

@@ -15,6 +15,14 @@ EXIT_CODES = (
     "2 bad usage or configuration; 3 bad data."
 )
 
+RENAMED = {
+    "--choose": "--rule",
+    "--smallest": "--eps",
+    "--stretches": "--blocks",
+    "--weights-mean": "--weight-kind",
+}
+"""Options of earlier versions, and their names of today."""
+
 app = typer.Typer(
     name="streamreg",
     help=f"Out-of-core streaming regression.\n\n{EXIT_CODES}",

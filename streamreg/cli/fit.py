@@ -63,7 +63,7 @@ def fit(
       streamreg fit loans.h5 --target rate --features x1,x7 --by country
       streamreg fit million.moments --target y --features x1,x7
       streamreg fit visits.h5 --target number --kind glm --family poisson
-      streamreg fit million.h5 --target y --kind penalised --choose bic
+      streamreg fit million.h5 --target y --kind penalised --rule bic
     """
     from streamreg import sources
     from streamreg.models.flat import build

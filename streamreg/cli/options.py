@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from streamreg.models.flat import Option
 
 _KEY, _OWN = "streamreg.options", "model_"
-_FLAGS = {"powers": "power", "weights": "weights-mean"}
-"""Flags that are not called as the option is: --weights names a column of the data."""
+_FLAGS = {"powers": "power"}
+"""Flags that are not called as the option is: they are given once for each column."""
 _ELSEWHERE = ("target",)  # it is asked of the data
 _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "errors": (as_errors, "[classical|HC0|HC1|HC2|HC3|cluster:COLUMN,COLUMN|newey_west:LAGS]")

@@ -40,7 +40,7 @@ def scan(
     power: Annotated[list[str] | None, typer.Option(help="NAME=DEGREE: also powers of a column; repeatable.")] = None,
     folds: Annotated[str | None, typer.Option(help="How many folds to keep apart, or a column of folds.")] = None,
     by: Annotated[str | None, typer.Option(help="Column of whole numbers whose rows are kept apart.")] = None,
-    stretches: Annotated[int | None, typer.Option(help="How many runs of consecutive rows to keep apart.")] = None,
+    blocks: Annotated[int | None, typer.Option(help="How many runs of consecutive rows to keep apart.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed makes other folds.")] = 0,
     precision: Annotated[str, typer.Option(help="float64 or exact.")] = "float64",
     missing: Annotated[str, typer.Option(help="Rows that hold NaN: error, or drop.")] = "error",
@@ -91,7 +91,7 @@ def scan(
             as_list(features),
             threads=threads,
             engine=as_engine(engine, scheduler),
-            stretches=stretches,
+            blocks=blocks,
             seed=seed,
             **options,
         )

@@ -59,7 +59,7 @@ def judge(
     amount = _sentence(distance, measured)
     reason = f"{titles[1]} is away from {titles[0]}: {amount[0].lower()}{amount[1:]}{where}."
     if unfinished is not None:
-        if not advice or unfinished.level == "newton":
+        if not advice or unfinished.method == "newton":
             advice = unfinished.status.partition("; ")[2] or "raise epochs, or whiten"
         return "not converged", reason, f"{stuck} had not converged: {advice}."
     return "differ", reason, f"{advice[0].upper()}{advice[1:]}." if advice else ""
@@ -119,7 +119,7 @@ def _from_minimum(reference: FitResult, distance: Distance, tolerance: float) ->
     unit = "of the target's spread" if distance.perfect else "SE"
     limit = _PERFECT * tolerance if distance.perfect else tolerance
     trained = (
-        0.0 if reference.level != "mini-batch" or distance.perfect else float(reference.model.get("tolerance", 0.0))
+        0.0 if reference.method != "mini-batch" or distance.perfect else float(reference.model.get("tolerance", 0.0))
     )
     resolution = max(distance.resolution, trained)
     if resolution > limit and max(distance.apart) <= resolution:
@@ -154,7 +154,7 @@ def _why(a: FitResult, b: FitResult, reference: FitResult, distance: Distance, t
     where = f", {figure(top.distance)} along {top}" if str(top) else f", spread over {len(far)} coefficients"
     if top.eigenvalue < 0.1 and str(top):
         return f"{where}, where the data are nearly flat", "raise epochs, or whiten"
-    return where, "raise epochs" if "mini-batch" in (a.level, b.level) else ""
+    return where, "raise epochs" if "mini-batch" in (a.method, b.method) else ""
 
 
 def _unlike(a: FitResult, b: FitResult) -> str:

@@ -80,7 +80,7 @@ def coefficients(data: Any, *, target: str | None = None, family: str | None = N
         identifiable=np.ones(len(names), dtype=bool),
         dependencies=(),
         passes=0,
-        level="imported",
+        method="imported",
         condition=NAN,
         digits=np.full(len(names), np.nan),
         digits_intercept=NAN,

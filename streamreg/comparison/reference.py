@@ -26,7 +26,7 @@ def solved(fit: FitResult) -> bool:
     It is not where a penalty or restrictions hold it off, or it stopped early.
     """
     held = fit.model.get("ridge") or fit.model.get("l2") or fit.model.get("kind") == "constrained"
-    return not (held or fit.level == "imported" or fit.status.startswith("not converged"))
+    return not (held or fit.method == "imported" or fit.status.startswith("not converged"))
 
 
 def reference_of(fits: Sequence[FitResult], data: Any, run: Run) -> FitResult:
@@ -51,7 +51,7 @@ def reference_of(fits: Sequence[FitResult], data: Any, run: Run) -> FitResult:
         fit for fit in fits if fit.geometry is not None and not fit.model.get("ridge") and fit.has_intercept >= needed
     ]
     best = max(candidates, key=_fitness, default=None)
-    if best is not None and (data is None or (solved(best) and best.level != "mini-batch")):
+    if best is not None and (data is None or (solved(best) and best.method != "mini-batch")):
         return best
     if data is None:
         raise UsageError(
@@ -68,7 +68,7 @@ def resolved(fits: Sequence[FitResult], data: Any, run: Run, precision: Precisio
     UsageError
         It has no errors to measure by, as where labels can be separated.
     """
-    like = next((fit for fit in fits if fit.level != "imported"), fits[0])
+    like = next((fit for fit in fits if fit.method != "imported"), fits[0])
     found = _solved(like, fits, any(fit.has_intercept for fit in fits), data, run, precision)
     if found.geometry is None:
         raise UsageError(f"there is nothing to compare with: {found.status}")
@@ -98,7 +98,7 @@ class Measure:
         if (
             not (self._given and rows)
             or not family(self.reference.family).least_squares
-            or self.reference.level == "exact"
+            or self.reference.method == "exact"
         ):
             return None
         found = resolved(self.fits, self.data, self.run, "exact")
@@ -120,7 +120,7 @@ def _fitness(fit: FitResult) -> tuple[Any, ...]:
     with np.errstate(over="ignore"):
         size = float(np.abs(coef).sum())
     tie = fit.n, -fit.rss, -size, sorted(zip(fit.names, coef.tolist(), strict=True))
-    return solved(fit), converged, fit.level != "mini-batch", fit.level == "exact", digits, errors, *tie
+    return solved(fit), converged, fit.method != "mini-batch", fit.method == "exact", digits, errors, *tie
 
 
 def _solved(

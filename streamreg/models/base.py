@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from streamreg import sources
-from streamreg.errors import UsageError
+from streamreg.errors import UsageError, current
 from streamreg.models.needs import Needs
 from streamreg.models.registry import kind_of
 from streamreg.models.validation import usage_error
@@ -40,6 +40,7 @@ class Spec(BaseModel):
                 f"{type(self).__name__}: {unnamed[0]!r} has no name, and options go by name; formulas are not read: "
                 "columns are chosen by features=[...] and target=..., and rows are passed to fit"
             )
+        options = current(options, type(self).model_fields)
         try:
             super().__init__(**options)
         except ValidationError as error:

@@ -43,7 +43,7 @@ class Choice(Estimator, Generic[Found]):
         Column to explain; default: the target of the source or of the moments.
     missing : {"error", "drop"}
         What to do with rows that hold NaN.
-    weights : {"analytic", "frequency"}
+    weight_kind : {"analytic", "frequency"}
         What weights mean: the precision of a row, or how often it occurred.
     """
 
@@ -51,7 +51,7 @@ class Choice(Estimator, Generic[Found]):
     features: tuple[str, ...] | None = None
     target: str | None = None
     missing: Missing = "error"
-    weights: Literal["analytic", "frequency"] = "analytic"
+    weight_kind: Literal["analytic", "frequency"] = "analytic"
 
     def needs(self) -> Needs:
         """Return what a fit takes: one pass for the moments."""
@@ -166,7 +166,7 @@ class Choice(Estimator, Generic[Found]):
         """Return the fields that all candidates have; `digits` are those of `line_digits` for each."""
         problem = scaled.problem
         full = cholesky.solve(problem)
-        nobs = problem.weight if self.weights == "frequency" else float(problem.n)
+        nobs = problem.weight if self.weight_kind == "frequency" else float(problem.n)
         rest = nobs - full.rank - self.intercept
         with np.errstate(over="ignore"):
             sigma2 = float(np.ldexp(full.rss, 2 * full.target_exponent)) / rest if rest > 0 else NAN
@@ -185,7 +185,7 @@ class Choice(Estimator, Generic[Found]):
             "n_read": moments.n_read,
             "n_missing": moments.n_missing,
             "nobs": nobs,
-            "log_weight": 0.0 if self.weights == "frequency" else moments.log_weight,
+            "log_weight": 0.0 if self.weight_kind == "frequency" else moments.log_weight,
             "centre": centre,
             "at_centre": scaled.at_means(coef, centre),
             "digits": np.array([line.slopes for line in digits]).reshape(coef.shape),

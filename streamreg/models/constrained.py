@@ -34,7 +34,7 @@ class Constrained(Estimator):
     ----------
     restrictions : str
         For example ``"x1 + x2 = 1, x3 = 2 x4"``; see `sr.wald_test`, which tests whether the data object to them.
-    intercept, features, target, missing, weights
+    intercept, features, target, missing, weight_kind
         As in `sr.Linear`.
 
     Notes
@@ -48,7 +48,7 @@ class Constrained(Estimator):
     features: tuple[str, ...] | None = None
     target: str | None = None
     missing: Missing = "error"
-    weights: Literal["analytic", "frequency"] = "analytic"
+    weight_kind: Literal["analytic", "frequency"] = "analytic"
 
     ridge: ClassVar[float] = 0.0
     singular: ClassVar[str] = "minimum-norm"

@@ -33,7 +33,7 @@ class Origin:
     ----------
     target, label : str
     passes : int
-    level : str
+    method : str
     n, n_read, n_missing : int
     log_weight : float
         Sum of the logarithms of the weights.
@@ -50,7 +50,7 @@ class Origin:
     target: str
     label: str
     passes: int
-    level: str
+    method: str
     n: int
     n_read: int
     n_missing: int
@@ -62,14 +62,14 @@ class Origin:
     note: str = ""
 
     @classmethod
-    def of(cls, state: Any, target: str, label: str, passes: int, level: str, terms: Terms | None = None) -> Self:
+    def of(cls, state: Any, target: str, label: str, passes: int, method: str, terms: Terms | None = None) -> Self:
         """Read the counts off a state of a scan."""
         record = state.record
         return cls(
             target,
             label,
             passes,
-            level,
+            method,
             state.n,
             state.n_read,
             state.n_missing,
@@ -93,7 +93,7 @@ def result(
         name = problem.names[beyond[0]]
         what = f"the coefficient of {name!r} is beyond 1e308; rescale that column or the target"
         raise DataError(f"{origin.label}: {what}")
-    nobs = problem.weight if model.weights == "frequency" else float(origin.n)
+    nobs = problem.weight if model.weight_kind == "frequency" else float(origin.n)
     slopes = float(found.rank)
     if problem.ridge:
         # The trace of the hat matrix: of the inverse times the cross-products without the penalty.
@@ -141,7 +141,7 @@ def result(
         identifiable=found.identifiable,
         dependencies=tuple(map(str, found.dependencies)),
         passes=origin.passes,
-        level=origin.level,
+        method=origin.method,
         condition=found.condition,
         digits=np.minimum(digits, _held(coef)),
         digits_intercept=float(np.minimum(found.digits_intercept, _held(intercept))),
@@ -152,7 +152,7 @@ def result(
         seconds=origin.seconds,
         model=model.to_dict(),
         source=origin.label,
-        log_weight=0.0 if model.weights == "frequency" else origin.log_weight,
+        log_weight=0.0 if model.weight_kind == "frequency" else origin.log_weight,
         columns=origin.columns,
         powers=origin.powers or {},
         encoder=origin.encoder,

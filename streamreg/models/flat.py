@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from streamreg.errors import ConfigError, UsageError, nearest
 from streamreg.models import registry
 from streamreg.models.base import Spec
-from streamreg.models.validation import Locate, Path, validated
+from streamreg.models.validation import Locate, Path, today, validated
 
 INNER = "model"
 """The option of a wrapper that is the model inside."""
@@ -31,7 +31,7 @@ def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at
     kind : str
         One of `registry.KINDS`; or one of `registry.WRAPPERS`, whose option "model" is then a mapping with a kind.
     options : mapping
-        Those of a wrapper may stand beside those of the model inside: ``{"l1_ratio": 0.5, "choose": "bic"}``.
+        Those of a wrapper may stand beside those of the model inside: ``{"l1_ratio": 0.5, "rule": "bic"}``.
     where, at
         As for `validated`.
 
@@ -53,9 +53,10 @@ def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at
             raise _error(where, (*at, "by"), text)
         return validated(model, options, where, at)
     wrapper: type[Spec] = registry.model(around)
-    outer = [alias for alias, _, _ in _outer(wrapper)]
-    own = {name: options.pop(name) for names in _outer(wrapper) for name in names[:2] if name in options}
+    outer = _outer(wrapper)
     known = [*outer, *(name for name in model.model_fields if name != INNER)]
+    options = today(options, known, where, at)
+    own = {name: options.pop(name) for name in outer if name in options}
     for name in options:
         if name not in known:
             text = f"{_name(at, ': ')}no option {name!r}{nearest(str(name), known)}"
@@ -82,7 +83,7 @@ def options_of(kind: str) -> dict[str, Option]:
     if around is not None:
         wrapper = registry.model(around)
         about = _described(wrapper)
-        found |= {alias: Option(field, about[name]) for alias, name, field in _outer(wrapper)}
+        found |= {name: Option(field, about[name]) for name, field in _outer(wrapper).items()}
     return {name: option for name, option in found.items() if name != INNER}
 
 
@@ -109,11 +110,9 @@ def _parameters(model: type[Spec]) -> Iterator[tuple[str, str]]:
             yield name.strip(), " ".join(map(str.strip, text)).strip().replace("``", "")
 
 
-def _outer(wrapper: type[Spec]) -> Iterator[tuple[str, str, FieldInfo]]:
-    """Yield the options of a wrapper's own: their names in a job file, their names, their fields."""
-    for name, field in wrapper.model_fields.items():
-        if name != INNER:
-            yield field.alias or name, name, field
+def _outer(wrapper: type[Spec]) -> dict[str, FieldInfo]:
+    """Return the options of a wrapper's own."""
+    return {name: field for name, field in wrapper.model_fields.items() if name != INNER}
 
 
 def _class(kind: Any, where: Locate | None, at: Path) -> type[Spec]:

@@ -68,7 +68,7 @@ class Glm(Estimator):
         Columns to raise to powers, and the degree.
     features, target, missing
         As for `Linear`.
-    weights : {"analytic", "frequency"}
+    weight_kind : {"analytic", "frequency"}
         What the source's weights mean. Coefficients and errors are the same: labels and counts have a known dispersion,
         so a row of weight 3 tells as much as three rows. What differs is the number of observations. A share y of
         weight w counts as w y successes in w trials: as in R, the log-likelihood then has its binomial coefficient, and
@@ -87,7 +87,7 @@ class Glm(Estimator):
     features: tuple[str, ...] | None = None
     target: str | None = None
     missing: Missing = "error"
-    weights: Literal["analytic", "frequency"] = "analytic"
+    weight_kind: Literal["analytic", "frequency"] = "analytic"
     device: Device | None = None
 
     def needs(self) -> Needs:
@@ -236,7 +236,7 @@ class Glm(Estimator):
         origin = dataclasses.replace(origin, encoder={} if design.encoder is None else design.encoder.to_dict())
         sigma = float(np.ldexp(1.0, -solution.target_exponent))
         sums = state.likelihood()
-        rss, nobs = sums.rss, sums.weight if self.weights == "frequency" else float(state.n)
+        rss, nobs = sums.rss, sums.weight if self.weight_kind == "frequency" else float(state.n)
         df = nobs - solution.rank - self.intercept
         if not family(self.family).dispersion_known:
             rss = state.pearson()

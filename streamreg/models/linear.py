@@ -59,7 +59,7 @@ class Linear(Estimator):
         Column to explain; default: the source's target.
     missing : {"error", "drop"}
         What to do with rows that hold NaN.
-    weights : {"analytic", "frequency"}
+    weight_kind : {"analytic", "frequency"}
         What the source's weights mean: the precision of a row (as in statsmodels WLS), or how often it occurred.
     errors : {"classical", "HC0", "HC1", "HC2", "HC3"}, {"cluster": columns} or {"newey_west": lags}
         What the standard errors allow for. All but the first take one more pass: see `streamreg.robust`. The columns
@@ -82,7 +82,7 @@ class Linear(Estimator):
     features: tuple[str, ...] | None = None
     target: str | None = None
     missing: Missing = "error"
-    weights: Literal["analytic", "frequency"] = "analytic"
+    weight_kind: Literal["analytic", "frequency"] = "analytic"
     errors: Literal["classical"] | Errors = "classical"
     absorb: tuple[str, ...] = ()
     device: Device | None = None
@@ -274,7 +274,7 @@ class Linear(Estimator):
                 "once; precision='exact' gives them in one pass"
             )
             return problem, found, dataclasses.replace(origin, note=note)
-        climbed = dataclasses.replace(origin, level=level, passes=origin.passes + 1)
+        climbed = dataclasses.replace(origin, method=level, passes=origin.passes + 1)
         if level == "residuals":
             from streamreg.solve.refine import refine
             from streamreg.stats.residuals import Residuals

@@ -31,9 +31,9 @@ class Penalised(Choice[PenaltyPath]):
         1: lasso. 0: ridge. Between: elastic net.
     alphas : int or tuple of float
         The penalties, or how many: evenly spaced in the logarithm from lambda_max, at which all slopes are zero, down
-        to `smallest` times it; for ridge, from 1 / `smallest` to `smallest` times the mean variance of the columns. 0
+        to `eps` times it; for ridge, from 1 / `eps` to `eps` times the mean variance of the columns. 0
         stands for none: ``Penalised(nonnegative=True, alphas=(0,))`` is non-negative least squares.
-    smallest : float
+    eps : float
         Ratio of the least penalty to lambda_max.
     standardise : bool
         Penalise the slopes of columns divided by their standard deviation (the root of the mean squared deviation, as
@@ -41,7 +41,7 @@ class Penalised(Choice[PenaltyPath]):
         returned in the units of the data either way.
     nonnegative : bool
         Only slopes of zero and above.
-    intercept, features, target, missing, weights
+    intercept, features, target, missing, weight_kind
         As in `sr.Linear`.
 
     Notes
@@ -53,7 +53,7 @@ class Penalised(Choice[PenaltyPath]):
 
     l1_ratio: float = Field(default=1.0, ge=0.0, le=1.0)
     alphas: Annotated[int, Field(ge=1, le=100_000)] | tuple[Alpha, ...] = 100
-    smallest: float = Field(default=1e-3, gt=0.0, lt=1.0)
+    eps: float = Field(default=1e-3, gt=0.0, lt=1.0)
     standardise: bool = False
     nonnegative: bool = False
 
@@ -64,7 +64,7 @@ class Penalised(Choice[PenaltyPath]):
     def _fit(self, problem: Problem, moments: Moments) -> PenaltyPath:
         scaled = Scaled.of(problem)
         if isinstance(self.alphas, int):
-            alphas = self._penalty.grid(scaled, self.alphas, self.smallest)
+            alphas = self._penalty.grid(scaled, self.alphas, self.eps)
         else:
             alphas = np.unique(np.array(self.alphas, dtype=np.float64))[::-1].copy()
         coef, df, settled = path.solve(scaled, self._penalty, alphas)

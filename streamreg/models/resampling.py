@@ -108,7 +108,7 @@ class Resampled:
 def jackknife(model: Estimator, data: Any) -> Resampled:
     """Leave out one group of rows at a time (Quenouille 1956, *Biometrika* 43; Tukey 1958).
 
-    With runs of consecutive rows for groups (``sr.scan(data, stretches=200)``) the errors hold for rows that are
+    With runs of consecutive rows for groups (``sr.scan(data, blocks=200)``) the errors hold for rows that are
     correlated with nearby ones (Kuensch 1989, *Annals of Statistics* 17); with the levels of a column (``by=``), for
     clusters; with folds, for independent rows.
 

@@ -107,7 +107,7 @@ def replaced(
         scores = dataclasses.replace(
             scores, centre=0.0 * scores.centre, offset=0.0 * scores.offset, at_centre=(0.0, 0.0)
         )
-    frequency = fit.model.get("weights") == "frequency"
+    frequency = fit.model.get("weight_kind") == "frequency"
     nested: tuple[int, ...] = ()
     with Store(memory) as store:
         places = tuple(keys.index(key) for key in plan.keys)
@@ -190,7 +190,7 @@ def _require_errors(fit: FitResult, label: str, plan: Plan) -> None:
         raise UsageError(f"{label}: as many coefficients as rows leave no residuals to estimate errors from")
     if fit.absorbed is not None and plan.kind in ("HC2", "HC3"):
         raise UsageError(f"{plan.kind} takes leverages, which are not known where factors are absorbed; choose HC1")
-    if plan.kind == "Newey-West" and fit.model.get("weights") == "frequency":
+    if plan.kind == "Newey-West" and fit.model.get("weight_kind") == "frequency":
         raise UsageError("Newey-West errors need rows in order of time, and a row that occurred often has no one place")
 
 

@@ -38,7 +38,7 @@ def digits(fit: FitResult, meat: Float, gross: Float) -> float:
     moved = np.abs(root).T @ (np.abs(root) @ spread)
     variance = np.where(known, variance, np.inf)
     relative = UNIT * moved * np.sqrt(terms) / variance
-    if fit.level != "exact":
+    if fit.method != "exact":
         inverse = geometry.inverse
         strength = EPS * float(np.linalg.norm(root, 2))
         relative = relative + strength * np.linalg.norm(inverse, axis=0) * np.linalg.norm(own @ root, axis=0) / variance

@@ -2,10 +2,9 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field, SkipValidation, model_validator
+from pydantic import Field, SkipValidation, model_validator
 
 from streamreg.errors import require, typed
 from streamreg.models.base import as_source, as_state, together
@@ -28,27 +27,17 @@ class Selected(Wrapper):
     model : Penalised or Subsets
         May be given by its place: ``sr.Selected(sr.Penalised(), rule="cv")``.
     rule : {"cv", "one_standard_error", "aic", "bic", "cp"}
-        The least held-out error; the simplest candidate within one standard error of it; or the least criterion. In
-        job files and on the command line it is `choose`.
+        The least held-out error; the simplest candidate within one standard error of it; or the least criterion.
     folds : int
         For the first two: folds of the cross-validation, made by a hash of the row number and `seed`.
     seed : int
         Another seed makes other folds.
     """
 
-    model_config = ConfigDict(populate_by_name=True)
-
     model: SkipValidation[Choice[Any]]
-    rule: Rule = Field(default="cv", alias="choose")
+    rule: Rule = "cv"
     folds: int = Field(default=10, ge=2)
     seed: int = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _once(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and {"rule", "choose"} <= values.keys():
-            raise ValueError("choose and rule are one option; give one of them")
-        return values
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

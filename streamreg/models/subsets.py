@@ -33,7 +33,7 @@ class Subsets(Choice[Selection]):
         Features that every subset holds.
     candidates : tuple of tuples of str, optional
         Subsets to compare; nothing is searched for.
-    intercept, features, target, missing, weights
+    intercept, features, target, missing, weight_kind
         As in `sr.Linear`.
 
     Notes

@@ -1,12 +1,12 @@
 """What pydantic finds wrong, said as the rest of streamreg says it: what, where, the nearest name."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from streamreg.errors import ConfigError, UsageError, nearest
+from streamreg.errors import ConfigError, UsageError, current, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 Path = tuple[str | int, ...]
@@ -33,8 +33,9 @@ def validated(model: type[Model], values: Mapping[str, Any], where: Locate | Non
     UsageError
         Something is wrong.
     """
+    values = today(values, model.model_fields, where, at)
     try:
-        found = model.model_validate(dict(values))
+        found = model.model_validate(values)
         problems = [
             (at + path, f"{'.'.join(map(str, at + path))} is {str(value).lower()}; it should be a number")
             for path, value in _bools_as_numbers(found, values, ())
@@ -48,6 +49,16 @@ def validated(model: type[Model], values: Mapping[str, Any], where: Locate | Non
     path, complaint = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     raise ConfigError(f"{where(path)}: {complaint}{more}")
+
+
+def today(
+    values: Mapping[str, Any], names: Iterable[str], where: Locate | None = None, at: Path = ()
+) -> dict[str, Any]:
+    """Return options under their names of today, as `errors.current` does; `where` and `at` as for `validated`."""
+    try:
+        return current(values, names)
+    except UsageError as error:
+        raise (error if where is None else ConfigError(f"{where(at)}: {error}")) from None
 
 
 def usage_error(model: type[BaseModel], error: ValidationError, values: Mapping[str, Any]) -> UsageError:

@@ -32,4 +32,4 @@ class Wrapper(Spec):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options of both models together, as a job file has them."""
-        return {**self.model.to_dict(), **self.model_dump(mode="json", by_alias=True, exclude={"model"})}
+        return {**self.model.to_dict(), **self.model_dump(mode="json", exclude={"model"})}

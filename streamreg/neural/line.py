@@ -250,7 +250,7 @@ class Line:
             "std_errors": np.full(p, np.nan),
             "intercept_std_error": NAN,
             "passes": passes,
-            "level": "mini-batch",
+            "method": "mini-batch",
             "digits": np.full(p, np.nan),
             "digits_intercept": NAN,
             "digits_se": NAN,

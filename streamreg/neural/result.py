@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamreg import backend
-from streamreg.errors import CorruptError, UsageError
+from streamreg.errors import CorruptError, Renamed, UsageError, saved
 from streamreg.persist.archive import existing, plain
 from streamreg.persist.atomic import whole
 from streamreg.results.predict import in_memory
@@ -69,10 +69,12 @@ class NetworkResult:
     best_epoch: int
     spec: dict[str, Any]
     source: str
-    level: str = field(default="mini-batch")
+    method: str = field(default="mini-batch")
     backend: str = "tensorflow"
     device: str = "cpu:0"
     encoder: dict[str, Any] = field(default_factory=dict)
+
+    level = Renamed("method")
 
     def predict(self, x: ArrayLike, rows: int = 65536) -> NDArray[np.float64]:
         """Return predictions of rows in memory: means, probabilities or rates.
@@ -175,6 +177,7 @@ class NetworkResult:
                 model = keras.models.load_model(path, compile=False)
         except Exception as error:  # zipfile, json and Keras each raise their own for damaged bytes
             raise CorruptError(f"{path}: not a saved network, or damaged ({error}); train it again") from error
+        values = saved(values)
         values["names"] = tuple(values["names"])
         values["history"] = {k: [np.nan if v is None else v for v in curve] for k, curve in values["history"].items()}
         return cls(model=model, **values)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import CorruptError, NotFound, UsageError
+from streamreg.errors import CorruptError, NotFound, UsageError, saved
 from streamreg.persist.atomic import whole
 
 PROTOCOL = 2
@@ -43,7 +43,7 @@ def restore(path: str | os.PathLike[str], kind: str, cls: type[T], **inner: type
         As for `load`.
     """
     values, arrays = load(path, kind)
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in saved(values).items()}
     fields |= {name: array for name, array in arrays.items() if "." not in name}
     for name, part in inner.items():
         parts = {n.removeprefix(f"{name}."): a for n, a in arrays.items() if n.startswith(f"{name}.")}

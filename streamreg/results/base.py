@@ -52,7 +52,7 @@ class FitResult(Estimates):
         UsageError
             The model gives no errors (Keras).
         """
-        if self.geometry is None or self.level == "mini-batch":
+        if self.geometry is None or self.method == "mini-batch":
             raise UsageError("this result has no covariance: it was trained, not solved; fit sr.Linear for errors")
         scaled = self.geometry.inverse * self.sigma**2 if self.sandwich is None else self.sandwich.cov[1:, 1:]
         out = self.geometry.unscaled(scaled)
@@ -137,7 +137,7 @@ class FitResult(Estimates):
                 continue
             out[f.name] = getattr(self, f.name)
         out["errors"] = self.errors
-        for name in ("tstats", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
+        for name in ("tvalues", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
             out[name] = getattr(self, name)
         if self.absorbed is not None:
             out["absorbed"] = self.absorbed.to_dict()

@@ -189,7 +189,7 @@ def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResu
     doubtful = surface.rank_in_doubt(reference)
     resolution = float(surface.errors(reference, size, unit)[0].max(initial=0.0))
     # What the digits of the moments support: how steep the surface is, and whether it is level along the null space.
-    gram = 0.0 if reference.level == "exact" else EPS
+    gram = 0.0 if reference.method == "exact" else EPS
     flat = gram / surface.flattest
     null = np.linalg.norm(change * norms / unit - surface.spread(basic)) if geometry.null_space.shape[1] else 0.0
     if flat < _ROUGH:
@@ -203,7 +203,7 @@ def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResu
     in_errors = 0.0
     if perfect:
         least, most = least * unit / size, most * unit / size
-        if df > 0 and reference.level in MOMENTS and doubt:
+        if df > 0 and reference.method in MOMENTS and doubt:
             in_errors = (total if doubtful else most) / float(np.sqrt((unexplained + doubt) / df))
     elif gaussian:
         share = doubt / unexplained

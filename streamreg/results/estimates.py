@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import UsageError, typed
+from streamreg.errors import Renamed, UsageError, typed
 from streamreg.families import family
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, Sandwich
@@ -54,8 +54,8 @@ class Estimates:
         Each dependent column written out: ``"x2 = x1 + 1"``.
     passes : int
         Times that the rows were read.
-    level : str
-        How far the accuracy ladder was climbed: "float64", "residuals" or "exact"; "newton" for generalised linear
+    method : str
+        How the sums were taken: "float64", "residuals" or "exact"; "newton" for generalised linear
         models, "mini-batch" for Keras, "imported" for coefficients from elsewhere.
     condition : float
         Condition number of the scaled design; of more than 500 columns an estimate some percent below it.
@@ -70,10 +70,8 @@ class Estimates:
         "ok", "dependent", or why the answer is not final.
     seconds : float
         Wall time of the fit.
-    model : dict
-        The model's specification.
-    source : str
-        Where the rows came from.
+    model, source : dict, str
+        The options of the model, and where the rows came from.
     columns : tuple of str
         The columns that predictions need; the `names`, if there are no powers.
     powers : dict of str to int
@@ -119,7 +117,7 @@ class Estimates:
     identifiable: NDArray[np.bool_]
     dependencies: tuple[str, ...]
     passes: int
-    level: str
+    method: str
     condition: float
     digits: Float
     digits_intercept: float
@@ -164,14 +162,16 @@ class Estimates:
         return "classical" if self.sandwich is None else self.sandwich.kind
 
     @property
-    def tstats(self) -> Float:
+    def tvalues(self) -> Float:
         """Estimate / standard error, shape (p,)."""
         return statistics.t_statistics(self.coef, self.std_errors)
+
+    tstats, intercept_tstat, level = Renamed("tvalues"), Renamed("intercept_tvalue"), Renamed("method")
 
     @property
     def pvalues(self) -> Float:
         """Two-sided p-values of the slopes, shape (p,)."""
-        return statistics.t_pvalues(self.tstats, self.df_test)
+        return statistics.t_pvalues(self.tvalues, self.df_test)
 
     @typed
     def conf_int(self, level: float = 0.95) -> Float:
@@ -179,14 +179,14 @@ class Estimates:
         return statistics.t_interval(self.coef, self.std_errors, self.df_test, level)
 
     @property
-    def intercept_tstat(self) -> float:
+    def intercept_tvalue(self) -> float:
         """Intercept / its standard error."""
         return float(statistics.t_statistics(self.intercept, self.intercept_std_error))
 
     @property
     def intercept_pvalue(self) -> float:
         """Two-sided p-value of the intercept."""
-        return float(statistics.t_pvalues(self.intercept_tstat, self.df_test))
+        return float(statistics.t_pvalues(self.intercept_tvalue, self.df_test))
 
     @typed
     def intercept_conf_int(self, level: float = 0.95) -> Float:

@@ -198,7 +198,7 @@ class Candidates:
             identifiable=np.ones(len(self.names), dtype=bool),
             dependencies=(),
             passes=self.passes,
-            level="float64",
+            method="float64",
             condition=NAN,
             digits=self.digits[k] if self.digits.size else nothing,
             digits_intercept=float(self.digits_intercept[k]) if self.digits.size else NAN,

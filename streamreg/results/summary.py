@@ -29,7 +29,7 @@ def summary(fit: Estimates, rows: int | None = None) -> str:
         ("rows", f"{fit.n:,}" + (f" of {fit.n_read:,}" if fit.n_read != fit.n else "")),
         ("rank", f"{fit.rank} of {len(fit.names)} columns" + (" + intercept" if fit.has_intercept else "")),
         ("residual df", f"{fit.df_resid:,.10g}"),
-        ("precision", f"{fit.level}, {fit.passes} pass{'' if fit.passes == 1 else 'es'}"),
+        ("method", f"{fit.method}, {fit.passes} pass{'' if fit.passes == 1 else 'es'}"),
         ("condition", number(fit.condition, 3)),
         ("seconds", number(fit.seconds, 3)),
         *([] if fit.sandwich is None else [("std errors", f"{fit.errors}, {fit.df_test:,.10g} df")]),
@@ -48,7 +48,7 @@ def summary(fit: Estimates, rows: int | None = None) -> str:
                 "(intercept)",
                 fit.intercept,
                 fit.intercept_std_error,
-                fit.intercept_tstat,
+                fit.intercept_tvalue,
                 fit.intercept_pvalue,
                 low,
                 high,
@@ -56,7 +56,7 @@ def summary(fit: Estimates, rows: int | None = None) -> str:
             )
         )
     columns = zip(
-        fit.names, fit.coef, fit.std_errors, fit.tstats, fit.pvalues, *fit.conf_int().T, fit.digits, strict=True
+        fit.names, fit.coef, fit.std_errors, fit.tvalues, fit.pvalues, *fit.conf_int().T, fit.digits, strict=True
     )
     lines += [_line(fit.digits_se, *values) for values in columns][:rows]
     notes = list(_notes(fit))
@@ -148,12 +148,12 @@ def _digits(fit: Estimates) -> list[str]:
     """Say what few digits mean: that no more were needed, or that there are no more."""
     least = float(np.fmin(np.nanmin(fit.digits, initial=16.0), fit.digits_intercept))
     asked = fit.model.get("digits", 0) if fit.model.get("precision") == "auto" and fit.passes else 0
-    if fit.status in ("ok", "dependent") and fit.level in ("float64", "residuals") and least < asked:
+    if fit.status in ("ok", "dependent") and fit.method in ("float64", "residuals") and least < asked:
         error = f"{10.0 ** (2 - asked):.0e}"
         return [f"Where fewer than {asked} digits are shown, the error is below {error} standard errors."]
     if least >= 6:
         return []
-    more = "; precision='exact' gives more" if "precision" in fit.model and fit.level != "exact" else ""
+    more = "; precision='exact' gives more" if "precision" in fit.model and fit.method != "exact" else ""
     return [f"Some coefficients have few digits to trust: see the last column{more}."]
 
 

@@ -81,7 +81,7 @@ class Surface:
         """Return whether float64 moments did not tell which columns depend on others."""
         kept = self.geometry.kept
         few = fit.rank < len(kept) or not (fit.digits[kept] > 0).any()
-        return bool(fit.level == "float64" and fit.dependencies and few)
+        return bool(fit.method == "float64" and fit.dependencies and few)
 
     def errors(self, fit: FitResult, size: float, unit: float) -> tuple[Float, float]:
         """Return how far the digits of a fit leave open where it is along each direction, and a factor for slopes.
@@ -95,7 +95,7 @@ class Surface:
         error = self._rounding(fit, size) / unit
         if not error:
             return np.zeros(len(self.values)), 0.0
-        sure = np.ones(len(self.values)) if fit.level != "float64" else np.maximum(1.0 - EPS / self.values, 0.0)
+        sure = np.ones(len(self.values)) if fit.method != "float64" else np.maximum(1.0 - EPS / self.values, 0.0)
         with np.errstate(divide="ignore"):
             return error / np.sqrt(self.values) / sure, float(error / np.float64(sure.min(initial=1.0)))
 
@@ -148,7 +148,7 @@ def residual_doubt(reference: FitResult, geometry: Geometry, size: float, unexpl
     `unexplained` is the sum itself, in the same unit.
     """
     slopes = np.abs(np.nan_to_num(reference.coef) * geometry.norms() / size)[geometry.kept]
-    if reference.level in MOMENTS:
+    if reference.method in MOMENTS:
         return float(EPS * (1.0 + slopes @ slopes))
     rounding = float(EPS * (1.0 + slopes.sum()))
-    return rounding * (float(np.sqrt(unexplained)) if reference.level == "residuals" else rounding)
+    return rounding * (float(np.sqrt(unexplained)) if reference.method == "residuals" else rounding)

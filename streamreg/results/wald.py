@@ -191,7 +191,7 @@ def _outcome(
 def _digits(whitened: Float, upper: Float, off: Float, rounding: Float, fit: FitResult) -> float:
     """Return the digits of F to trust; of an F below 1 those after the point."""
     inverse = np.abs(np.linalg.inv(upper.T))
-    if fit.level != "exact":
+    if fit.method != "exact":
         # Float64 moments move the estimates along nearly dependent columns, by as much as the digits say.
         known = fit.digits[fit.identifiable]
         off = off + np.linalg.norm(whitened) * 10.0 ** -np.nanmin(known, initial=FULL)

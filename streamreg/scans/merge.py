@@ -15,7 +15,7 @@ from streamreg.scans.probes import new_rows
 from streamreg.scans.run import Run
 from streamreg.scans.scan import Given, opened
 from streamreg.sources.base import Source
-from streamreg.stats.grouped import By, Column, Grouped, Stretch
+from streamreg.stats.grouped import Block, By, Column, Grouped
 
 _PROBES = 32  # kept when a scan was appended to
 
@@ -27,7 +27,7 @@ def merge(first: Given, *others: Given) -> Any:
     Parameters
     ----------
     first, *others : Moments, IntegerMoments, Grouped, or path of a file of them
-        They are not changed. Folds and groups are merged by their numbers; stretches stay apart.
+        They are not changed. Folds and groups are merged by their numbers; blocks of rows stay apart.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def merge(first: Given, *others: Given) -> Any:
     for number, other in enumerate(others, 2):
         state = opened(other)
         _require_alike(total, state, label, _label(other, number))
-        if isinstance(total, Grouped) and isinstance(total.by, Stretch) and isinstance(state.by, Stretch):
+        if isinstance(total, Grouped) and isinstance(total.by, Block) and isinstance(state.by, Block):
             state = state.renumbered(max(total.groups, default=-1) + 1, total.by)
         total.merge(state)
     return total

@@ -7,13 +7,13 @@ from typing import Any, Literal, overload
 
 from streamreg import sources
 from streamreg.design.design import Design, Missing
-from streamreg.errors import DataError, UsageError, typed
+from streamreg.errors import DataError, UsageError, renamed, typed
 from streamreg.scans.formulas import encoded
 from streamreg.scans.moments_file import Scanned, load
 from streamreg.scans.run import Run
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
-from streamreg.stats.grouped import MEMORY, By, Column, Grouped, Hash, Stretch
+from streamreg.stats.grouped import MEMORY, Block, By, Column, Grouped, Hash
 from streamreg.stats.integer_moments import IntegerMoments
 from streamreg.stats.moments import Moments
 
@@ -53,7 +53,7 @@ def scan(
     weights: str | None = None,
     folds: int | str | None = None,
     by: str | None = None,
-    stretches: int | None = None,
+    blocks: int | None = None,
     seed: int = 0,
     precision: Literal["float64", "exact"] = "float64",
     memory: int = MEMORY,
@@ -64,6 +64,7 @@ def scan(
 ) -> Any: ...
 
 
+@renamed(stretches="blocks")
 @typed
 def scan(
     source: Any,
@@ -77,7 +78,7 @@ def scan(
     weights: str | None = None,
     folds: int | str | None = None,
     by: str | None = None,
-    stretches: int | None = None,
+    blocks: int | None = None,
     seed: int = 0,
     precision: Literal["float64", "exact"] = "float64",
     memory: int = MEMORY,
@@ -111,7 +112,7 @@ def scan(
         column of whole numbers names.
     by : str, optional
         Keep the moments of each level of this column apart: whole numbers, or bool.
-    stretches : int, optional
+    blocks : int, optional
         Keep the moments of so many runs of consecutive rows apart, for the jackknife and the bootstrap.
     seed : int
         Another seed makes other folds.
@@ -150,7 +151,7 @@ def scan(
     """
     run = Run.of(threads, engine, progress)
     if checkpoint is not None:
-        given: dict[str, Any] = {"formula": formula, "folds": folds, "by": by, "stretches": stretches, "seed": seed}
+        given: dict[str, Any] = {"formula": formula, "folds": folds, "by": by, "blocks": blocks, "seed": seed}
         given |= {"precision": precision, "memory": memory, "device": device, "target": target, "weights": weights}
         with run.kept_in(checkpoint) as kept:
             return scan(source, features, missing, powers=powers, engine=kept, **given)
@@ -161,7 +162,7 @@ def scan(
             raise UsageError("features and powers, and a formula, both say what the terms are; leave one of them out")
         source = encoded(source.with_roles(weights=weights), formula, run)
     source = source.with_roles(target, weights)
-    apart = _by(source, folds, by, stretches, seed)
+    apart = _by(source, folds, by, blocks, seed)
     keys = (apart.name,) if isinstance(apart, Column) else ()
     design = Design.of(source, features, missing, powers, keys)
     if device is not None and (apart is not None or precision == "exact"):
@@ -179,8 +180,8 @@ def scan(
     return state
 
 
-def _by(source: Source, folds: int | str | None, by: str | None, stretches: int | None, seed: int) -> By | None:
-    given = [name for name, value in (("folds", folds), ("by", by), ("stretches", stretches)) if value is not None]
+def _by(source: Source, folds: int | str | None, by: str | None, blocks: int | None, seed: int) -> By | None:
+    given = [name for name, value in (("folds", folds), ("by", by), ("blocks", blocks)) if value is not None]
     if len(given) > 1:
         raise UsageError(f"{given[0]} and {given[1]} both say how rows are kept apart; give one of them")
     if by is not None or isinstance(folds, str):
@@ -189,14 +190,14 @@ def _by(source: Source, folds: int | str | None, by: str | None, stretches: int 
         if not 2 <= folds < 2**31:
             raise UsageError(f"folds is {folds}; it takes two or more, and each keeps moments of its own in memory")
         return Hash(folds, seed)
-    if stretches is None:
+    if blocks is None:
         return None
     n = source.schema.n_rows
     if n is None:
         raise UsageError(f"{source.label}: its number of rows is not known, so it cannot be cut evenly; use folds=")
-    if not 2 <= stretches <= n:
-        raise UsageError(f"stretches is {stretches}; it can be 2 to {n:,}, the number of rows")
-    return Stretch(-(-n // stretches))
+    if not 2 <= blocks <= n:
+        raise UsageError(f"blocks is {blocks}; it can be 2 to {n:,}, the number of rows")
+    return Block(-(-n // blocks))
 
 
 @typed

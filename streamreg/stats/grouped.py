@@ -1,4 +1,4 @@
-"""One statistic for each group of rows, all in one pass: folds, stretches of rows, or levels of a column."""
+"""One statistic for each group of rows, all in one pass: folds, blocks of consecutive rows, or levels of a column."""
 
 import json
 from abc import ABC, abstractmethod
@@ -44,7 +44,7 @@ class By(ABC):
         if kind in ("folds", "hash"):
             folds, seed = rest.split()
             return Hash(int(folds), int(seed), kind)
-        return Stretch(int(rest)) if kind == "stretch" else Column(rest)
+        return Block(int(rest)) if kind in ("block", "stretch") else Column(rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +73,18 @@ class Hash(By):
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch(By):
-    """Stretches of consecutive rows, each of this many."""
+class Block(By):
+    """Blocks of consecutive rows, each of this many."""
 
     length: int
 
     def keys(self, batch: Batch) -> NDArray[np.int64]:
-        """Return the number of each row's stretch, from 0."""
+        """Return the number of each row's block, from 0."""
         rows = np.arange(batch.read) if batch.kept is None else batch.kept
         return np.asarray((batch.start + rows) // self.length)
 
     def __str__(self) -> str:
-        return f"stretch {self.length}"
+        return f"block {self.length}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def test_everything_is_as_with_indicator_columns(factors):
 def test_frequency_weights_are_rows_that_occur_often():
     frame = FRAME[:1500].assign(k=np.arange(1500) % 4)
     often = frame.loc[frame.index.repeat(frame["k"])]
-    model = sr.Linear(features=FEATURES, absorb=("f0", "f1"), weights="frequency", errors="HC1")
+    model = sr.Linear(features=FEATURES, absorb=("f0", "f1"), weight_kind="frequency", errors="HC1")
     ours = model.fit(source(frame, "k"))
     theirs = sr.Linear(features=FEATURES, absorb=("f0", "f1"), errors="HC1").fit(source(often))
     np.testing.assert_allclose(ours.coef, theirs.coef, rtol=1e-13)

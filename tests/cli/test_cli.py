@@ -75,14 +75,14 @@ def test_fit_passes_options_on(cli, folder):
     out = json.loads(
         cli(
             "fit", folder / "a.h5", "--target", "y", "--x", "X", "--features", "x3, x1", "--ridge", 2, "--no-intercept",
-            "--missing", "drop", "--threads", 1, "--weights-mean", "frequency", "--precision", "float64", "--digits", 8,
+            "--missing", "drop", "--threads", 1, "--weight-kind", "frequency", "--precision", "float64", "--digits", 8,
             "--singular", "drop", "--power", "x3=2", "--errors", "classical", "--json",
         )
     )  # fmt: skip
     assert out["names"] == ["x3", "x3^2", "x1"]
     assert out["has_intercept"] is False
     expected = sr.Linear(
-        features=("x3", "x1"), ridge=2, intercept=False, missing="drop", weights="frequency", precision="float64",
+        features=("x3", "x1"), ridge=2, intercept=False, missing="drop", weight_kind="frequency", precision="float64",
         digits=8, singular="drop", powers={"x3": 2}, errors="classical",
     )  # fmt: skip
     assert out["model"] == expected.to_dict()

@@ -64,7 +64,7 @@ def test_a_converged_run_passes():
     rate = 1 / np.linalg.eigvalsh(z.T @ z)[-1]
     for _ in range(400):
         b -= rate * z.T @ (z @ b - Y)
-    found = sr.compare(FIT, other(FIT, b[:5], b[5] - b[:5] @ X.mean(0), level="mini-batch"))
+    found = sr.compare(FIT, other(FIT, b[:5], b[5] - b[:5] @ X.mean(0), method="mini-batch"))
     assert found.verdict == "agree"
     assert found.newton < 0.01
 
@@ -107,7 +107,7 @@ def test_a_noisy_null_space():
 def test_one_epoch_is_not_enough():
     coef, intercept = descended(X, Y, epochs=1, rate=0.05)
     status = "not converged: 1 epoch"
-    found = sr.compare(FIT, other(FIT, coef, intercept, status=status, level="mini-batch"))
+    found = sr.compare(FIT, other(FIT, coef, intercept, status=status, method="mini-batch"))
     assert found.verdict == "not converged"
     assert found.max_distance > 1
     assert "raise epochs" in found.advice
@@ -151,7 +151,7 @@ def test_an_unweighted_partial_batch():
     weight = np.ones(N)
     weight[N - N % 96 :] = 96 / (N % 96)
     coef, intercept = solved(X, Y, weight)
-    found = sr.compare(FIT, other(FIT, coef, intercept, level="mini-batch"), tolerance=0.05)
+    found = sr.compare(FIT, other(FIT, coef, intercept, method="mini-batch"), tolerance=0.05)
     assert found.verdict == "differ"
     assert 0.05 < found.max_distance < 2
     assert found.excess_loss > 0
@@ -180,7 +180,7 @@ def test_flat_directions_are_named():
     z = RNG.standard_normal((1000, 2))
     x = np.column_stack([z, z[:, 0] + 0.01 * RNG.standard_normal(1000)])
     fit = sr.Linear().fit((x, x.sum(1) + RNG.standard_normal(1000)))
-    found = sr.compare(fit, other(fit, fit.coef + np.array([0.3, 0, -0.3]), level="mini-batch"))
+    found = sr.compare(fit, other(fit, fit.coef + np.array([0.3, 0, -0.3]), method="mini-batch"))
     assert str(found.directions[0]) in ("x0 - x2", "x2 - x0")
     assert "nearly flat" in found.reason
     assert "whiten" in found.advice

@@ -77,8 +77,8 @@ def test_balloons():
     line, logistic = fitted("balloons.yaml", "line", "logistic")
     np.testing.assert_allclose(line.coef, [0.15, 0.0, 0.9], atol=0.02)
     assert logistic.status == "ok"
-    assert abs(logistic.tstats[1]) < 3
-    assert logistic.tstats[[0, 2]].min() > 10
+    assert abs(logistic.tvalues[1]) < 3
+    assert logistic.tvalues[[0, 2]].min() > 10
 
 
 @pytest.mark.keras

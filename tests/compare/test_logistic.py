@@ -62,7 +62,7 @@ def test_certificate_is_the_newton_step_at_the_candidate():
 
 
 def test_a_model_without_slopes_and_one_moved_coefficient():
-    found = sr.compare(FIT, bare(np.zeros(4), 0.0, status="not converged: 0 epochs", level="mini-batch"), SOURCE)
+    found = sr.compare(FIT, bare(np.zeros(4), 0.0, status="not converged: 0 epochs", method="mini-batch"), SOURCE)
     assert found.verdict == "not converged"
     found = sr.compare(FIT, bare(FIT.coef + FIT.std_errors * [0, 0.1, 0, 0], FIT.intercept), tolerance=0.05)
     assert found.verdict == "differ"

@@ -32,7 +32,7 @@ def test_everything_equals_statsmodels(intercept, weighted):
     k = int(intercept)
     close(fit.coef, ref.params[k:])
     close(fit.std_errors, ref.bse[k:])
-    close(fit.tstats, ref.tvalues[k:])
+    close(fit.tvalues, ref.tvalues[k:])
     np.testing.assert_allclose(fit.pvalues, ref.pvalues[k:], rtol=1e-6, atol=1e-300)
     close(fit.conf_int(0.9), ref.conf_int(0.1)[k:])
     close(fit.cov(), ref.cov_params()[k:, k:], 1e-8)
@@ -45,7 +45,7 @@ def test_everything_equals_statsmodels(intercept, weighted):
     if intercept:
         close(fit.intercept, ref.params[0])
         close(fit.intercept_std_error, ref.bse[0])
-        close(fit.intercept_tstat, ref.tvalues[0])
+        close(fit.intercept_tvalue, ref.tvalues[0])
         close(fit.intercept_pvalue, ref.pvalues[0], 1e-6)
         close(fit.intercept_conf_int(), ref.conf_int()[0])
     close(fit.predict(X[:9]), ref.predict(design[:9]))
@@ -53,7 +53,7 @@ def test_everything_equals_statsmodels(intercept, weighted):
 
 def test_frequency_weights_are_rows_said_twice():
     counts = RNG.integers(0, 4, N)
-    fit = sr.Linear(weights="frequency").fit((X, Y, counts))
+    fit = sr.Linear(weight_kind="frequency").fit((X, Y, counts))
     ref = sr.Linear().fit((np.repeat(X, counts, axis=0), np.repeat(Y, counts)))
     close(fit.coef, ref.coef)
     close(fit.std_errors, ref.std_errors)
@@ -216,7 +216,7 @@ def test_intervals_take_a_share(level):
         fit.conf_int(level)
     with pytest.raises(sr.UsageError, match="it is a share, as in"):
         fit.intercept_conf_int(level)
-    drawn = sr.bootstrap(sr.Linear(), sr.scan((X, Y), stretches=20), replicates=5)
+    drawn = sr.bootstrap(sr.Linear(), sr.scan((X, Y), blocks=20), replicates=5)
     with pytest.raises(sr.UsageError, match="it is a share, as in"):
         drawn.conf_int(level)
 

@@ -54,6 +54,6 @@ def test_what_takes_a_line_refuses_other_models(name):
         sr.score({"it": model}, source)
     if name in ("logistic", "class", "text", "none"):
         with pytest.raises(sr.UsageError):
-            sr.bootstrap(model, sr.scan(source, stretches=20), replicates=5)
+            sr.bootstrap(model, sr.scan(source, blocks=20), replicates=5)
         with pytest.raises(sr.UsageError):
-            sr.jackknife(model, sr.scan(source, stretches=20))
+            sr.jackknife(model, sr.scan(source, blocks=20))

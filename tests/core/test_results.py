@@ -17,7 +17,7 @@ RESULTS = {
     "fit": FIT,
     "candidates": sr.Penalised().fit((X, Y)),
     "groups": sr.fit_by(sr.Linear(), (LEVELS, Y), by="x3"),
-    "replicates": sr.jackknife(sr.Linear(), sr.scan((X, Y), stretches=10)),
+    "replicates": sr.jackknife(sr.Linear(), sr.scan((X, Y), blocks=10)),
     "comparison": sr.compare(FIT, sr.Linear(ridge=1.0).fit((X, Y))),
     "comparisons": sr.compare(FIT, sr.Linear(ridge=1.0).fit((X, Y)), sr.Linear(precision="exact").fit((X, Y))),
     "scorecard": sr.score({"line": FIT}, (X, Y)),

@@ -13,7 +13,7 @@ from streamreg.models.robust import _scores
 from streamreg.solve import cholesky, exact
 from streamreg.sources import Source
 from streamreg.stats.base import Statistic
-from streamreg.stats.grouped import Column, Grouped, Hash, Stretch
+from streamreg.stats.grouped import Block, Column, Grouped, Hash
 from streamreg.stats.integer_moments import IntegerMoments
 from streamreg.stats.levels.moments import AbsorbedMoments
 from streamreg.stats.losses import Losses, Scored
@@ -109,7 +109,7 @@ STATISTICS: dict[str, Case] = {
     "moments": Case(lambda: Moments(ALL), design),
     "integer moments": Case(lambda: IntegerMoments(ALL), design, numbers=_exact),
     "folds": Case(lambda: Grouped(Moments(ALL), Hash(7, 1)), design),
-    "stretches": Case(lambda: Grouped(Moments(ALL), Stretch(1000)), design),
+    "blocks": Case(lambda: Grouped(Moments(ALL), Block(1000)), design),
     "groups": Case(lambda: Grouped(Moments((*NAMES[:4], "y")), Column("e")), lambda: design(("e",))),
     "exact groups": Case(
         lambda: Grouped(IntegerMoments((*NAMES[:4], "y")), Column("e")), lambda: design(("e",)), numbers=_exact

@@ -75,7 +75,7 @@ def test_weights(name):
         assert fit.df_resid == pytest.approx(ref.df_resid)
     repeated = np.repeat(np.arange(N), COUNTS.astype(int))
     again = sr.Glm(family=name).fit((X[repeated], Y[name][repeated]))
-    frequency = sr.Glm(family=name, weights="frequency").fit((X, Y[name], COUNTS))
+    frequency = sr.Glm(family=name, weight_kind="frequency").fit((X, Y[name], COUNTS))
     np.testing.assert_allclose(frequency.coef, again.coef, rtol=1e-11)
     np.testing.assert_allclose(frequency.std_errors, again.std_errors, rtol=1e-9)
     np.testing.assert_allclose([frequency.aic, frequency.bic], [again.aic, again.bic], rtol=1e-12)

@@ -96,7 +96,7 @@ def hashes() -> dict[str, str]:
     keyed = sr.open((np.column_stack([x[:, :4], np.arange(len(y)) % 7]), y))
     note("by group", lambda: sr.fit_by(sr.Linear(), keyed, by="x4").chow())
     note("cluster", lambda: sr.Linear(features=("x0", "x1"), errors={"cluster": "x4"}).fit(keyed))
-    blocks = sr.scan(data, stretches=20)
+    blocks = sr.scan(data, blocks=20)
     note("jackknife", lambda: sr.jackknife(sr.Linear(), blocks).std_errors)
     note("bootstrap", lambda: sr.bootstrap(sr.Linear(), blocks, replicates=50).std_errors)
     return found

@@ -14,8 +14,8 @@ data:
   target: y
   generate: {rows: 3000, columns: 8, seed: 3, correlation: 0.5}
 fits:
-  lasso: {kind: penalised, choose: one_standard_error, folds: 5, seed: 2, standardise: true}
-  few: {kind: subsets, choose: bic, size: 4}
+  lasso: {kind: penalised, rule: one_standard_error, folds: 5, seed: 2, standardise: true}
+  few: {kind: subsets, rule: bic, size: 4}
   best: {kind: penalised, l1_ratio: 0.5, alphas: 20}
   tied: {kind: constrained, restrictions: "x0 = x1"}
 output: {folder: out}
@@ -59,7 +59,7 @@ def test_a_job_chooses_what_the_python_interface_chooses(tmp_path):
     assert np.isnan(result.fits["lasso"].std_errors).all()
     assert result.fits["lasso"].training["candidate"] == path.label(path.one_standard_error())
     model = result.fits["lasso"].model
-    assert (model["kind"], model["choose"], model["folds"]) == ("penalised", "one_standard_error", 5)
+    assert (model["kind"], model["rule"], model["folds"]) == ("penalised", "one_standard_error", 5)
 
 
 def test_a_plan_says_the_kinds_of_a_job_file(tmp_path):
@@ -71,7 +71,7 @@ def test_a_plan_says_the_kinds_of_a_job_file(tmp_path):
     ("old", "new", "message"),
     [
         ("folds: 5", "folds: 1", "fits.lasso.folds is 1; it should be greater than or equal to 2"),
-        ("choose: bic", "choose: biggest", "fits.few.choose is 'biggest'"),
+        ("rule: bic", "rule: biggest", "fits.few.rule is 'biggest'"),
         ("size: 4", "sise: 4", "fits.few: no option 'sise'; did you mean 'size'?"),
         ("alphas: 20", "alphas: 0", "fits.best.alphas"),
     ],
@@ -118,7 +118,7 @@ def test_fits_of_the_same_rows_share_one_pass(tmp_path, counted_reads):
         alone = model.fit(data)
         assert result.fits[name].source == alone.source
         np.testing.assert_allclose(result.fits[name].coef, alone.coef, rtol=1e-7, atol=1e-9)
-        assert (result.fits[name].n, result.fits[name].level) == (alone.n, alone.level)
+        assert (result.fits[name].n, result.fits[name].method) == (alone.n, alone.method)
 
 
 def test_a_single_fit_reads_its_own_columns(tmp_path):

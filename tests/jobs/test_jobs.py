@@ -267,11 +267,11 @@ def test_weights_features_and_columns_of_the_data(tmp_path):
     np.save(tmp_path / "w.npy", w)
     text = """
 data: {path: a.npy, target: d, weights: w.npy, columns: [a, b, c, d], features: [a, c]}
-fits: {one: {kind: linear, weights: frequency}}
+fits: {one: {kind: linear, weight_kind: frequency}}
 threads: 1
 """
     result = sr.run_job(write(tmp_path, text))
-    expected = sr.Linear(weights="frequency").fit((x[:, [0, 2]], x[:, 3], w))
+    expected = sr.Linear(weight_kind="frequency").fit((x[:, [0, 2]], x[:, 3], w))
     np.testing.assert_allclose(result.fits["one"].coef, expected.coef, rtol=1e-13)
     assert result.fits["one"].names == ("a", "c")
     assert result.outputs == ()

@@ -73,7 +73,7 @@ def test_each_level_has_the_fit_of_its_rows_alone(tmp_path, options, beside):
 def test_fits_of_all_rows_share_the_pass_and_keep_the_column_as_a_feature(tmp_path, reads):
     more = """\
   few: {kind: linear, by: region, features: [b]}
-  lasso: {kind: penalised, choose: bic}
+  lasso: {kind: penalised, rule: bic}
   tied: {kind: constrained, restrictions: "a = b"}
   half: {kind: linear, by: c}
 output"""

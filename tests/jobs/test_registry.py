@@ -98,7 +98,7 @@ COMMANDS = [
     ("linear", ["--errors", "cluster:x2", "--features", "x0"], {"errors": {"cluster": "x2"}, "features": ("x0",)}),
     ("logistic", ["--max-iterations", "9", "--no-intercept"], {"max_iterations": 9, "intercept": False}),
     ("glm", ["--family", "gaussian", "--features", "x0,x2"], {"family": "gaussian", "features": ("x0", "x2")}),
-    ("penalised", ["--alphas", "7", "--choose", "bic"], {"alphas": 7, "choose": "bic"}),
+    ("penalised", ["--alphas", "7", "--rule", "bic"], {"alphas": 7, "rule": "bic"}),
     ("penalised", ["--alphas", "0.1,1", "--l1-ratio", "0.5", "--folds", "3"],
      {"alphas": (0.1, 1), "l1_ratio": 0.5, "folds": 3}),
     ("subsets", ["--candidates", "x0,x1", "--candidates", "x2"], {"candidates": (("x0", "x1"), ("x2",))}),
@@ -138,7 +138,7 @@ def test_the_command_line_trains_and_saves_networks(tmp_path, data, capsys):
         (["--kind", "constrained"], "restrictions is missing; it must be given"),
         (["--kind", "glm", "--family", "gamma"], "family: no family 'gamma'; there is"),
         (["--kind", "glm", "--ridge", "1"], "--ridge"),
-        (["--kind", "penalised", "--choose", "best"], "choose is 'best'"),
+        (["--kind", "penalised", "--rule", "best"], "rule is 'best'"),
         (["--kind", "penalised", "--alphas", "a,b"], "alphas"),
         (["--kind", "subsets", "--candidates", "x9"], "candidates: no feature 'x9'"),
         (["--kind", "logistic", "--by", "x1"], "--by"),
@@ -196,7 +196,6 @@ def test_jobs_and_commands_know_no_model():
 @pytest.mark.parametrize(
     ("text", "model"),
     [
-        ("{kind: penalised, l1_ratio: 0.5, choose: bic}", sr.Selected(sr.Penalised(l1_ratio=0.5), rule="bic")),
         ("{kind: penalised, l1_ratio: 0.5, rule: bic}", sr.Selected(sr.Penalised(l1_ratio=0.5), rule="bic")),
         ("{kind: subsets, folds: 4}", sr.Selected(sr.Subsets(), folds=4)),
         ("{kind: linear, by: x1, ridge: 2}", sr.ByGroup(sr.Linear(ridge=2), by="x1")),
@@ -222,7 +221,6 @@ def test_python_and_job_files_say_the_same(tmp_path, text, model):
         ("{kind: selected, model: {kind: linear}}", "a rule selects among the lines of sr.Penalised"),
         ("{kind: selected, model: {kind: penalised, alphs: 3}}", r"fits\.a\.model: no option 'alphs'"),
         ("{kind: by_group, model: {kind: linear}}", r"fits\.a\.by is missing"),
-        ("{kind: penalised, choose: bic, rule: cp}", r"fits\.a: choose and rule are one option; give one of them"),
         ("{kind: logistic, by: x1}", "lines by level are of kind linear"),
     ],
 )
@@ -238,8 +236,6 @@ def test_wrappers_take_only_models_that_they_can_do_with():
         sr.ByGroup(sr.Logistic(), by="x1")
     with pytest.raises(UsageError, match="rule is 'best'"):
         sr.Selected(sr.Penalised(), rule="best")
-    with pytest.raises(UsageError, match="choose and rule are one option"):
-        sr.Selected(sr.Penalised(), rule="cv", choose="bic")
     with pytest.raises(UsageError, match="model is given twice"):
         sr.Selected(sr.Penalised(), model=sr.Penalised())
     with pytest.raises(UsageError, match="by is missing"):
@@ -277,7 +273,7 @@ def test_a_line_for_each_group_is_that_of_fit_by(tmp_path, data):
         ("linear", {"errors": "HC1"}),
         ("linear", {"precision": "exact", "errors": "HC3"}),
         ("glm", {"family": "gaussian", "precision": "float64"}),
-        ("penalised", {"choose": "bic"}),
+        ("penalised", {"rule": "bic"}),
         ("subsets", {}),
         ("constrained", {"restrictions": "x0 = x1"}),
     ],

@@ -64,7 +64,7 @@ class Table:
     def options(self) -> dict[str, object]:
         """Options that all models take."""
         kind = "frequency" if self.frequency else "analytic"
-        return {"features": NAMES, "intercept": self.intercept, "weights": kind}
+        return {"features": NAMES, "intercept": self.intercept, "weight_kind": kind}
 
 
 def _every() -> list[Design]:

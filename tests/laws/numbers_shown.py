@@ -133,9 +133,9 @@ def _t(c: Case) -> tuple[list[Any], Float]:
     return true, c.off / np.where(c.given, floats(c.cov.errors), np.inf) + size * (c.share + LAST)
 
 
-def tstats(c: Case) -> Shown:
+def tvalues(c: Case) -> Shown:
     true, off = _t(c)
-    return Shown(_every(c, c.fit.tstats, c.fit.intercept_tstat), true, off, 2e-6 + off * 1e6)
+    return Shown(_every(c, c.fit.tvalues, c.fit.intercept_tvalue), true, off, 2e-6 + off * 1e6)
 
 
 def pvalues(c: Case) -> Shown:
@@ -298,7 +298,7 @@ def proportions(c: Case) -> Shown:
 Number = Callable[[Case], Shown]
 
 ESTIMATES: tuple[Number, ...] = (coef, intercept, predictions)
-TESTS: tuple[Number, ...] = (std_errors, tstats, pvalues, conf_int, cov, f_test, counts)
+TESTS: tuple[Number, ...] = (std_errors, tvalues, pvalues, conf_int, cov, f_test, counts)
 FIT: tuple[Number, ...] = (rsquared, rsquared_adj, sums, likelihood)
 COLUMNS: tuple[Number, ...] = (vif, condition, proportions)
 

@@ -14,7 +14,7 @@ DESIGN = Design(1e2, 10.0, "", True)
 
 # What counts, labels or holds the specification, and what the other numbers are made of.
 BOOKKEEPING = {
-    *("names", "columns", "powers", "target", "source", "model", "status", "statuses", "errors", "family", "level"),
+    *("names", "columns", "powers", "target", "source", "model", "status", "statuses", "errors", "family", "method"),
     *("seconds", "passes", "n_read", "n_missing", "has_intercept", "training", "KIND", "kind", "by", "fits", "pooled"),
     *("moments", "short", "geometry", "sandwich", "dependencies", "identifiable", "log_weight", "included", "groups"),
     *(
@@ -36,7 +36,7 @@ BOOKKEEPING = {
 }
 FIT = {
     *("coef", "intercept", "std_errors", "intercept_std_error", "digits", "digits_intercept", "digits_se"),
-    *("tstats", "pvalues", "intercept_tstat", "intercept_pvalue", "conf_int", "intercept_conf_int", "cov"),
+    *("tvalues", "pvalues", "intercept_tvalue", "intercept_pvalue", "conf_int", "intercept_conf_int", "cov"),
     *("rss", "tss", "sigma", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "log_likelihood", "aic", "bic"),
     *("n", "nobs", "df_resid", "df_test", "rank", "condition", "conditioning", "predict", "centre", "at_centre"),
     *("deviance", "null_deviance", "log_lik"),

@@ -43,7 +43,7 @@ def test_ridge(design):
         if np.isfinite(fit.aic):
             true = 2 * (line.effective + int(line.intercept)) - 2 * line.log_likelihood
             faulty += [f"aic: {text}" for text in Shown(fit.aic, [true], 1e-6 * line.n).faults(False)]
-        withheld = ("std_errors", "tstats", "pvalues", "fvalue", "f_pvalue")
+        withheld = ("std_errors", "tvalues", "pvalues", "fvalue", "f_pvalue")
         faulty += [f"{name} of a biased estimate" for name in withheld if not np.isnan(getattr(fit, name)).all()]
         found += [f"ridge {strength:g}: {text}" for text in faulty]
     hold(found)
@@ -59,7 +59,7 @@ def test_constrained(design):
     line = _line(table, restrictions=(rows.tolist(), [0.0, 0.5]))
     fit = sr.Constrained(restrictions="a = 2 b, d = 0.5", **table.options).fit(table.source())
     case = Case(fit, line, line.classical, fit.digits_se, table.x)
-    numbers = [n for n in TESTS if n.__name__ not in ("f_test", "tstats", "pvalues")]
+    numbers = [n for n in TESTS if n.__name__ not in ("f_test", "tvalues", "pvalues")]
     hold(faults(case, (coef, intercept, predictions, *numbers, *FIT), False))
 
 

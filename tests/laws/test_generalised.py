@@ -78,7 +78,7 @@ def faults(fit: FitResult, x: Any, y: Any, weight: Any, frequency: bool) -> list
         "std_errors": Shown(
             [fit.intercept_std_error, *fit.std_errors][not first :], true.cov.errors, errors * share, 1e-6 * errors
         ),
-        "tstats": Shown([fit.intercept_tstat, *fit.tstats][not first :], t, t_off),
+        "tvalues": Shown([fit.intercept_tvalue, *fit.tvalues][not first :], t, t_off),
         "pvalues": Shown(
             [fit.intercept_pvalue, *fit.pvalues][not first :],
             p,

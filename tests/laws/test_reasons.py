@@ -8,7 +8,7 @@ import pytest
 import streamreg as sr
 from streamreg.results.base import FitResult
 
-NUMBERS = ("coef", "std_errors", "tstats", "pvalues", "fvalue", "f_pvalue", "rsquared", "rsquared_adj", "sigma")
+NUMBERS = ("coef", "std_errors", "tvalues", "pvalues", "fvalue", "f_pvalue", "rsquared", "rsquared_adj", "sigma")
 N, NAMES = 60, ("a", "b", "c", "d")
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(N, 4))

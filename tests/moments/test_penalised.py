@@ -234,7 +234,7 @@ def test_save_and_load(tmp_path):
 
 
 def test_what_cannot_be_is_refused():
-    for wrong in ({"l1_ratio": 1.5}, {"alphas": (-1.0,)}, {"alphas": 0}, {"smallest": 1.0}, {"alpha": 1.0}):
+    for wrong in ({"l1_ratio": 1.5}, {"alphas": (-1.0,)}, {"alphas": 0}, {"eps": 1.0}, {"alpha": 1.0}):
         with pytest.raises(UsageError):
             sr.Penalised(**wrong)
     with pytest.raises(NotFound, match="no column 'z'"):
@@ -244,7 +244,7 @@ def test_what_cannot_be_is_refused():
 
 
 def test_more_columns_than_rows():
-    path = sr.Penalised(alphas=30, smallest=1e-4).fit(moments(X[:8], Y[:8]))
+    path = sr.Penalised(alphas=30, eps=1e-4).fit(moments(X[:8], Y[:8]))
     assert path.df.max() <= 7
     assert np.isnan(path.cp).all()
     ref = Lasso(path.alphas[10], tol=1e-13, max_iter=10**6).fit(X[:8], Y[:8])

@@ -92,7 +92,7 @@ def test_criteria_are_those_of_statsmodels(weighted):
 
 def test_frequency_weights_count_as_rows():
     counts = RNG.integers(1, 4, N).astype(float)
-    one = sr.Subsets(weights="frequency").fit(moments(w=counts))
+    one = sr.Subsets(weight_kind="frequency").fit(moments(w=counts))
     two = sr.Subsets().fit(moments(np.repeat(X, counts.astype(int), axis=0), np.repeat(Y, counts.astype(int))))
     np.testing.assert_allclose(one.bic, two.bic, rtol=1e-10)
     np.testing.assert_allclose(one.cp, two.cp, rtol=1e-8, atol=1e-7)

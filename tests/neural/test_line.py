@@ -25,7 +25,7 @@ def test_default_settings_reach_the_exact_fit_in_four_passes(intercept):
     assert fit.intercept == pytest.approx(exact.intercept, rel=1e-4, abs=1e-12)
     np.testing.assert_allclose(fit.predict(data[0][:5]), exact.predict(data[0][:5]), rtol=1e-4, atol=1e-3)
     assert np.isnan(fit.std_errors).all()
-    assert fit.level == "mini-batch"
+    assert fit.method == "mini-batch"
     assert sr.compare(exact, fit)
 
 

@@ -28,7 +28,7 @@ made = {
     "selection": str(sr.Subsets(method="forward").fit(moments)),
     "restrictions": str(sr.wald_test(fit, "x0 = 0")),
     "scores": str(sr.score({"line": fit}, data)),
-    "bootstrap": str(sr.bootstrap(sr.Linear(), sr.scan(data, stretches=5))),
+    "bootstrap": str(sr.bootstrap(sr.Linear(), sr.scan(data, blocks=5))),
     "logistic": str(sr.Logistic().fit(sr.open((x, (random.random(60) > 0.5) * 1.0)))),
 }
 # Wall times differ from run to run, and with them the width of columns.

@@ -155,13 +155,13 @@ def test_very_many_columns_settle_for_fewer_digits_and_say_so(monkeypatch):
     x[:, 3] = x[:, 0] + 1e-3 * x[:, 3]
     y = x[:, 1] + rng.standard_normal(300)
     few = sr.Linear(digits=15).fit((x, y))
-    assert (few.level, few.status) == ("exact", "ok")
+    assert (few.method, few.status) == ("exact", "ok")
     monkeypatch.setattr(ladder, "LARGE", 3)
     many = sr.Linear(digits=15).fit((x, y))
-    assert many.level == "residuals"
+    assert many.method == "residuals"
     assert many.digits.min() >= 6.0
     assert "15 digits of 4 columns would take an exact solution" in many.status
     assert sr.Linear(digits=8).fit((x, y)).status == "ok"
     # Too few are there: the time is taken.
     x[:, 3] = x[:, 0] + 1e-6 * rng.standard_normal(300)
-    assert sr.Linear(digits=15).fit((x, y)).level == "exact"
+    assert sr.Linear(digits=15).fit((x, y)).method == "exact"

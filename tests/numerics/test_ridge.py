@@ -71,12 +71,12 @@ def test_promises_for_any_penalty():
         for fit in [*fits, model.fit(sr.scan(source))]:
             values, promised = estimates(fit)
             true = np.array([max(digits(v, t), 0.0) for v, t in zip(values, coef, strict=True)])
-            assert np.nanmax(promised - true) <= ALLOWED, (seed, fit.level)
-            if fit.level == "exact":
+            assert np.nanmax(promised - true) <= ALLOWED, (seed, fit.method)
+            if fit.method == "exact":
                 assert true.min() >= 14.5, seed
                 assert fit.rss == pytest.approx(float(rss), rel=1e-9), seed
         assert min(digits(v, t) for v, t in zip(estimates(fits[-1])[0], coef, strict=True)) >= 9.7, seed
-        levels[fits[-1].level] += 1
+        levels[fits[-1].method] += 1
     assert min(levels.values()) >= 3, levels
 
 
@@ -84,7 +84,7 @@ def test_more_columns_than_rows_get_their_digits_in_one_pass():
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((50, 200)), rng.standard_normal(50)
     fit = sr.Linear(ridge=1.0).fit((x, y))
-    assert (fit.level, fit.status, fit.rank) == ("float64", "ok", 200)
+    assert (fit.method, fit.status, fit.rank) == ("float64", "ok", 200)
     assert fit.digits.min() > 8.0
     exact = sr.Linear(ridge=1.0, precision="exact").fit((x, y))
     assert max(abs(fit.coef / exact.coef - 1) * 10.0**fit.digits) <= 2.0
@@ -148,4 +148,4 @@ def test_the_advice_of_a_summary_can_be_followed():
     assert "precision='exact'" not in " ".join(fine.summary().split())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert sr.Linear(ridge=1e-12).fit(data).level == "exact"
+        assert sr.Linear(ridge=1e-12).fit(data).method == "exact"

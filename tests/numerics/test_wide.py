@@ -115,7 +115,7 @@ def test_a_small_coefficient_is_not_worth_an_exact_pass():
     x = rng.standard_normal((4000, 200))
     y = x[:, :100] @ rng.standard_normal(100) + rng.standard_normal(4000)
     fit = sr.Linear().fit((x, y))
-    assert (fit.level, fit.status, fit.passes) == ("float64", "ok", 1)
+    assert (fit.method, fit.status, fit.passes) == ("float64", "ok", 1)
     assert "Where fewer than 10 digits are shown, the error is below 1e-08 standard errors." in fit.summary()
     exact = sr.Linear(precision="exact", features=fit.names).fit((x, y))
     assert (abs(fit.coef - exact.coef) <= np.maximum(1e-10 * abs(exact.coef), 1e-8 * exact.std_errors)).all()
@@ -129,4 +129,4 @@ def test_a_residual_pass_comes_before_an_exact_one():
     x = rng.standard_normal((4000, 200))
     x[:, 199] = x[:, 0] + 1e-4 * x[:, 199]
     fit = sr.Linear().fit((x, x[:, 1] + rng.standard_normal(4000)))
-    assert (fit.level, fit.status, fit.passes) == ("residuals", "ok", 2)
+    assert (fit.method, fit.status, fit.passes) == ("residuals", "ok", 2)

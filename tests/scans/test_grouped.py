@@ -1,4 +1,4 @@
-"""Rows kept apart in one pass: folds, levels of a column, stretches; and how little of the cut shows."""
+"""Rows kept apart in one pass: folds, levels of a column, blocks; and how little of the cut shows."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from streamreg.design.design import Design
 from streamreg.errors import DataError, NonFiniteError, NotFound, UsageError
 from streamreg.kernels.rowhash import fold_numbers
 from streamreg.scans.fold import fold
-from streamreg.stats.grouped import Column, Grouped, Hash, Stretch
+from streamreg.stats.grouped import Block, Column, Grouped, Hash
 from streamreg.stats.moments import Moments
 
 RNG = np.random.default_rng(3)
@@ -37,7 +37,7 @@ def bits(state):
     borders=st.lists(st.integers(1, N - 1), max_size=8),
     sizes=st.lists(st.integers(1, 2500), min_size=1, max_size=4),
     threads=st.sampled_from([1, 2, 4]),
-    by=st.sampled_from([Hash(2), Hash(10, 4), Stretch(777), Column("level")]),
+    by=st.sampled_from([Hash(2), Hash(10, 4), Block(777), Column("level")]),
 )
 def test_any_cut_and_any_number_of_threads_gives_the_same_bits(borders, sizes, threads, by):
     source = table()
@@ -58,7 +58,7 @@ def test_any_cut_and_any_number_of_threads_gives_the_same_bits(borders, sizes, t
         ({"folds": 6, "seed": 2}, fold_numbers(0, N, 6, 2)),
         ({"by": "level"}, LEVEL),
         ({"folds": "level"}, LEVEL),
-        ({"stretches": 9}, np.arange(N) // 556),
+        ({"blocks": 9}, np.arange(N) // 556),
     ],
 )
 def test_each_group_holds_its_rows_and_one_pass_is_enough(options, keys, precision):

@@ -27,7 +27,7 @@ def brute(keys, times, weights=None):
 
 
 @pytest.mark.parametrize(
-    ("options", "keys"), [({"stretches": G}, BLOCK), ({"folds": G, "seed": 3}, fold_numbers(0, N, G, 3))]
+    ("options", "keys"), [({"blocks": G}, BLOCK), ({"folds": G, "seed": 3}, fold_numbers(0, N, G, 3))]
 )
 @pytest.mark.parametrize("weighted", [True, False])
 def test_they_equal_resampling_the_rows(options, keys, weighted):
@@ -60,7 +60,7 @@ def test_leaving_out_clusters_is_statsmodels_cluster_jackknife():
 def test_the_errors_are_those_of_theory():
     x = RNG.standard_normal((20_000, 2))
     y = x.sum(1) + RNG.standard_normal(20_000)
-    state = sr.scan((x, y), stretches=200)
+    state = sr.scan((x, y), blocks=200)
     fit = sr.Linear().fit(state)
     for found in (sr.jackknife(sr.Linear(), state), sr.bootstrap(sr.Linear(), state)):
         np.testing.assert_allclose(found.estimates, [fit.intercept, *fit.coef], rtol=1e-10)
@@ -73,7 +73,7 @@ def test_the_errors_are_those_of_theory():
 
 
 def test_any_model_and_any_function_of_moments(tmp_path):
-    sr.scan((X, Y), stretches=20).save(tmp_path / "t.moments")
+    sr.scan((X, Y), blocks=20).save(tmp_path / "t.moments")
     ridge = sr.jackknife(sr.Linear(ridge=10.0, features=("x0", "x2")), tmp_path / "t.moments")
     assert ridge.names == ("intercept", "x0", "x2")
     assert (ridge.std_errors > 0).all()
@@ -86,12 +86,12 @@ def test_any_model_and_any_function_of_moments(tmp_path):
 
 def test_replicates_that_determine_less_are_left_out_and_counted():
     x = np.column_stack([X[:, 0], BLOCK == 3])
-    found = sr.bootstrap(sr.Linear(), sr.scan((x, Y), stretches=G), replicates=60)
+    found = sr.bootstrap(sr.Linear(), sr.scan((x, Y), blocks=G), replicates=60)
     assert 5 < found.degenerate < 40
     assert len(found.replicates) + found.degenerate == 60
     assert "were left out" in found.summary()
     with pytest.raises(UsageError, match="make larger groups"):
-        sr.jackknife(lambda m: sr.Linear().fit(m), sr.scan((np.column_stack([BLOCK == 0, BLOCK == 1]), Y), stretches=2))
+        sr.jackknife(lambda m: sr.Linear().fit(m), sr.scan((np.column_stack([BLOCK == 0, BLOCK == 1]), Y), blocks=2))
 
 
 def test_what_is_refused():

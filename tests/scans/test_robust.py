@@ -138,7 +138,7 @@ def test_rows_left_out_keep_their_place_in_time():
 
 @pytest.mark.parametrize("errors", ["HC0", "HC1", "HC2", "HC3", {"cluster": "firm"}])
 def test_frequency_weights_are_rows_said_twice(errors):
-    fit = sr.Linear(weights="frequency", errors=errors).fit(source("count"))
+    fit = sr.Linear(weight_kind="frequency", errors=errors).fit(source("count"))
     ref = sr.Linear(errors=errors).fit(source(table=np.repeat(TABLE, COUNTS, axis=0)))
     close(fit.std_errors, ref.std_errors)
     close(fit.intercept_std_error, ref.intercept_std_error)
@@ -240,7 +240,7 @@ def test_a_perfect_fit_has_no_error():
         ({}, None, {"cluster": "x0"}, DataError, "does not name a group"),
         ({}, TABLE[:-1], "HC1", ChangedError, "5,999 rows can be used, and the fit used 6,000"),
         ({}, TABLE[:, [1, 0, *range(2, 10)]], "HC1", ChangedError, "residual sum of squares"),
-        ({"weights": "frequency"}, None, {"newey_west": 2}, UsageError, "Newey-West errors need rows in order"),
+        ({"weight_kind": "frequency"}, None, {"newey_west": 2}, UsageError, "Newey-West errors need rows in order"),
     ],
 )
 def test_what_is_refused(fit, data, errors, error, words):

@@ -64,7 +64,7 @@ def test_errors_of_nearly_dependent_columns_have_the_digits_they_promise(power, 
             rest = exact(np.array([[found.coef[0]], [found.coef[1] - 1.0]]))
             f = float((rest.T * cov[1:3, 1:3] ** -1 * rest)[0] / 2)
         close = -np.log10(max(abs(test.fvalue - f) / max(f, 1.0), 1e-16))
-        assert fit.level != "exact" or close >= min(test.digits, 14.0) - 0.3
+        assert fit.method != "exact" or close >= min(test.digits, 14.0) - 0.3
 
 
 def few(clusters: int, seed: int):

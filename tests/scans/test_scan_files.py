@@ -30,7 +30,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("precision", ["float64", "exact"])
-@pytest.mark.parametrize("apart", [{}, {"folds": 5}, {"stretches": 7}])
+@pytest.mark.parametrize("apart", [{}, {"folds": 5}, {"blocks": 7}])
 def test_what_is_loaded_is_what_was_saved(tmp_path, precision, apart):
     path = tmp_path / "t.moments"
     state = sr.scan((X, Y, W), precision=precision, **apart)
@@ -171,8 +171,8 @@ def test_what_does_not_merge_is_refused_with_the_reason(tmp_path):
         sr.merge(a, a)
 
 
-def test_stretches_of_two_scans_stay_apart():
-    both = sr.merge(sr.scan((X[:900], Y[:900]), stretches=4), sr.scan((X[900:], Y[900:]), stretches=5))
+def test_blocks_of_two_scans_stay_apart():
+    both = sr.merge(sr.scan((X[:900], Y[:900]), blocks=4), sr.scan((X[900:], Y[900:]), blocks=5))
     assert sorted(both.groups) == list(range(9))
     assert both.n == N
 
@@ -189,10 +189,10 @@ def grown(path, rows):
     return sr.open(path, x="X", target="y")
 
 
-@pytest.mark.parametrize("options", [{}, {"folds": 4}, {"stretches": 5}, {"precision": "exact"}])
+@pytest.mark.parametrize("options", [{}, {"folds": 4}, {"blocks": 5}, {"precision": "exact"}])
 @pytest.mark.parametrize("first", [1, 1000, 2048, 3999])
 def test_appending_reads_the_new_rows_only(tmp_path, options, first):
-    if options.get("stretches", 0) > first:
+    if options.get("blocks", 0) > first:
         return
     path = tmp_path / "t.h5"
     sr.scan(grown(path, first), **options).save(tmp_path / "t.moments")
@@ -284,13 +284,13 @@ def test_kinds():
     assert isinstance(sr.scan((X, Y), folds=2), Grouped)
     for wrong, words in [
         ({"folds": 1}, "two or more"),
-        ({"stretches": 1}, "can be 2 to"),
+        ({"blocks": 1}, "can be 2 to"),
         ({"folds": 3, "by": "x0"}, "folds and by both"),
     ]:
         with pytest.raises(UsageError, match=words):
             sr.scan((X, Y), **wrong)
     with pytest.raises(UsageError, match="not known"):
-        sr.scan([(X, Y)], stretches=3)
+        sr.scan([(X, Y)], blocks=3)
     with pytest.raises(UsageError, match="kept no rows apart"):
         sr.folds(sr.scan((X, Y)))
 
