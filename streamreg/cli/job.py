@@ -5,10 +5,22 @@ from typing import Annotated
 
 import typer
 
-from streamreg.cli.base import Json, OnEngine, Output, Scheduler, Shown, Threads, app, as_engine, as_json, exit_code
+from streamreg.cli.base import (
+    Json,
+    OnEngine,
+    Output,
+    RowsCommand,
+    Scheduler,
+    Shown,
+    Threads,
+    app,
+    as_engine,
+    as_json,
+    exit_code,
+)
 
 
-@app.command()
+@app.command(cls=RowsCommand)
 def run(
     job: Annotated[
         Path, typer.Argument(help="A YAML file; configs/million.yaml explains every key.", show_default=False)
