@@ -13,13 +13,16 @@ from typing import Any
 from streamreg.comparison import compare
 from streamreg.engines.base import Engine
 from streamreg.engines.choose import choose
+from streamreg.engines.threads import Threads
 from streamreg.errors import StreamregError, UsageError, typed
 from streamreg.jobs.checks import check_recipe, checked
 from streamreg.jobs.job import Job, load
+from streamreg.jobs.plan import budgeted
 from streamreg.jobs.result import Failure, JobResult, SharedScan, of_all
 from streamreg.jobs.saving import made, saved
 from streamreg.jobs.sections import Cluster, Scoring
 from streamreg.jobs.shared import Shared
+from streamreg.scans.run import Run
 from streamreg.scoring import score
 from streamreg.scoring.holdout import split
 from streamreg.scoring.scorecard import Scorecard
@@ -82,7 +85,8 @@ def _carried_out(job: Job, engine: Engine, progress: bool | None) -> JobResult:
             recipe.write(made(path.parent) / path.name, force=True, progress=progress)
     source = checked(job)
     began = time.perf_counter()
-    workers: dict[str, Any] = {"engine": engine, "progress": progress}
+    run = _bounded(job, source, Run(engine, progress))
+    workers: dict[str, Any] = {"engine": run}
     train, rest = split(source, job.data.held_out) if job.data.held_out else (source, source)
     if job.output is not None:
         with job.at("output", "folder"):
@@ -110,7 +114,7 @@ def _carried_out(job: Job, engine: Engine, progress: bool | None) -> JobResult:
     for i, pair in enumerate(job.compare):
         with _attempt(job, failed, "compare", i):
             one, other = _found(fits, pair.fits)
-            comparisons.append(compare(one, other, train, tolerance=pair.tolerance, labels=pair.fits, engine=engine))
+            comparisons.append(compare(one, other, train, tolerance=pair.tolerance, labels=pair.fits, engine=run))
     for i, entry in enumerate(job.score):
         with _attempt(job, failed, "score", i):
             _found(fits, entry.fits)
@@ -141,6 +145,18 @@ def _carried_out(job: Job, engine: Engine, progress: bool | None) -> JobResult:
         return result
     with job.at("output", "folder"):
         return saved(result, job, job.output.folder)
+
+
+def _bounded(job: Job, source: Source, run: Run) -> Run:
+    """Return a run that keeps to the job's bound on memory."""
+    if job.memory is None:
+        return run
+    if not run.engine.in_process:
+        with job.at("memory"):
+            raise UsageError("memory is that of this process; give the workers of a cluster their own limit")
+    kept = budgeted(replace(job, threads=run.engine.workers), source)
+    engine = Threads(kept.threads) if isinstance(run.engine, Threads) else run.engine
+    return replace(run, engine=engine, memory=kept.groups)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from streamreg.families import family
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Sandwich
 from streamreg.models.base import as_source, as_state
-from streamreg.models.covariance import Errors, Plan
+from streamreg.models.covariance import MEMORY, Errors, Plan
 from streamreg.results.base import FitResult
 from streamreg.scans.formulas import as_fitted
 from streamreg.scans.run import Run
@@ -30,9 +30,6 @@ Float = NDArray[np.float64]
 
 _NONE = 1e-13  # a variance below this, relative to what it is a sum or a difference of, is rounding
 _SAFE = 8.0  # rounding errors of a row add up in a sum of several terms
-
-MEMORY = 2**28
-"""Bytes of the sums of scores of clusters, beyond which they go to temporary files."""
 
 
 @typed
@@ -92,7 +89,7 @@ def robust(
     design = Design.of(source, fit.columns, missing, fit.powers, plan.keys).with_target()
     scores = _scores(fit)
     frequency = fit.model.get("weights") == "frequency"
-    with Store(memory) as store:
+    with Store(run.bounded(memory)) as store:
         state = run.scan(source, design, _statistic(plan, scores, frequency, store), "errors of")
         found, rss = state.result()
     with np.errstate(over="ignore"):

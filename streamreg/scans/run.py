@@ -28,10 +28,13 @@ class Run:
     engine : Engine
     progress : bool or None
         Whether to show a bar for each pass; None: on a terminal.
+    memory : int or None
+        Bytes that sums of groups or clusters may take up, where less than what is asked for them.
     """
 
     engine: Engine
     progress: bool | None = None
+    memory: int | None = None
 
     @classmethod
     def of(cls, threads: int | None = None, engine: Any = None, progress: bool | None = None) -> Self:
@@ -43,6 +46,10 @@ class Run:
             No such engine, no scheduler at the address, or threads for an engine that is not of threads.
         """
         return engine if isinstance(engine, cls) else cls(choose(engine, threads), progress)
+
+    def bounded(self, memory: int) -> int:
+        """Return how many bytes sums of groups may take up, of as many as were asked for."""
+        return memory if self.memory is None else min(memory, self.memory)
 
     def scan(self, source: Source, design: Design, statistic: S, title: str) -> S:
         """Read every row once and return what `statistic` keeps of them; see `folded`."""
