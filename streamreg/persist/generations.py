@@ -40,6 +40,8 @@ def kept(path: Path, kind: str) -> tuple[dict[str, Any], archive.Arrays] | None:
     CorruptError
         All that is there is damaged.
     """
+    for half in path.parent.glob(f".{path.name}-*.new"):  # of a process that was killed while it wrote
+        half.unlink(missing_ok=True)
     damaged: CorruptError | None = None
     for file in (path, before(path)):
         if not file.is_file():
