@@ -27,6 +27,7 @@ class _Written(Section):
     threads: int | None = Field(default=None, gt=0, le=4096)
     engine: Engine | None = None
     memory: Memory | None = None
+    checkpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Job:
         Who works on the rows; default: threads.
     memory : int or None
         Bytes that the process may take up: readers, sums, groups and training together.
+    checkpoint : bool
+        Whether it is kept how far the job came, so that it can go on after a break.
     """
 
     path: Path
@@ -62,6 +65,7 @@ class Job:
     document: Document
     engine: str | Cluster | None = None
     memory: int | None = None
+    checkpoint: bool = False
 
     @contextmanager
     def at(self, *place: str | int) -> Iterator[None]:
@@ -124,6 +128,7 @@ def load(path: str | os.PathLike[str]) -> Job:
         document=document,
         engine=written.engine,
         memory=written.memory,
+        checkpoint=written.checkpoint,
     )
 
 
