@@ -1,13 +1,46 @@
-"""A progress bar for whatever takes longer than two seconds, on a terminal only."""
+"""How far the work came: a bar on a terminal for whatever takes longer than two seconds, or a log of events."""
 
+import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 _PATIENCE = 2.0  # seconds
 _PAUSE = 0.2  # seconds between two notes that have to be asked for
+_BETWEEN = 5.0  # seconds between two events that say how far the work came
+
+_log: TextIO | None = None
+
+
+@contextmanager
+def logging_to(stream: TextIO | None) -> Iterator[None]:
+    """Write events of this process to a stream until the block ends; without one, to none."""
+    global _log
+    before, _log = _log, stream
+    try:
+        yield
+    finally:
+        _log = before
+
+
+def start_log(stream: TextIO) -> None:
+    """Write events to a stream from now on, until the block of `logging_to` ends."""
+    global _log
+    _log = stream
+
+
+def event(name: str, **facts: Any) -> bool:
+    """Write an event as one line of JSON, with the time in UTC, and return whether there is a log."""
+    if _log is None:
+        return False
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    _log.write(json.dumps({"time": now, "event": name, **facts}) + "\n")
+    _log.flush()
+    return True
 
 
 class Progress:
@@ -30,13 +63,20 @@ class Progress:
         self._shown = sys.stderr.isatty() if shown is None else shown
         self._began = self._asked = time.monotonic()
         self._bar: Any = None
+        self._logged = False
 
     def __enter__(self) -> Self:
+        self._logged = event("begin", what=self._label, total=self._total, unit=self._unit)
         return self
 
     def __call__(self, amount: int, note: str | Callable[[], str] = "") -> None:
         """Add `amount` units; `note` (a loss, a distance) is shown beside the bar, and asked for only now and then."""
         self.done += amount
+        if self._logged:
+            if time.monotonic() - self._asked >= _BETWEEN:
+                self._asked = time.monotonic()
+                self._tell("progress", note=note if isinstance(note, str) else note())
+            return
         if not self._shown or time.monotonic() - self._began < _PATIENCE:
             return
         if not isinstance(note, str):
@@ -50,8 +90,15 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._logged:
+            self._tell("done" if error is None else "broken off")
         if self._bar is not None:
             self._bar.stop()
+
+    def _tell(self, name: str, note: str = "") -> None:
+        seconds = round(time.monotonic() - self._began, 3)
+        more = {"note": note} if note else {}
+        event(name, what=self._label, done=self.done, total=self._total, unit=self._unit, seconds=seconds, **more)
 
     def _start(self) -> tuple[Any, Any]:
         from rich.console import Console

@@ -1,13 +1,19 @@
 """The command line: parse and print only. Whatever computes is imported by the command that needs it."""
 
 import os
+import signal
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
 from streamreg.cli import compare, data, fit, job, scan  # noqa: F401 - their commands come with them
 from streamreg.cli.base import RENAMED, Output, app
 from streamreg.errors import StreamregError
+from streamreg.progress import event, logging_to
 
 _ORDER = ("generate", "inspect", "fit", "predict", "scan", "merge", "compare", "score", "run")  # as one meets them
 app.registered_commands.sort(key=lambda command: _ORDER.index(command.callback.__name__))  # type: ignore[union-attr]
@@ -21,16 +27,47 @@ def main(arguments: list[str] | None = None) -> int:
     arguments : list of str, optional
         Default: those of the process.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    began = time.monotonic()
+    with logging_to(None), _terminated() as signals:
+        code = _run(sys.argv[1:] if arguments is None else arguments, signals)
+        event("end", code=code, seconds=round(time.monotonic() - began, 3))
+    return code
+
+
+@contextmanager
+def _terminated() -> Iterator[list[int]]:
+    """Have SIGTERM interrupt the command as Ctrl-C does; give the list that it is then noted in."""
+    came: list[int] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield came
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupted(signals: list[int]) -> int:
+    return _fail("terminated", 143) if signals else _fail("interrupted", 130)
+
+
+def _run(arguments: list[str], signals: list[int]) -> int:
+    """Run a command, say what went wrong in one line, and return the exit code."""
     try:
         output = app(_today(arguments) or ["--help"], prog_name="streamreg", standalone_mode=False)
         if not isinstance(output, Output):  # typer printed help, or turned an interrupt into its exit code
-            return _fail("interrupted", 130) if output == 130 else int(output or 0)
+            return _interrupted(signals) if output == 130 else int(output or 0)
         return _print(output)
     except StreamregError as error:
         return _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", 130)
+        return _interrupted(signals)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
         return 141
@@ -69,6 +106,7 @@ def _print(output: Output) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    if sys.stderr is not None:  # print would take None for standard output
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    line = " ".join(message.split())
+    if not event("error", message=line, code=code) and sys.stderr is not None:  # print would take None for stdout
+        print(f"error: {line}", file=sys.stderr)
     return code

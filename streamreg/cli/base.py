@@ -2,13 +2,16 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperCommand
 
 from streamreg._version import __version__
 from streamreg.errors import UsageError
+from streamreg.progress import event, start_log
 
 EXIT_CODES = (
     "Exit codes: 0 fine; 1 ran, but not converged, or fits differ, or digits do not tell whether they do; "
@@ -49,6 +52,43 @@ OnDevice = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 Shown = Annotated[int, typer.Option(min=0, help="Coefficients to show.")]
+
+
+class RowsCommand(TyperCommand):
+    """A command that reads rows, which may take long: it has the option --log."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options of the command, and --log before --help."""
+        *own, last = super().get_params(ctx)
+        return [*own, *_log_option(), last]
+
+
+def _log_option() -> list[Any]:
+    def command(
+        log: Annotated[
+            str | None,
+            typer.Option(
+                callback=_logged,
+                expose_value=False,
+                metavar="json",
+                help="Write events to standard error, one JSON object a line: for schedulers.",
+            ),
+        ] = None,
+    ) -> None: ...
+
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command()(command)
+    return [param for param in typer.main.get_command(single).params if param.name == "log"]
+
+
+def _logged(context: typer.Context, log: str | None) -> None:
+    if log is None:
+        return
+    if log != "json":
+        raise UsageError(f"--log is {log!r}; it can be 'json'")
+    if sys.stderr is not None:
+        start_log(sys.stderr)
+    event("start", command=context.info_name, version=__version__)
 
 
 class Output(NamedTuple):

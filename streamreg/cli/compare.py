@@ -9,6 +9,7 @@ from streamreg.cli.base import (
     Json,
     OnEngine,
     Output,
+    RowsCommand,
     Scheduler,
     Shown,
     Threads,
@@ -24,7 +25,7 @@ Fit = Annotated[Path, typer.Argument(help="A saved fit (.npz), or coefficients (
 Target = Annotated[str | None, typer.Option(help="Column to explain. Default: that of the fits.")]
 
 
-@app.command()
+@app.command(cls=RowsCommand)
 def compare(
     a: Fit,
     b: Fit,
@@ -61,7 +62,7 @@ def compare(
     return Output(as_json(found.to_dict()) if json else found.table(rows), exit_code(found.verdict))
 
 
-@app.command()
+@app.command(cls=RowsCommand)
 def score(
     file: Annotated[Path, typer.Argument(help="Rows that no fit has seen: .h5, .zarr or .npy.", show_default=False)],
     fits: Annotated[

@@ -12,6 +12,7 @@ from streamreg.cli.base import (
     MissingChunks,
     OnEngine,
     Output,
+    RowsCommand,
     Scheduler,
     Shown,
     Threads,
@@ -98,7 +99,7 @@ def fit(
     return Output(result.summary() if model.gives == "network" else result.summary(rows), exit_code(*statuses))
 
 
-@app.command()
+@app.command(cls=RowsCommand)
 def predict(
     fit: Annotated[Path, typer.Argument(help="A saved fit (.npz) or network (.keras).", show_default=False)],
     file: Annotated[Path, typer.Argument(help="Rows with the fit's columns: .h5, .zarr or .npy.", show_default=False)],

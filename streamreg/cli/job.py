@@ -5,15 +5,31 @@ from typing import Annotated
 
 import typer
 
-from streamreg.cli.base import Json, OnEngine, Output, Scheduler, Shown, Threads, app, as_engine, as_json, exit_code
+from streamreg.cli.base import (
+    Json,
+    OnEngine,
+    Output,
+    RowsCommand,
+    Scheduler,
+    Shown,
+    Threads,
+    app,
+    as_engine,
+    as_json,
+    exit_code,
+)
 
 
-@app.command()
+@app.command(cls=RowsCommand)
 def run(
     job: Annotated[
         Path, typer.Argument(help="A YAML file; configs/million.yaml explains every key.", show_default=False)
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and read no row.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Keep how far the job came, and go on from there if it was broken off."),
+    ] = False,
     rows: Shown = 10,
     threads: Threads = None,
     engine: OnEngine = None,
@@ -27,6 +43,7 @@ def run(
     \b
       streamreg run configs/million.yaml
       streamreg run configs/million.yaml --dry-run
+      streamreg run configs/million.yaml --resume
     """
     from streamreg import jobs
 
@@ -34,7 +51,7 @@ def run(
     if dry_run:
         plan = jobs.plan(loaded)
         return Output(as_json(plan.to_dict()) if json else str(plan))
-    result = jobs.run(loaded, threads=threads, engine=as_engine(engine, scheduler))
+    result = jobs.run(loaded, threads=threads, engine=as_engine(engine, scheduler), resume=resume)
     return Output(
         as_json(result.to_dict()) if json else result.table(rows), result.exit_code or exit_code(*result.statuses)
     )

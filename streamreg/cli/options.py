@@ -6,9 +6,8 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
-from typer.core import TyperCommand
 
-from streamreg.cli.base import as_errors, as_list, as_pairs
+from streamreg.cli.base import RowsCommand, as_errors, as_list, as_pairs
 from streamreg.errors import UsageError, nearest
 from streamreg.models.registry import KINDS
 
@@ -25,7 +24,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
 """Options that are written in a way of their own: how they are read, and how they are written."""
 
 
-class ModelCommand(TyperCommand):
+class ModelCommand(RowsCommand):
     """A command with the options of the model that its option --kind names.
 
     After parsing they are in ``context.meta``; see `chosen`.
@@ -33,8 +32,8 @@ class ModelCommand(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options of the command, and those of the model."""
-        *own, last = super().get_params(ctx)  # the last is --help
-        return [*own, *_state(ctx)["params"], last]
+        *own, log, last = super().get_params(ctx)  # the last is --help
+        return [*own, log, *_state(ctx)["params"], last]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Find out which model is meant, and read the options."""

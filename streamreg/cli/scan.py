@@ -12,6 +12,7 @@ from streamreg.cli.base import (
     OnDevice,
     OnEngine,
     Output,
+    RowsCommand,
     Scheduler,
     Threads,
     Weights,
@@ -27,7 +28,7 @@ from streamreg.errors import UsageError
 Out = Annotated[Path, typer.Option("--out", "-o", help="File for the moments: OUT.moments.", show_default=False)]
 
 
-@app.command()
+@app.command(cls=RowsCommand)
 def scan(
     file: File,
     out: Out,

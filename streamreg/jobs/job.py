@@ -11,7 +11,7 @@ from pydantic import Field
 
 from streamreg.errors import ConfigError, StreamregError, nearest
 from streamreg.jobs.document import Document, read
-from streamreg.jobs.sections import Cluster, Data, Engine, FitName, Output, Pair, Scoring, Section
+from streamreg.jobs.sections import Cluster, Data, Engine, FitName, Memory, Output, Pair, Scoring, Section
 from streamreg.models import flat
 from streamreg.models.base import Spec
 from streamreg.models.registry import KINDS
@@ -26,6 +26,8 @@ class _Written(Section):
     output: Output | None = None
     threads: int | None = Field(default=None, gt=0, le=4096)
     engine: Engine | None = None
+    memory: Memory | None = None
+    checkpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,10 @@ class Job:
         Where the file says what.
     engine : str, Cluster or None
         Who works on the rows; default: threads.
+    memory : int or None
+        Bytes that the process may take up: readers, sums, groups and training together.
+    checkpoint : bool
+        Whether it is kept how far the job came, so that it can go on after a break.
     """
 
     path: Path
@@ -58,6 +64,8 @@ class Job:
     threads: int | None
     document: Document
     engine: str | Cluster | None = None
+    memory: int | None = None
+    checkpoint: bool = False
 
     @contextmanager
     def at(self, *place: str | int) -> Iterator[None]:
@@ -106,8 +114,21 @@ def load(path: str | os.PathLike[str]) -> Job:
     if written.threads is not None and written.engine not in (None, "threads"):
         where = document.where(("threads",))
         raise ConfigError(f"{where}: threads are those of this process; leave out threads, or engine")
+    if written.memory is not None and written.engine not in (None, "threads", "serial"):
+        where = document.where(("memory",))
+        raise ConfigError(f"{where}: memory is that of this process; give Dask workers their own limit, or no engine")
     return Job(
-        Path(path), data, fits, written.compare, written.score, output, written.threads, document, written.engine
+        path=Path(path),
+        data=data,
+        fits=fits,
+        compare=written.compare,
+        score=written.score,
+        output=output,
+        threads=written.threads,
+        document=document,
+        engine=written.engine,
+        memory=written.memory,
+        checkpoint=written.checkpoint,
     )
 
 

@@ -1,12 +1,12 @@
 """What a job would do, found out without reading a row."""
 
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from streamreg.engines.threads import available_threads
+from streamreg.jobs.budget import ARROW, Budget, Table, Use, budget
 from streamreg.jobs.checks import check_recipe, checked, outputs
 from streamreg.jobs.job import Job
 from streamreg.jobs.shared import Shared
@@ -14,11 +14,9 @@ from streamreg.models.base import Spec
 from streamreg.models.needs import Needs
 from streamreg.reporting import tables
 from streamreg.sources.base import Source
-from streamreg.stats.base import block_rows
 from streamreg.tools.inspect import size
 
-# Measured: Python with NumPy, SciPy and h5py; what Zarr adds; what TensorFlow adds.
-_BASE, _ZARR, _TENSORFLOW = 80 * 2**20, 25 * 2**20, 540 * 2**20
+_COLUMNAR = 2**24  # bytes that decoding a row group holds, as measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +66,12 @@ class Plan:
         Expected, in bytes; lines by level apart.
     peak_memory_before_training : int or None
         The same without the fits that train with Keras, and without the library that it runs on; None without training.
+    memory : int or None
+        Bytes that the job may take up, if it has a bound.
+    use : Use
+        How memory is spent; with a bound, sums of levels and clusters are in it.
+    threads : int
+        Workers; fewer than asked for where more would not keep to the bound.
     levels : tuple of Levels
         What lines by level may take up, for how many levels nobody knows beforehand.
     outputs : tuple of str
@@ -87,6 +91,9 @@ class Plan:
     scorings: tuple[tuple[str, ...], ...]
     peak_memory: int
     peak_memory_before_training: int | None
+    memory: int | None
+    use: Use
+    threads: int
     levels: tuple[Levels, ...]
     outputs: tuple[str, ...]
 
@@ -107,6 +114,8 @@ class Plan:
         else:
             facts.append(("peak before training", f"about {size(self.peak_memory_before_training)}"))
             facts.append(("peak with training", f"about {size(self.peak_memory)}"))
+        if self.memory is not None:
+            facts += [("memory", f"at most {size(self.memory)}"), ("threads", f"{self.threads:,}")]
         title = f"Plan of {self.job}\n{self.data} {'is there' if self.exists else 'will be generated'}"
         lines = [(s.name, s.kind, f"at most {s.passes}" if s.at_most else str(s.passes)) for s in self.fits]
         notes = [f"The first pass is the same for {', '.join(self.shared)}."] if self.shared else []
@@ -114,6 +123,7 @@ class Plan:
             f"{at.name}: up to about {at.room:,} levels of {at.by}, which may take {size(at.memory)} more."
             for at in self.levels
         ]
+        notes += [f"Memory: {self.use}."]
         notes += [f"Compare {a} with {b}." for a, b in self.comparisons]
         notes += [f"Score {', '.join(names)}." for names in self.scorings]
         notes += [f"Write {name}." for name in self.outputs]
@@ -133,7 +143,6 @@ def plan(job: Job) -> Plan:
         A column is not there, or the file is damaged.
     """
     data, recipe = job.data, job.data.generate
-    threads = job.threads or available_threads()
     if data.path.exists() or recipe is None:
         source = checked(job)
         rows, columns, nbytes, piece = source.schema.n_rows, len(source.schema.names), source.nbytes(), _piece(source)
@@ -144,8 +153,8 @@ def plan(job: Job) -> Plan:
         piece = max(2**20, (recipe.layout().chunks(data.path) or 0) * recipe.columns * np.dtype(recipe.dtype).itemsize)
     steps, shared = tuple(_step(name, model) for name, model in job.fits.items()), Shared(job.fits)
     needs = {name: model.needs() for name, model in job.fits.items()}
-    peak = _peak(job, list(needs.values()), rows or 10**9, columns, piece, threads)
-    trained = [_TENSORFLOW + need.memory for need in needs.values() if need.trains]
+    kept = _budget(job, Table(rows or 10**9, columns, piece, data.path.suffix))
+    peak = kept.use.total - kept.use.training - (0 if job.memory else kept.use.groups)
     return Plan(
         job=str(job.path),
         data=str(data.path),
@@ -158,11 +167,14 @@ def plan(job: Job) -> Plan:
         passes=sum(step.passes for step in steps) - shared.saved + len(job.score),
         scorings=tuple(entry.fits for entry in job.score),
         comparisons=tuple(pair.fits for pair in job.compare),
-        peak_memory=peak + max(trained, default=0),
-        peak_memory_before_training=peak if trained else None,
+        peak_memory=peak + kept.use.training,
+        peak_memory_before_training=peak if kept.use.training else None,
+        memory=job.memory,
+        use=kept.use,
+        threads=kept.threads,
         levels=tuple(
             Levels(name, need.group, need.room(columns), 2 * need.memory)
-            for name, need in needs.items()
+            for name, need in ((name, _bounded(need, kept.groups)) for name, need in needs.items())
             if need.group is not None
         ),
         outputs=() if job.output is None else tuple(map(str, outputs(job, job.output.folder))),
@@ -177,16 +189,28 @@ def _step(name: str, model: Spec) -> Step:
 def _piece(source: Source) -> int:
     """Return the bytes of rows that a worker holds at once."""
     matrix = getattr(source.partitions()[0], "matrix", None)
-    return 2**20 if matrix is None else int(max(matrix.piece_bytes, matrix.chunk_rows * matrix.row_bytes))
+    if matrix is None:  # columns of Arrow are decoded page by page, all of a row group together
+        return _COLUMNAR if source.label.endswith(tuple(ARROW)) else 2**20
+    return int(max(matrix.piece_bytes, matrix.chunk_rows * matrix.row_bytes))
 
 
-def _peak(job: Job, needs: list[Needs], rows: int, columns: int, piece: int, threads: int) -> int:
-    """Return the expected peak of resident memory without training.
+def _bounded(need: Needs, groups: int | None) -> Needs:
+    return need if groups is None else replace(need, memory=min(need.memory, groups))
 
-    That is: libraries, what each worker holds, and the tree of moments.
+
+def budgeted(job: Job, source: Source) -> Budget:
+    """Return how the job keeps to its bound on memory, if it has one.
+
+    Raises
+    ------
+    UsageError
+        It cannot; the message says what would fit.
     """
-    state = 8 * columns**2 * max(need.folds for need in needs)
-    block = 8 * columns * block_rows(columns)
-    levels = math.log2(max(2, rows / block_rows(columns)))
-    total = _BASE + threads * (3 * piece + 2 * block) + state * (levels / 2 + 3 + 3.5 * threads)
-    return int(total + (_ZARR if job.data.path.suffix == ".zarr" else 0))
+    columns = len(source.schema.names)
+    return _budget(job, Table(source.schema.n_rows or 10**9, columns, _piece(source), job.data.path.suffix))
+
+
+def _budget(job: Job, table: Table) -> Budget:
+    needs = [model.needs() for model in job.fits.values()]
+    with job.at("memory"):
+        return budget(needs, table, 1 if job.engine == "serial" else job.threads or available_threads(), job.memory)

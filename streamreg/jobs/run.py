@@ -13,13 +13,17 @@ from typing import Any
 from streamreg.comparison import compare
 from streamreg.engines.base import Engine
 from streamreg.engines.choose import choose
+from streamreg.engines.threads import Threads
 from streamreg.errors import StreamregError, UsageError, typed
 from streamreg.jobs.checks import check_recipe, checked
 from streamreg.jobs.job import Job, load
+from streamreg.jobs.plan import budgeted
 from streamreg.jobs.result import Failure, JobResult, SharedScan, of_all
+from streamreg.jobs.resume import kept, training, within
 from streamreg.jobs.saving import made, saved
 from streamreg.jobs.sections import Cluster, Scoring
 from streamreg.jobs.shared import Shared
+from streamreg.scans.run import Run
 from streamreg.scoring import score
 from streamreg.scoring.holdout import split
 from streamreg.scoring.scorecard import Scorecard
@@ -27,7 +31,14 @@ from streamreg.sources.base import Source
 from streamreg.tools.generate import truth_path
 
 
-def run(job: Job, *, threads: int | None = None, progress: bool | None = None, engine: Any = None) -> JobResult:
+def run(
+    job: Job,
+    *,
+    threads: int | None = None,
+    progress: bool | None = None,
+    engine: Any = None,
+    resume: bool = False,
+) -> JobResult:
     """Carry out `job`: generate the data if they are not there, fit, compare, save.
 
     Parameters
@@ -39,6 +50,9 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None, e
         Show progress bars; default: on a terminal.
     engine : optional
         Who works on the rows, as in `streamreg.scan`, instead of the job's own engine.
+    resume : bool
+        Keep how far the job came in a hidden folder beside its results, and go on from there if it was broken off, to
+        the same bits. So does ``checkpoint: true`` in the job file.
 
     Returns
     -------
@@ -54,7 +68,7 @@ def run(job: Job, *, threads: int | None = None, progress: bool | None = None, e
         Options that do not go with the data or with each other.
     """
     with _engine(job, threads, engine) as chosen:
-        return _carried_out(job, chosen, progress)
+        return _carried_out(job, Run(chosen, progress), resume)
 
 
 @contextmanager
@@ -73,23 +87,27 @@ def _engine(job: Job, threads: int | None, engine: Any) -> Iterator[Engine]:
         yield found
 
 
-def _carried_out(job: Job, engine: Engine, progress: bool | None) -> JobResult:
+def _carried_out(job: Job, run: Run, resume: bool) -> JobResult:
     recipe, path = job.data.generate, job.data.path
     generated = recipe is not None and not path.exists()
     if recipe is not None and generated:
         check_recipe(job)
         with job.at("data", "generate"):
-            recipe.write(made(path.parent) / path.name, force=True, progress=progress)
+            recipe.write(made(path.parent) / path.name, force=True, progress=run.progress)
     source = checked(job)
-    began = time.perf_counter()
-    workers: dict[str, Any] = {"engine": engine, "progress": progress}
-    train, rest = split(source, job.data.held_out) if job.data.held_out else (source, source)
     if job.output is not None:
         with job.at("output", "folder"):
             made(job.output.folder)
+    with kept(job, source, _bounded(job, source, run), resume) as own:
+        return _computed(job, source, own, generated)
+
+
+def _computed(job: Job, source: Source, run: Run, generated: bool) -> JobResult:
+    began = time.perf_counter()
+    train, rest = split(source, job.data.held_out) if job.data.held_out else (source, source)
     shared = Shared(job.fits)
     try:
-        moments = shared.scan(train, **workers)
+        moments = shared.scan(train, engine=within(run, "shared"))
     except StreamregError:
         # Columns that one fit needs may be wrong, and those of another may not: each reads its own.
         shared, moments = Shared({}), None
@@ -101,7 +119,8 @@ def _carried_out(job: Job, engine: Engine, progress: bool | None) -> JobResult:
         if needs[name].trains and before_training is None:
             before_training = peak_memory()
         with _attempt(job, failed, "fits", name):
-            found[name] = shared.fit(name, job.fits[name], train, moments, **workers)
+            options = training(run, name) if needs[name].trains else {"engine": within(run, "fits", name)}
+            found[name] = shared.fit(name, job.fits[name], train, moments, **options)
     fits = {name: found[name] for name in job.fits if name in found}
     failed = {part: failed[part] for name in job.fits if (part := f"fits.{name}") in failed}
     if not fits:
@@ -110,14 +129,15 @@ def _carried_out(job: Job, engine: Engine, progress: bool | None) -> JobResult:
     for i, pair in enumerate(job.compare):
         with _attempt(job, failed, "compare", i):
             one, other = _found(fits, pair.fits)
-            comparisons.append(compare(one, other, train, tolerance=pair.tolerance, labels=pair.fits, engine=engine))
+            own = within(run, "compare", i)
+            comparisons.append(compare(one, other, train, tolerance=pair.tolerance, labels=pair.fits, engine=own))
     for i, entry in enumerate(job.score):
         with _attempt(job, failed, "score", i):
             _found(fits, entry.fits)
-            scores.append(_scored(job, entry, fits, rest, workers))
+            scores.append(_scored(job, entry, fits, rest, within(run, "score", i)))
     result = JobResult(
         job=str(job.path),
-        data=str(path),
+        data=str(job.data.path),
         generated=generated,
         rows=max(of_all(fit).n_read for fit in fits.values()),
         columns=len(source.schema.names),
@@ -133,7 +153,7 @@ def _carried_out(job: Job, engine: Engine, progress: bool | None) -> JobResult:
         fits=fits,
         comparisons=tuple(comparisons),
         scores=tuple(scores),
-        truth=_truth(path, of_all(next(iter(fits.values()))).target),
+        truth=_truth(job.data.path, of_all(next(iter(fits.values()))).target),
         outputs=(),
         failures=tuple(Failure(part, str(error), error.exit_code) for part, error in failed.items()),
     )
@@ -141,6 +161,18 @@ def _carried_out(job: Job, engine: Engine, progress: bool | None) -> JobResult:
         return result
     with job.at("output", "folder"):
         return saved(result, job, job.output.folder)
+
+
+def _bounded(job: Job, source: Source, run: Run) -> Run:
+    """Return a run that keeps to the job's bound on memory."""
+    if job.memory is None:
+        return run
+    if not run.engine.in_process:
+        with job.at("memory"):
+            raise UsageError("memory is that of this process; give the workers of a cluster their own limit")
+    kept = budgeted(replace(job, threads=run.engine.workers), source)
+    engine = Threads(kept.threads) if isinstance(run.engine, Threads) else run.engine
+    return replace(run, engine=engine, memory=kept.groups)
 
 
 @contextmanager
@@ -160,7 +192,7 @@ def _found(fits: Mapping[str, Any], names: Iterable[str]) -> list[Any]:
     return [fits[name] for name in names]
 
 
-def _scored(job: Job, entry: Scoring, fits: Mapping[str, Any], rest: Source, workers: dict[str, Any]) -> Scorecard:
+def _scored(job: Job, entry: Scoring, fits: Mapping[str, Any], rest: Source, run: Run) -> Scorecard:
     """Score fits on the rows that were held out from all of them, or from the training, or on all rows."""
     needs = [job.fits[name].needs() for name in entry.fits]
     own = not job.data.held_out and any(need.validation for need in needs)
@@ -170,7 +202,7 @@ def _scored(job: Job, entry: Scoring, fits: Mapping[str, Any], rest: Source, wor
         rows="validation" if own else "all",
         worth=entry.worth,
         missing="drop" if any(need.missing == "drop" for need in needs) else "error",
-        **workers,
+        engine=run,
     )
     if own or job.data.held_out:
         return card
@@ -179,10 +211,15 @@ def _scored(job: Job, entry: Scoring, fits: Mapping[str, Any], rest: Source, wor
 
 @typed
 def run_job(
-    path: str | os.PathLike[str], *, threads: int | None = None, progress: bool | None = None, engine: Any = None
+    path: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    progress: bool | None = None,
+    engine: Any = None,
+    resume: bool = False,
 ) -> JobResult:
     """Read a job file and carry it out; see `load` and `run`."""
-    return run(load(path), threads=threads, progress=progress, engine=engine)
+    return run(load(path), threads=threads, progress=progress, engine=engine, resume=resume)
 
 
 def peak_memory() -> int:

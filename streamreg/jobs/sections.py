@@ -19,6 +19,7 @@ from pydantic import (
 from streamreg import sources
 from streamreg.engines.choose import known
 from streamreg.errors import UsageError
+from streamreg.jobs.budget import as_bytes
 from streamreg.sources.base import Source
 from streamreg.tools.generate import Generate
 
@@ -67,6 +68,10 @@ Engine = Annotated[
     Discriminator(lambda value: "cluster" if isinstance(value, dict | Cluster) else "name"),
 ]
 """The name of an engine or the address of a scheduler, or a cluster to start."""
+
+
+Memory = Annotated[int, BeforeValidator(as_bytes)]
+"""Bytes, or a text with a unit: 2GiB."""
 
 
 class Data(Section):

@@ -10,6 +10,9 @@ Kind: TypeAlias = Literal["HC0", "HC1", "HC2", "HC3"]
 Errors: TypeAlias = Kind | dict[Literal["cluster"], str | tuple[str, ...]] | dict[Literal["newey_west"], int]
 """What standard errors may allow for."""
 
+MEMORY = 2**28
+"""Bytes of sums of clusters, beyond which they go to temporary files, unless another bound is given."""
+
 
 def clusters(errors: Any) -> tuple[str, ...]:
     """Return the columns that name clusters."""

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, UsageError, typed
 from streamreg.models.base import Device, as_source, as_state, together
-from streamreg.models.covariance import Errors, clusters
+from streamreg.models.covariance import MEMORY, Errors, clusters
 from streamreg.models.estimates import Origin, result
 from streamreg.models.estimator import Estimator, with_formula
 from streamreg.models.needs import Needs
@@ -116,6 +116,8 @@ class Linear(Estimator):
             ),
             passes=1 + climbs + robust + (self.formula is not None),
             at_most=climbs or self.formula is not None,
+            memory=MEMORY if clusters(self.errors) else 0,
+            exact=self.precision != "float64",
         )
 
     @classmethod

@@ -35,7 +35,9 @@ class Needs:
         Passes over the rows; the greatest number if `at_most` is true.
     at_most : bool
     memory : int
-        Bytes: of the moments that are kept apart by a column, or of rows that a training keeps.
+        Bytes: of the moments that are kept apart by a column, of sums of clusters, or of rows that a training keeps.
+    exact : bool
+        Whether sums are kept exactly, which takes more memory.
     trains : bool
         Whether Keras is used.
     validation : float
@@ -54,6 +56,7 @@ class Needs:
     passes: int = 1
     at_most: bool = False
     memory: int = 0
+    exact: bool = False
     trains: bool = False
     validation: float = 0.0
     formula: str | None = None

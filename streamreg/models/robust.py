@@ -14,7 +14,7 @@ from streamreg.families import family
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Sandwich
 from streamreg.models.base import as_source, as_state
-from streamreg.models.covariance import Errors, Plan
+from streamreg.models.covariance import MEMORY, Errors, Plan
 from streamreg.models.robust_digits import NONE, SAFE, digits, rounding
 from streamreg.results.base import FitResult
 from streamreg.scans.formulas import as_fitted
@@ -27,9 +27,6 @@ from streamreg.stats.sandwich.meat import Lagged, Meat
 from streamreg.stats.sandwich.scores import Scores
 
 Float = NDArray[np.float64]
-
-MEMORY = 2**28
-"""Bytes of the sums of scores of clusters, beyond which they go to temporary files."""
 
 
 @typed
@@ -109,7 +106,7 @@ def replaced(
         )
     frequency = fit.model.get("weight_kind") == "frequency"
     nested: tuple[int, ...] = ()
-    with Store(memory) as store:
+    with Store(run.bounded(memory)) as store:
         places = tuple(keys.index(key) for key in plan.keys)
         statistic = _statistic(plan, scores, frequency, store, places)
         if within is None:

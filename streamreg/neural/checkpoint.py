@@ -9,8 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from streamreg._version import __version__
-from streamreg.errors import ChangedError, UsageError
-from streamreg.persist import archive
+from streamreg.errors import ChangedError, CorruptError, UsageError
+from streamreg.persist import generations
 from streamreg.stats.moments import Moments
 
 Arrays = dict[str, NDArray[Any]]
@@ -41,7 +41,7 @@ class Checkpoint:
     ChangedError
         It was made from other data.
     CorruptError
-        It is damaged.
+        It is damaged, and so is the one before it.
     """
 
     def __init__(
@@ -62,28 +62,41 @@ class Checkpoint:
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        if (self._folder / "moments.npz").is_file():
-            if not resume:
-                raise UsageError(
-                    f"{self._folder} holds a training; say resume to go on with it, or name another folder"
-                )
-            self._check(archive.load(self._folder / "moments.npz", _MOMENTS)[0])
-            if (self._folder / "state.npz").is_file():
-                self.meta, self.arrays = archive.load(self._folder / "state.npz", _STATE)
+        state = self._folder / "state.npz"
+        if not any(file.is_file() for file in (self._folder / "moments.npz", state, generations.before(state))):
+            return
+        if not resume:
+            raise UsageError(f"{self._folder} holds a training; say resume to go on with it, or name another folder")
+        moments = self._moments()
+        found = generations.kept(state, _STATE)
+        for values in (moments and moments[0], found and found[0]["identity"]):
+            if values is not None:
+                self._check(values)
+        if found is not None:
+            self.meta, self.arrays = found[0]["meta"], found[1]
+
+    def _moments(self) -> tuple[dict[str, Any], Arrays] | None:
+        """Return what was kept of the moments; None if there are none, or if they can be made again."""
+        assert self._folder is not None
+        try:
+            return generations.kept(self._folder / "moments.npz", _MOMENTS)
+        except CorruptError:
+            if not (self._folder / "state.npz").is_file():  # which says to what they belong
+                raise
+            return None
 
     def moments(self) -> Moments | None:
         """Return the moments of the training that is resumed."""
-        if self._folder is None or not (self._folder / "moments.npz").is_file():
+        found = None if self._folder is None else self._moments()
+        if found is None:
             return None
-        _, arrays = archive.load(self._folder / "moments.npz", _MOMENTS)
-        return Moments.from_arrays({name.removeprefix("state."): array for name, array in arrays.items()})
+        return Moments.from_arrays({name.removeprefix("state."): array for name, array in found[1].items()})
 
     def keep_moments(self, moments: Moments) -> None:
         """Save the moments, with what the checkpoint belongs to."""
         if self._folder is not None:
-            identity = {"spec": self._identity[0], "fingerprint": self._identity[1], "version": __version__}
             arrays = {f"state.{name}": array for name, array in moments.to_arrays().items()}
-            archive.write(self._folder / "moments.npz", _MOMENTS, identity, arrays)
+            generations.keep(self._folder / "moments.npz", _MOMENTS, self._belongs, arrays)
 
     @property
     def due(self) -> bool:
@@ -93,8 +106,13 @@ class Checkpoint:
     def save(self, meta: dict[str, Any], arrays: Arrays) -> None:
         """Replace the state on disk."""
         if self._folder is not None:
-            archive.write(self._folder / "state.npz", _STATE, meta, arrays)
+            values = {"identity": self._belongs, "meta": meta}
+            generations.keep(self._folder / "state.npz", _STATE, values, arrays)
             self._saved = time.monotonic()
+
+    @property
+    def _belongs(self) -> dict[str, Any]:
+        return {"spec": self._identity[0], "fingerprint": self._identity[1], "version": __version__}
 
     def _check(self, saved: dict[str, Any]) -> None:
         spec, fingerprint = self._identity

@@ -20,18 +20,23 @@ from numpy.typing import NDArray
 
 from streamreg._version import __version__
 from streamreg.design.design import Design
-from streamreg.errors import ChangedError, CorruptError, UsageError
-from streamreg.persist import archive
+from streamreg.errors import ChangedError, UsageError
+from streamreg.persist import generations
 from streamreg.persist.lock import locked
+from streamreg.progress import event
 from streamreg.sources.base import Source
 from streamreg.sources.chunk import Chunk, Coded, Column
 from streamreg.stats.base import Statistic
+from streamreg.stats.grouped import Grouped
 
 _KIND = "pass over rows"
-_SUFFIX, _NEW = ".pass", ".new"
+_SUFFIX = ".pass"
 
 SECONDS = 5.0
 """Least time between two saves."""
+
+_SHARE = 100
+"""Saves take less than one part in so many of the time, however large a state is."""
 
 
 class Checkpoint:
@@ -42,20 +47,35 @@ class Checkpoint:
     folder : path
         Made if need be.
     seconds : float
-        Least time between two saves.
+        Least time between two saves; 0 saves after each partition.
     """
 
     def __init__(self, folder: str | os.PathLike[str], seconds: float = SECONDS) -> None:
         self.folder, self.seconds = Path(folder), seconds
         self._taken = 0
 
+    def part(self, name: str) -> "Checkpoint":
+        """Return the place of a part of the computation, whose passes are counted apart."""
+        return Checkpoint(self.folder / name, self.seconds)
+
     def next(self, source: Source, design: Design, statistic: Statistic, partitions: int) -> "Pass":
-        """Return the place of the next pass."""
+        """Return the place of the next pass.
+
+        Raises
+        ------
+        UsageError
+            The rows lie in memory, or can be read only once: another process never finds the same ones there.
+        """
+        if source.in_memory or source.schema.n_rows is None:
+            raise UsageError(
+                f"{source.label}: rows that lie in memory or pass by are gone with their process, so there is nothing "
+                "to go on from; save them to a file, or leave out checkpoint"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._taken += 1
         identity = {
             "version": __version__,
             "data": source.fingerprint(),
-            "rows of": source.label,
             "partitions": partitions,
             "design": json.dumps(_plain(design), sort_keys=True),
             "statistic": _recipe(statistic),
@@ -67,7 +87,7 @@ class Checkpoint:
         """Keep the folder from others while the computation runs, and empty it when that is done."""
         with locked(self.folder):
             yield
-            for file in [*self.folder.glob(f"*{_SUFFIX}*"), *self.folder.glob(f"*{_NEW}")]:
+            for file in self.folder.glob(f"*{_SUFFIX}*"):
                 file.unlink(missing_ok=True)
         with suppress(OSError):  # there are other files in it
             self.folder.rmdir()
@@ -85,9 +105,9 @@ class Pass:
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], seconds: float) -> None:
-        self.path, self.before = path, path.with_suffix(path.suffix + ".before")
+        self.path = path
         self._identity, self._seconds, self._saved = dict(identity), seconds, time.monotonic()
-        self._able = True
+        self._able, self._cost = True, 0.0
 
     def load(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
         """Return what was kept last, or before that where the last is damaged; None if there is nothing.
@@ -101,27 +121,18 @@ class Pass:
         CorruptError
             Both files are damaged.
         """
-        damaged: CorruptError | None = None
-        for path in (self.path, self.before):
-            if not path.is_file():
-                continue
-            try:
-                values, arrays = archive.load(path, _KIND)
-            except CorruptError as error:
-                damaged = error
-                continue
-            self._require_same(path, values["identity"])
-            return values, arrays
-        if damaged is not None:
-            raise CorruptError(f"{damaged}, or remove {self.path.parent} to begin again")
-        return None
+        found = generations.kept(self.path, _KIND)
+        if found is not None:
+            self._require_same(found[0]["identity"])
+        return found
 
-    def _require_same(self, path: Path, found: Mapping[str, Any]) -> None:
+    def _require_same(self, found: Mapping[str, Any]) -> None:
+        path = self.path
         for what, expected in self._identity.items():
             if found.get(what) == expected:
                 continue
-            again = f"finish what it belongs to, or remove {path.parent} to begin again"
-            if what in ("data", "rows of", "partitions"):
+            again = f"finish what it belongs to, or remove {str(path.parent)!r} to begin again"
+            if what in ("data", "partitions"):
                 raise ChangedError(f"{path}: was made from other data, or they have changed since; {again}")
             if what == "version":
                 raise UsageError(f"{path}: was made by streamreg {found.get(what)}, and this is {__version__}; {again}")
@@ -130,13 +141,15 @@ class Pass:
     @property
     def due(self) -> bool:
         """Whether it is time to save."""
-        return self._able and time.monotonic() - self._saved >= self._seconds
+        wait = max(self._seconds, _SHARE * self._cost) if self._seconds else 0.0
+        return self._able and time.monotonic() - self._saved >= wait
 
     def save(self, state: Statistic, values: Mapping[str, Any], waiting: Sequence[Chunk]) -> None:
         """Keep a state, and the rows that wait; what was kept before stays as the one before.
 
         Statistics that cannot be kept, as their sums lie in files, are passed over.
         """
+        began = time.monotonic()
         try:
             arrays = {f"state.{name}": array for name, array in state.to_arrays().items()}
         except (UsageError, NotImplementedError):
@@ -145,14 +158,10 @@ class Pass:
         for k, chunk in enumerate(waiting):
             arrays |= {f"rows.{k}.{name}": array for name, array in _to_arrays(chunk).items()}
         kept = {**values, "identity": self._identity, "waiting": len(waiting), "counts": state.counts()}
-        temporary = self.path.with_suffix(_NEW)
-        archive.write(temporary, _KIND, kept, arrays)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        if self.path.is_file():
-            self.path.replace(self.before)
-        temporary.replace(self.path)
+        generations.keep(self.path, _KIND, kept, arrays)
         self._saved = time.monotonic()
+        self._cost = self._saved - began
+        event("checkpoint", file=str(self.path), rows=values.get("rows"))
 
 
 def restored(statistic: Statistic, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Any:
@@ -197,6 +206,8 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Chunk:
 
 def _recipe(statistic: Statistic) -> str:
     """Return what tells a statistic from others before it has seen rows."""
+    if isinstance(statistic, Grouped):  # how much memory its groups may take up is of no account
+        return f"{statistic.by} of {_recipe(statistic.inner)}"
     total = hashlib.sha256(type(statistic).__name__.encode())
     try:
         arrays = statistic.fresh().to_arrays()
@@ -210,7 +221,9 @@ def _recipe(statistic: Statistic) -> str:
 
 def _plain(design: Design) -> dict[str, Any]:
     values = {
-        f.name: getattr(design, f.name) for f in dataclasses.fields(design) if f.name not in ("encoder", "sample")
+        f.name: getattr(design, f.name)
+        for f in dataclasses.fields(design)
+        if f.name not in ("label", "encoder", "sample")
     }
     made = None if design.encoder is None else design.encoder.to_dict()
     return {**values, "sample": repr(design.sample), "encoder": made}

@@ -106,13 +106,20 @@ def folded(
     size = engine.share(parts) if statistic.associative else 1
     shares = [parts[k : k + size] for k in range(done, len(parts), size)]
     work = partial(_fold_partitions, design=design, statistic=statistic)
-    for share, run in zip(shares, engine.map(work, shares), strict=True):
-        _append(total, run, design, blocks, first=True)
-        done += len(share)
-        if kept is not None and (kept.due or done == len(parts)):
+    whole = True  # so long as no partition is added up by half
+    try:
+        for share, run in zip(shares, engine.map(work, shares), strict=True):
+            whole = False
+            _append(total, run, design, blocks, first=True)
+            done, whole = done + len(share), True
+            if kept is not None and (kept.due or done == len(parts)):
+                _keep(kept, total, done)
+            if progress is not None:
+                progress(run.rows)
+    except KeyboardInterrupt:  # also of SIGTERM
+        if kept is not None and done and whole:
             _keep(kept, total, done)
-        if progress is not None:
-            progress(run.rows)
+        raise
     if not total.rows:
         raise DataError(f"{source.label}: no rows")
     if source.fingerprint() != before:

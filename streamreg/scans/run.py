@@ -31,12 +31,15 @@ class Run:
     engine : Engine
     progress : bool or None
         Whether to show a bar for each pass; None: on a terminal.
+    memory : int or None
+        Bytes that sums of groups or clusters may take up, where less than what is asked for them.
     checkpoint : Checkpoint or None
         Where passes are kept, to go on with them after a break.
     """
 
     engine: Engine
     progress: bool | None = None
+    memory: int | None = None
     checkpoint: Checkpoint | None = None
 
     @classmethod
@@ -49,6 +52,10 @@ class Run:
             No such engine, no scheduler at the address, or threads for an engine that is not of threads.
         """
         return engine if isinstance(engine, cls) else cls(choose(engine, threads), progress)
+
+    def bounded(self, memory: int) -> int:
+        """Return how many bytes sums of groups may take up, of as many as were asked for."""
+        return memory if self.memory is None else min(memory, self.memory)
 
     @contextmanager
     def kept_in(self, folder: str | os.PathLike[str] | None) -> Iterator[Self]:

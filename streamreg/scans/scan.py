@@ -173,7 +173,7 @@ def scan(
     else:
         state = Moments(design.names, target=design.target, device=device)
     if apart is not None:
-        state = Grouped(state, apart, memory)
+        state = Grouped(state, apart, run.bounded(memory))
     state = run.scan(source, design, state, "scan")
     assert state.record is not None
     state.record = dataclasses.replace(state.record, by=str(apart or ""), precision=precision)

@@ -1,12 +1,19 @@
 """What a table of numbers must look like, and what to say of one that does not."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from streamreg.errors import DataError
+from streamreg.errors import CorruptError, DataError
+
+_ABSENT_BYTES = 2**36
+"""From here on, it is asked how much of an array is there before the rest is read as its fill value."""
+
+_SPARSEST = 1000
+"""Of so many chunks of a large array, more than one is there."""
 
 
 def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -57,6 +64,28 @@ def check_numeric(label: str, dtype: np.dtype[Any]) -> None:
     if dtype.kind not in "fiub" or dtype.itemsize > 8:
         raise DataError(
             f"{label}: has type {dtype}; float16/32/64, integers and bool can be read, convert with astype('float64')"
+        )
+
+
+def require_some(label: str, shape: tuple[int, ...], itemsize: int, there: int, expected: int) -> None:
+    """Refuse to take an array for fill values if it is huge and next to nothing of it is stored.
+
+    Then it is more likely that its header is damaged, and reading it may never end.
+
+    Parameters
+    ----------
+    label : str
+    shape : tuple of int
+    itemsize : int
+        Bytes of a number.
+    there, expected : int
+        How many chunks are stored, and how many the header claims.
+    """
+    absent = math.prod(shape) * itemsize * (expected - there) // max(expected, 1)
+    if absent > _ABSENT_BYTES and there * _SPARSEST <= expected:
+        raise CorruptError(
+            f"{label}: its header claims {shape[0]:,} rows in {expected:,} chunks, of which {there:,} are stored; that "
+            "is too little to take the rest for fill values, so check how it was written, or write a shorter one"
         )
 
 

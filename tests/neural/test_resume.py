@@ -155,9 +155,24 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
 def test_a_damaged_checkpoint_is_said_to_be(tmp_path):
     data = stored(tmp_path, *table())
     sr.Keras(epochs=1).fit(data, checkpoint=tmp_path / "state")
-    (tmp_path / "state" / "state.npz").write_bytes(b"PK nothing")
+    for file in (tmp_path / "state").glob("state.npz*"):
+        file.write_bytes(b"PK nothing")
     with pytest.raises(CorruptError, match="damaged"):
         sr.Keras(epochs=1).fit(data, checkpoint=tmp_path / "state", resume=True)
+
+
+@pytest.mark.parametrize("damaged", ["state.npz", "moments.npz"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, damaged):
+    data = stored(tmp_path, *table(n=3000))
+    spec = sr.Keras(batch_size=256, tolerance=1e-12, epochs=5)
+    whole = spec.fit(data)
+    with pytest.raises(BrokenError):
+        spec.fit(data, checkpoint=tmp_path / "state", checkpoint_seconds=0, callbacks=[break_at(20)])
+    file = tmp_path / "state" / damaged
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    again = spec.fit(data, checkpoint=tmp_path / "state", resume=True)
+    np.testing.assert_array_equal(again.coef, whole.coef)
+    assert again.training["loss"] == whole.training["loss"]
 
 
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "huber"])
@@ -214,6 +229,10 @@ def test_a_full_disk_is_said_and_the_checkpoint_before_it_stays(tmp_path, monkey
         patched.setattr(np, "savez", full)
         with pytest.raises(DataError, match="No space left"):
             spec.fit(data, checkpoint=tmp_path / "state", checkpoint_seconds=0, callbacks=[break_at(-1)])
-    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["moments.npz", "state.npz"]
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == [
+        "moments.npz",
+        "state.npz",
+        "state.npz.before",
+    ]
     again = spec.fit(data, checkpoint=tmp_path / "state", resume=True)
     np.testing.assert_array_equal(again.coef, whole.coef)

@@ -1,5 +1,6 @@
 """HDF5 files: which dataset is meant, what is missing, what is damaged."""
 
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -223,3 +224,17 @@ def test_chunk_cache_and_bands(path: Path) -> None:
     assert max(lengths("plain")) <= 300
     assert max(lengths("small")) <= 300
     assert all(n % 10 == 0 for n in lengths("small"))
+
+
+@pytest.mark.parametrize("chunks", [(1024, 3), None])
+def test_header_that_claims_more_rows_than_could_be_there_is_refused_at_once(path: Path, chunks: Any) -> None:
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("X", (10**12, 3), "f8", chunks=chunks)
+        if chunks:
+            dataset[:5] = 1.0
+    began = time.perf_counter()
+    with pytest.raises(CorruptError, match="never written"):
+        sources.open(path)
+    with pytest.raises(CorruptError, match="claims 1,000,000,000,000 rows"):
+        sources.open(path, missing_chunks="fill")
+    assert time.perf_counter() - began < 2.0

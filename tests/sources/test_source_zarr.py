@@ -175,3 +175,11 @@ def test_bands_are_of_bounded_size(path: Path) -> None:
     lengths = {len(c) for p in sources.open(path).partitions() for c in p.chunks(100)}
     assert max(lengths) * 800 <= 2**23
     assert all(n % 100 == 0 for n in lengths)
+
+
+def test_header_that_claims_more_rows_than_could_be_there_is_refused_at_once(tmp_path: Path) -> None:
+    zarr.create_array(str(tmp_path / "a.zarr"), shape=(10**12, 3), chunks=(1024, 3), dtype="f8")[:5] = 1.0
+    with pytest.raises(CorruptError, match="no chunk for rows 1,024"):
+        sources.open(tmp_path / "a.zarr")
+    with pytest.raises(CorruptError, match="claims 1,000,000,000,000 rows"):
+        sources.open(tmp_path / "a.zarr", missing_chunks="fill")

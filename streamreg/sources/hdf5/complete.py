@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from streamreg.errors import CorruptError, DataError
-from streamreg.sources.checks import span
+from streamreg.sources.checks import require_some, span
 from streamreg.sources.hdf5.chunks import chunk_places, truly_listed
 from streamreg.sources.hdf5.library import get, opened, require_filters
 
@@ -56,25 +56,49 @@ def files_of(label: str, dataset: h5py.Dataset, fill: bool, within: tuple[Any, .
         return own, *_of_virtual(label, dataset, fill, (*within, here))
     if layout == h5py.h5d.CONTIGUOUS and properties.get_external_count():
         return own, *_of_external(label, dataset, properties)
-    if not fill and layout == h5py.h5d.CHUNKED:
-        missing = _missing_chunks(dataset)
+    if layout == h5py.h5d.CHUNKED:
+        missing = None if fill else _missing_chunks(dataset)
         if missing is not None:
             raise _incomplete(label, missing)
-    if not fill and layout == h5py.h5d.CONTIGUOUS and dataset.size and dataset.id.get_offset() is None:
-        raise _incomplete(label, span("row", 0, dataset.shape[0]))
+        if fill:
+            expected = math.prod(map(len, _sides(dataset)))
+            _require_some(label, dataset, min(dataset.id.get_num_chunks(), expected), expected)
+    if layout == h5py.h5d.CONTIGUOUS and dataset.size and dataset.id.get_offset() is None:
+        if not fill:
+            raise _incomplete(label, span("row", 0, dataset.shape[0]))
+        _require_some(label, dataset, 0, 1)
     return (own,)
+
+
+def _require_some(label: str, dataset: h5py.Dataset, there: int, expected: int) -> None:
+    require_some(label, dataset.shape, dataset.id.get_type().get_size(), there, expected)
+
+
+def _sides(dataset: h5py.Dataset) -> list[range]:
+    """Return where chunks begin along each axis."""
+    return [range(0, n, step) for n, step in zip(dataset.shape, dataset.chunks, strict=True)]
+
+
+def _corners(sides: Sequence[range]) -> Iterator[tuple[int, ...]]:
+    """Yield where chunks begin, one by one: a damaged header may claim more than memory holds."""
+    if not sides:
+        yield ()
+        return
+    for at in sides[0]:
+        for rest in _corners(sides[1:]):
+            yield at, *rest
 
 
 def _missing_chunks(dataset: h5py.Dataset) -> str | None:
     """Say how many chunks are missing, and where the first of them belongs, if one is."""
-    corners = [range(0, n, step) for n, step in zip(dataset.shape, dataset.chunks, strict=True)]
+    corners = _sides(dataset)
     expected, count = math.prod(map(len, corners)), dataset.id.get_num_chunks()
     if not truly_listed(dataset):
         return None if count >= expected else f"{expected - count:,} of {expected:,} chunks"
     if count < expected:
         there: set[tuple[int, ...]] = set()
         dataset.id.chunk_iter(lambda chunk: there.add(chunk.chunk_offset))
-        corner = next(c for c in itertools.product(*corners) if c not in there)
+        corner = next(c for c in _corners(corners) if c not in there)
     else:  # in a damaged file, there may be some that belong nowhere
         absent = np.argwhere(chunk_places(dataset)[..., 0] < 0)
         if not len(absent):
@@ -110,6 +134,8 @@ def _of_virtual(label: str, dataset: h5py.Dataset, fill: bool, within: tuple[Any
     for source in dataset.virtual_sources():
         mapped, blocks = _boxes(label, source.vspace, dataset.shape)
         numbered = "%b" in source.file_name + source.dset_name
+        if numbered and blocks > _MANY:
+            raise _too_many(label)
         for k in range(blocks if numbered else 1):
             file_name, name = (text.replace("%b", str(k)) for text in (source.file_name, source.dset_name))
             with _part(dataset, file_name, name) as part:
@@ -155,10 +181,16 @@ def _boxes(label: str, space: h5py.h5s.SpaceID, shape: tuple[int, ...]) -> tuple
             count = grown = max(0, -(-(end - start) // stride))
         if block == stride and count > 1:
             count, block = 1, block * count
+        if count > _MANY:
+            raise _too_many(label)
         sides.append([(a, min(a + block, end)) for a in range(start, start + count * stride, stride)])
     if math.prod(map(len, sides)) > _MANY:
-        raise DataError(f"{label}: is virtual and made of too many pieces to be looked after; copy it to one dataset")
+        raise _too_many(label)
     return list(itertools.product(*sides)), grown
+
+
+def _too_many(label: str) -> DataError:
+    return DataError(f"{label}: is virtual and made of too many pieces to be looked after; copy it to one dataset")
 
 
 def _as_far_as(part: h5py.Dataset, source: Any, boxes: list[Box]) -> list[Box]:

@@ -112,6 +112,12 @@ class Grid:
                 if self._overlaps(at, a, b):
                     raise self.missing(at, self.chunks, path)
 
+    def stored(self) -> tuple[int, int]:
+        """Return how many files of chunks there are, at most, and how many the shape of the array claims."""
+        expected = math.prod(-(-n // step) for n, step in zip(self.shape, self.files, strict=True))
+        there = sum(len(files) for _, _, files in os.walk(self.folder))
+        return min(there, expected), expected
+
     def missing(self, coordinates: Sequence[int], size: Sequence[int], path: str) -> CorruptError:
         """Say that a chunk or shard is not there."""
         return CorruptError(

@@ -16,7 +16,7 @@ import zarr
 from numpy.typing import NDArray
 
 from streamreg.errors import ChangedError, CorruptError, DataError, MissingExtra
-from streamreg.sources.checks import check_numeric, native, span
+from streamreg.sources.checks import check_numeric, native, require_some, span
 from streamreg.sources.stored.coding import decoded
 from streamreg.sources.stored.datasets import choose_matrix, choose_vectors, named_columns
 from streamreg.sources.stored.files import require
@@ -206,4 +206,6 @@ def _stored(where: str, name: str, fill: bool) -> Stored:
     grid = grid_of(array, label, Path(where, name))
     if not fill and array.shape:
         grid.require(0, array.shape[0])
+    if fill and array.shape:
+        require_some(label, array.shape, array.dtype.itemsize, *grid.stored())
     return chunk_stored(array, grid, fill) or LibraryStored(where, name, grid, native(array.dtype), fill)

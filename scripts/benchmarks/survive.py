@@ -1,0 +1,163 @@
+"""Kill processes at random moments, let them go on, and compare the bits; and what checkpoints cost."""
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import record
+
+# What each process does; the results are printed as one line of JSON, number by number in hexadecimal.
+WORK = """
+import json, sys
+import streamreg as sr
+from streamreg import jobs
+from streamreg.scans import checkpoint
+
+checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)  # often, so that there is something to go on from
+kind, kept, threads = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
+data = sr.open("table.npy", target="x20")
+options = {"threads": threads, "checkpoint": kept}
+def of(fit):
+    return [float(v).hex() for v in (fit.intercept, *fit.coef, *(() if kind == "keras" else fit.std_errors))]
+if kind == "scan":
+    found = of(sr.Linear().fit(sr.scan(data, **options)))
+elif kind == "exact":
+    found = of(sr.Linear(precision="exact", errors="HC3").fit(data, **options))
+elif kind == "glm":
+    found = of(sr.Glm(family="binomial", target="x19").fit(data, **options))
+elif kind == "folds":
+    parts = sr.folds(sr.scan(data, folds=10, **options))
+    found = [v for part in parts.values() for v in of(sr.Linear().fit(part))]
+elif kind == "job":
+    made = jobs.run_job("job.yaml", threads=threads, resume=kept is not None)
+    assert not made.failures, made.failures
+    found = [v for fit in made.fits.values() for v in of(fit)]
+else:
+    spec = sr.Keras(epochs=2, batch_size=512, tolerance=1e-12)
+    found = of(spec.fit(data, checkpoint=kept, resume=kept is not None, checkpoint_seconds=0.02))
+print(json.dumps(found))
+"""
+
+JOB = """\
+data: {path: table.npy, target: x20}
+fits:
+  robust: {kind: linear, errors: HC1}
+  counts: {kind: glm, family: binomial, target: x19}
+output: {folder: out}
+"""
+
+
+def run(arguments: argparse.Namespace) -> None:
+    folder = Path(arguments.folder).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    make(folder, arguments.rows)
+    chance = random.Random(arguments.seed)
+    kinds = [kind for kind in arguments.kinds if kind != "keras" or importable("keras")]
+    whole = {kind: work(folder, kind, "", 2) for kind in kinds}
+    same, killed, figures = 0, 0, {kind: {"runs": 0, "killed": 0, "same bits": 0} for kind in kinds}
+    for number in range(arguments.kills):
+        kind = kinds[number % len(kinds)]
+        expected, seconds = whole[kind]
+        kept = f"kept-{number}"
+        lives = ends(folder, kind, kept, chance, seconds)
+        found, _ = work(folder, kind, kept, chance.choice((1, 2, 3)))
+        figures[kind]["runs"] += 1
+        figures[kind]["killed"] += lives
+        figures[kind]["same bits"] += found == expected
+        same, killed = same + (found == expected), killed + lives
+        shutil.rmtree(folder / kept, ignore_errors=True)
+        print(f"\r{number + 1} of {arguments.kills}: {same} with the same bits, {killed} killed", end="", flush=True)
+    body = [[kind, *(str(n) for n in found.values())] for kind, found in figures.items()]
+    print("\n\n" + record.table(["SIGKILL, then go on", "runs", "killed", "same bits"], body))
+    cost = price(folder, arguments.cost_rows, arguments.pairs) if arguments.cost_rows else {}
+    print(f"written to {record.keep('survive', {'kills': figures, 'cost': cost})}")
+
+
+def ends(folder: Path, kind: str, kept: str, chance: random.Random, seconds: float) -> int:
+    """Kill one process at a random moment of its life; return how many were killed: one, or none if it was faster."""
+    process = start(folder, kind, kept, 2)
+    time.sleep(chance.uniform(0.0, seconds))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return int(process.returncode == -signal.SIGKILL)
+
+
+def start(folder: Path, kind: str, kept: str, threads: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WORK, kind, kept, str(threads)]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def work(folder: Path, kind: str, kept: str, threads: int) -> tuple[list[str], float]:
+    began = time.monotonic()
+    process = start(folder, kind, kept, threads)
+    out, said = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"{kind} ended with {process.returncode}: {said[-2000:]}")
+    return json.loads(out.splitlines()[-1]), time.monotonic() - began
+
+
+def make(folder: Path, rows: int) -> None:
+    (folder / "job.yaml").write_text(JOB)
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    path = folder / "table.npy"
+    if path.exists() and len(np.load(path, mmap_mode="r")) == rows:
+        return
+    rng = np.random.default_rng(1)
+    table = rng.normal(size=(rows, 21))
+    table[:, 19] = rng.random(rows) < 1 / (1 + np.exp(-table[:, 0]))
+    table[:, 20] += table[:, :19].sum(axis=1)
+    np.save(path, table)
+
+
+def importable(name: str) -> bool:
+    return not subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True).returncode
+
+
+COST = """
+import sys, time
+import streamreg as sr
+data = sr.open("cost.npy", target="x99")
+began = time.perf_counter()
+sr.scan(data, checkpoint=sys.argv[1] or None)
+print(time.perf_counter() - began)
+"""
+
+
+def price(folder: Path, rows: int, pairs: int) -> dict[str, float]:
+    """Return seconds of a scan of `rows` x 100 with and without checkpoints, the least of each, taken in turn."""
+    path = folder / "cost.npy"
+    if not path.exists() or len(np.load(path, mmap_mode="r")) != rows:
+        table = np.lib.format.open_memmap(path, "w+", "f8", (rows, 100))
+        rng = np.random.default_rng(2)
+        for at in range(0, rows, 100_000):
+            part = table[at : at + 100_000]
+            part[...] = rng.normal(size=part.shape)
+        table.flush()
+        del table
+    found: dict[str, list[float]] = {"": [], "kept": []}
+    for _ in range(pairs):
+        for kept, seconds in found.items():
+            done = subprocess.run(
+                [sys.executable, "-c", COST, kept], cwd=folder, capture_output=True, text=True, check=True
+            )
+            seconds.append(float(done.stdout))
+    plain, with_them = min(found[""]), min(found["kept"])
+    print(f"\nscan of {rows:,} x 100: {plain:.2f} s, with checkpoints {with_them:.2f} s ({with_them / plain - 1:+.1%})")
+    return {"rows": rows, "seconds": plain, "with checkpoints": with_them}
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", default=["scan", "exact", "glm", "folds", "job", "keras"])
+    parser.add_argument("--cost-rows", type=int, default=4_000_000, help="0: leave the cost of checkpoints out")
+    parser.add_argument("--pairs", type=int, default=3, help="runs with and without checkpoints")
+    parser.add_argument("--folder", default="data/bench-survive", help="where the files are made and kept")
