@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from streamreg.errors import UsageError, typed
 from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.persist import archive
+from streamreg.results import sense
 from streamreg.results.estimates import Estimates, Scale
 
 Float = NDArray[np.float64]
@@ -102,7 +103,7 @@ class FitResult(Estimates):
         CorruptError
             The file is damaged, or is not a saved fit.
         """
-        return archive.restore(path, "fit", cls, geometry=Geometry, sandwich=Sandwich)
+        return archive.restore(path, "fit", cls, sense.of_fit, geometry=Geometry, sandwich=Sandwich)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""
