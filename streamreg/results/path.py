@@ -284,13 +284,7 @@ class Candidates:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        NotFound, CorruptError
-            No such file, or it is damaged or holds something else.
-        """
+        """Read what `save` wrote; for exceptions see `FitResult.load`."""
         return archive.restore(path, cls.KIND, cls, sense.of_candidates)
 
     def to_dict(self) -> dict[str, Any]:

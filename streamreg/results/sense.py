@@ -1,17 +1,15 @@
 """Whether saved fits can be those of rows: shapes, counts, squares. A file may have been edited."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from streamreg.results.base import FitResult
-    from streamreg.results.path import Candidates
+from streamreg.results.estimates import Estimates
 
 _SLACK = 1e-6
 
 
-def of_fit(fit: "FitResult") -> None:
+def of_fit(fit: Estimates) -> None:
     """Raise `ValueError` if a fit is not as a model makes it."""
     p = len(fit.names)
     _shapes(fit, dict.fromkeys(("coef", "std_errors", "identifiable", "digits", "centre"), (p,)))
@@ -37,7 +35,7 @@ def of_fit(fit: "FitResult") -> None:
         _square("meat", sandwich.meat)
 
 
-def of_candidates(found: "Candidates") -> None:
+def of_candidates(found: Any) -> None:
     """Raise `ValueError` if candidates are not as a model makes them."""
     p, m, k = len(found.names), len(found.coef), len(found.fold_weights)
     one = dict.fromkeys(("intercept", "rss", "df", "at_centre", "digits_intercept", "digits_rss"), (m,))
