@@ -9,7 +9,19 @@ from streamreg.cli import compare, data, fit, job, scan  # noqa: F401 - their co
 from streamreg.cli.base import Output, app
 from streamreg.errors import StreamregError
 
-_ORDER = ("generate", "inspect", "fit", "predict", "scan", "merge", "compare", "score", "run")  # as one meets them
+_ORDER = (  # as one meets them
+    "generate",
+    "inspect",
+    "fit",
+    "predict",
+    "scan",
+    "merge",
+    "seal",
+    "verify",
+    "compare",
+    "score",
+    "run",
+)
 app.registered_commands.sort(key=lambda command: _ORDER.index(command.callback.__name__))  # type: ignore[union-attr]
 
 
