@@ -102,7 +102,7 @@ def typed(function: Callable[P, R]) -> Callable[P, R]:
             parameter = known().parameters[name]
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or value is parameter.default:
                 continue
-            if not _fits(value, parameter.annotation):
+            if not fits(value, parameter.annotation):
                 wanted = inspect.formatannotation(parameter.annotation).replace("collections.abc.", "")
                 shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
                 raise UsageError(f"{name}={shown} is a {type(value).__name__}; it can be {wanted}")
@@ -111,11 +111,11 @@ def typed(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def _fits(value: Any, kind: Any) -> bool:
+def fits(value: Any, kind: Any) -> bool:
     """Return whether a value is of an annotated type, as far as that is one of plain options."""
     origin = get_origin(kind) or kind
     if origin in (Union, UnionType):
-        return any(_fits(value, part) for part in get_args(kind))
+        return any(fits(value, part) for part in get_args(kind))
     if origin is Literal:
         return any(type(value) is type(one) for one in get_args(kind))
     if origin is None or origin is NoneType:
@@ -129,7 +129,7 @@ def _fits(value: Any, kind: Any) -> bool:
     if origin in (dict, Mapping):
         parts = get_args(kind)
         return isinstance(value, Mapping) and all(
-            _fits(one, part) for item in value.items() for one, part in zip(item, parts, strict=False)
+            fits(one, part) for item in value.items() for one, part in zip(item, parts, strict=False)
         )
     if inspect.isclass(origin) and issubclass(origin, Iterable) and get_args(kind)[:1] == (str,):
         items = value if isinstance(value, list | tuple) else ()

@@ -15,7 +15,19 @@ from streamreg.cli.base import RENAMED, Output, app
 from streamreg.errors import StreamregError
 from streamreg.progress import event, logging_to
 
-_ORDER = ("generate", "inspect", "fit", "predict", "scan", "merge", "compare", "score", "run")  # as one meets them
+_ORDER = (  # as one meets them
+    "generate",
+    "inspect",
+    "fit",
+    "predict",
+    "scan",
+    "merge",
+    "seal",
+    "verify",
+    "compare",
+    "score",
+    "run",
+)
 app.registered_commands.sort(key=lambda command: _ORDER.index(command.callback.__name__))  # type: ignore[union-attr]
 
 

@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-from streamreg.cli.base import Force, Json, MissingChunks, Output, Weights, X, app, as_json
+from streamreg.cli.base import (
+    File,
+    Force,
+    Json,
+    MissingChunks,
+    OnEngine,
+    Output,
+    Scheduler,
+    Threads,
+    Weights,
+    X,
+    app,
+    as_engine,
+    as_json,
+)
 from streamreg.errors import UsageError
 
 
@@ -87,3 +101,64 @@ def generate(
     return Output(
         as_json(truth) if json else f"{out}: {rows:,} rows x {columns:,} columns and target y; truth in {out}.json"
     )
+
+
+@app.command()
+def seal(
+    file: File,
+    x: X = None,
+    target: Annotated[str | None, typer.Option(help="Dataset to explain, if it is not a column.")] = None,
+    weights: Weights = None,
+    threads: Threads = None,
+    engine: OnEngine = None,
+    scheduler: Scheduler = None,
+    json: Json = False,
+) -> Output:
+    """Write checksums of all rows to FILE.seal. Later scans compare what they read with it.
+
+    For example:
+
+    \b
+      streamreg seal million.h5
+      streamreg verify million.h5
+    """
+    from streamreg import sources
+    from streamreg.engines.choose import choose
+    from streamreg.scans import seal as seals
+
+    source = sources.open(file, x=x, target=target, weights=weights)
+    found = seals.read(source, choose(as_engine(engine, scheduler), threads))
+    out = seals.write(source, found)
+    rows, columns = sum(count for count, _ in found.stretches.values()), len(found.names)
+    if json:
+        return Output(as_json({"out": str(out), "rows": rows, "columns": columns}))
+    return Output(f"{out}: seals {rows:,} rows x {columns:,} columns")
+
+
+@app.command()
+def verify(
+    file: File,
+    x: X = None,
+    target: Annotated[str | None, typer.Option(help="Dataset to explain, if it is not a column.")] = None,
+    weights: Weights = None,
+    threads: Threads = None,
+    engine: OnEngine = None,
+    scheduler: Scheduler = None,
+    json: Json = False,
+) -> Output:
+    """Read all rows without fitting, and compare them with FILE.seal. Says what is proven and what is not.
+
+    For example:
+
+    \b
+      streamreg verify million.h5
+    """
+    from dataclasses import asdict
+
+    from streamreg import sources
+    from streamreg.engines.choose import choose
+    from streamreg.scans.seal import verify as verified
+
+    source = sources.open(file, x=x, target=target, weights=weights)
+    found = verified(source, choose(as_engine(engine, scheduler), threads))
+    return Output(as_json(asdict(found)) if json else str(found))

@@ -19,6 +19,7 @@ from streamreg.results.predict import in_memory
 from streamreg.sources.rows import missing_rows
 
 _MEMBER = "streamreg.json"
+_LARGEST = 2**26  # bytes of it
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -171,13 +172,15 @@ class NetworkResult:
         keras = backend.load()
         try:
             with zipfile.ZipFile(path) as archive:
-                values = json.loads(archive.read(_MEMBER))
+                if archive.getinfo(_MEMBER).file_size > _LARGEST:
+                    raise ValueError("what it says of itself is too long")
+                values = saved(json.loads(archive.read(_MEMBER)))
+            values["names"] = tuple(values["names"])
+            curves = values["history"].items()
+            values["history"] = {k: [np.nan if v is None else v for v in curve] for k, curve in curves}
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
                 model = keras.models.load_model(path, compile=False)
+            return cls(model=model, **values)
         except Exception as error:  # zipfile, json and Keras each raise their own for damaged bytes
             raise CorruptError(f"{path}: not a saved network, or damaged ({error}); train it again") from error
-        values = saved(values)
-        values["names"] = tuple(values["names"])
-        values["history"] = {k: [np.nan if v is None else v for v in curve] for k, curve in values["history"].items()}
-        return cls(model=model, **values)

@@ -3,15 +3,17 @@
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import CorruptError, NotFound, UsageError, saved
+from streamreg.errors import CorruptError, NotFound, UsageError, fits, saved
 from streamreg.persist.atomic import whole
 
 PROTOCOL = 2
@@ -25,7 +27,7 @@ def save(path: str | os.PathLike[str], kind: str, value: Any) -> None:
     write(path, kind, *_parts(value))
 
 
-def restore(path: str | os.PathLike[str], kind: str, cls: type[T], **inner: type) -> T:
+def restore(path: str | os.PathLike[str], kind: str, cls: type[T], sense: Callable[[T], None], **inner: type) -> T:
     """Return the dataclass that `save` wrote, which is a `cls`.
 
     Parameters
@@ -34,6 +36,8 @@ def restore(path: str | os.PathLike[str], kind: str, cls: type[T], **inner: type
     kind : str
     cls : type
         Its sequences are tuples, which JSON does not tell from lists.
+    sense : callable
+        Raises an exception that says what cannot be, of a file that was edited.
     **inner : type
         Fields that are dataclasses themselves, and of which type; one that was not written takes its default.
 
@@ -43,13 +47,36 @@ def restore(path: str | os.PathLike[str], kind: str, cls: type[T], **inner: type
         As for `load`.
     """
     values, arrays = load(path, kind)
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in saved(values).items()}
-    fields |= {name: array for name, array in arrays.items() if "." not in name}
-    for name, part in inner.items():
-        parts = {n.removeprefix(f"{name}."): a for n, a in arrays.items() if n.startswith(f"{name}.")}
-        if parts:
-            fields[name] = part(**{n: a if a.ndim else a.item() for n, a in parts.items()})
-    return cls(**fields)
+    try:
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in saved(values).items()}
+        fields |= {name: array for name, array in arrays.items() if "." not in name}
+        for name, part in inner.items():
+            own = {n.removeprefix(f"{name}."): a for n, a in arrays.items() if n.startswith(f"{name}.")}
+            if own:
+                own = {n: a if a.ndim else a.item() for n, a in own.items()}
+                _require_types(part, own)
+                fields[name] = part(**own)
+        _require_types(cls, fields)
+        restored = cls(**fields)
+        sense(restored)
+    except Exception as error:  # whatever an edited file leads to
+        raise CorruptError(f"{path}: damaged, or edited: it is no {kind} ({error}); make it again") from error
+    return restored
+
+
+def _require_types(cls: type, fields: Mapping[str, Any]) -> None:
+    """Make sure that what is read is of the types that the fields of a dataclass have."""
+    for name, hint in get_type_hints(cls).items():
+        if name not in fields:
+            continue
+        value = fields[name]
+        if get_origin(hint) is np.ndarray:
+            kind = np.dtype(get_args(get_args(hint)[1])[0] or object).kind
+            sound = isinstance(value, np.ndarray) and (kind == "O" or value.dtype.kind == kind)
+        else:
+            sound = fits(value, hint)
+        if not sound:
+            raise ValueError(f"{name} is of type {getattr(value, 'dtype', type(value).__name__)}")
 
 
 def write(path: str | os.PathLike[str], kind: str, values: dict[str, Any], arrays: Arrays) -> None:
@@ -110,8 +137,7 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Array
     if not zipfile.is_zipfile(path):
         raise CorruptError(f"{path}: not a saved {kind}, or damaged (it is no archive of arrays); make it again")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = _arrays(path)
         if "meta" not in arrays:
             raise CorruptError(f"{path}: not a saved {kind}; it is an archive of something else")
         meta = json.loads(str(arrays.pop("meta")))
@@ -129,6 +155,30 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Array
     if checksum is not None and checksum != meta.get("sha256"):
         raise CorruptError(f"{path}: damaged (its checksum is not that of its contents); make it again")
     return values, arrays
+
+
+def _arrays(path: Path) -> Arrays:
+    """Return the arrays of an archive; nothing is allocated that its bytes on disk do not hold."""
+    arrays: Arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        # `write` does not compress: what unpacks to more than it takes up here was made by someone else.
+        if sum(member.file_size for member in members) > path.stat().st_size:
+            raise ValueError("it would unpack to more bytes than it has")
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if name in arrays or member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"array {name!r} is there twice, or compressed")
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(file)
+                needed = math.prod(shape) * dtype.itemsize
+                if dtype.hasobject or min(shape, default=0) < 0 or file.tell() + needed != member.file_size:
+                    raise ValueError(f"the header of array {name!r} claims {needed:,} bytes of {dtype}")
+            with archive.open(member) as file:
+                arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+    return arrays
 
 
 def existing(path: str | os.PathLike[str], kind: str) -> Path:

@@ -12,6 +12,7 @@ from streamreg.errors import UsageError, typed
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.persist import archive
+from streamreg.results import sense
 from streamreg.results.absorbed import AbsorbedEffects, Effects
 from streamreg.results.estimates import Estimates, Scale
 
@@ -127,7 +128,8 @@ class FitResult(Estimates):
         CorruptError
             The file is damaged, or is not a saved fit.
         """
-        return archive.restore(path, "fit", cls, geometry=Geometry, sandwich=Sandwich, absorbed=AbsorbedEffects)
+        inner = {"geometry": Geometry, "sandwich": Sandwich, "absorbed": AbsorbedEffects}
+        return archive.restore(path, "fit", cls, sense.of_fit, **inner)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""

@@ -13,6 +13,7 @@ from streamreg.inference import statistics
 from streamreg.kernels.gram import subtract
 from streamreg.persist import archive
 from streamreg.reporting import tables
+from streamreg.results import sense
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
 from streamreg.results.predict import in_memory
@@ -283,14 +284,8 @@ class Candidates:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        NotFound, CorruptError
-            No such file, or it is damaged or holds something else.
-        """
-        return archive.restore(path, cls.KIND, cls)
+        """Read what `save` wrote; for exceptions see `FitResult.load`."""
+        return archive.restore(path, cls.KIND, cls, sense.of_candidates)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""

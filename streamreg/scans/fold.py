@@ -11,6 +11,7 @@ from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, DataError, UsageError
 from streamreg.scans.checkpoint import Checkpoint, Pass, restored, waiting
 from streamreg.scans.probes import Marks, marking, places
+from streamreg.scans.seal import Sums, beside
 from streamreg.sources.base import Partition, Source
 from streamreg.sources.chunk import Chunk
 from streamreg.stats.base import Statistic
@@ -36,6 +37,8 @@ class Folded(Generic[S]):
         How many of them waited for neighbours.
     marks : dict of int to (int, str)
         Hashes of a few rows; see `streamreg.scans.probes`.
+    sums : Sums or None
+        Checksums of all rows, if there is a seal to compare them with.
     """
 
     state: S
@@ -44,6 +47,7 @@ class Folded(Generic[S]):
     rows: int = 0
     at_borders: int = 0
     marks: Marks = field(default_factory=dict)
+    sums: Sums | None = None
 
 
 def fold(
@@ -95,7 +99,8 @@ def folded(
     blocks = statistic.block_rows
     if engine.in_process and checkpoint is None:  # a checkpoint needs all sums of what is done, and no others
         statistic = statistic.shared()
-    total = Folded(statistic.fresh())
+    seal = beside(source)
+    total = Folded(statistic.fresh(), sums=None if seal is None else Sums())
     partitions = source.partitions(blocks, design.columns)
     require_reach(source, engine, partitions)
     parts = list(zip(partitions, *places(len(partitions)), strict=True))
@@ -105,7 +110,7 @@ def folded(
         progress(total.rows)
     size = engine.share(parts) if statistic.associative else 1
     shares = [parts[k : k + size] for k in range(done, len(parts), size)]
-    work = partial(_fold_partitions, design=design, statistic=statistic)
+    work = partial(_fold_partitions, design=design, statistic=statistic, summed=seal is not None)
     whole = True  # so long as no partition is added up by half
     try:
         for share, run in zip(shares, engine.map(work, shares), strict=True):
@@ -126,6 +131,8 @@ def folded(
         raise ChangedError(
             f"{source.label} changed while it was read; nothing was computed. Let the writer finish, then run again"
         )
+    if seal is not None and total.sums is not None:
+        seal.check(source.label, total.sums)
     for chunk in _joined(total.tail):
         total.state.update(design.batch(chunk))
     total.state.settle()
@@ -178,22 +185,25 @@ def _first_rows(partition: Partition) -> None:
     next(partition.chunks(1), None)
 
 
-def _fold_partitions(parts: Sequence[Place], *, design: Design, statistic: S) -> Folded[S]:
+def _fold_partitions(parts: Sequence[Place], *, design: Design, statistic: S, summed: bool) -> Folded[S]:
     """Fold consecutive partitions into one state."""
     first, *rest = parts
-    total = _fold_partition(first, design=design, statistic=statistic)
+    total = _fold_partition(first, design=design, statistic=statistic, summed=summed)
     for part in rest:
-        run = _fold_partition(part, design=design, statistic=statistic)
+        run = _fold_partition(part, design=design, statistic=statistic, summed=summed)
         _append(total, run, design, statistic.block_rows, first=False)
     total.state.settle()
     return total
 
 
-def _fold_partition(part: Place, *, design: Design, statistic: S) -> Folded[S]:
+def _fold_partition(part: Place, *, design: Design, statistic: S, summed: bool) -> Folded[S]:
     partition, first, last = part
-    run = Folded(statistic.fresh())
+    run = Folded(statistic.fresh(), sums=Sums() if summed else None)
     size = statistic.block_rows
-    for chunk in _blocks(marking(partition.chunks(size), design.columns, first, last, run.marks), size):
+    chunks = partition.chunks(size)
+    if run.sums is not None:
+        chunks = run.sums.of(chunks, design.columns)
+    for chunk in _blocks(marking(chunks, design.columns, first, last, run.marks), size):
         run.rows += len(chunk)
         if chunk.start % size == 0 and len(chunk) == size:
             run.state.update(design.batch(chunk))
@@ -212,6 +222,8 @@ def _append(total: Folded[S], run: Folded[S], design: Design, size: int, *, firs
     total.rows += run.rows
     total.at_borders += run.at_borders
     total.marks |= run.marks
+    if total.sums is not None and run.sums is not None:
+        total.sums.merge(run.sums)
     if run.head and not (first or total.tail):  # all rows so far lie in a block that began before them
         total.head += run.head
     elif run.head:

@@ -5,6 +5,7 @@ from typing import Any
 
 from streamreg.errors import CorruptError
 from streamreg.persist import archive
+from streamreg.stats import sense
 from streamreg.stats.base import Statistic
 from streamreg.stats.grouped import Grouped
 from streamreg.stats.integer_moments import IntegerMoments
@@ -37,6 +38,21 @@ def load(path: str | os.PathLike[str]) -> Any:
         own = {name.removeprefix("state."): array for name, array in arrays.items()}
         state = _KINDS[values["statistic"]].from_arrays(own)
         state.record = None if values["record"] is None else Record.from_dict(values["record"])
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise CorruptError(f"{path}: is not a scan that streamreg knows ({error!r}); make it again") from error
+        if state.record is not None:
+            _require_record(state)
+    except Exception as error:  # whatever an edited file leads to
+        raise CorruptError(f"{path}: damaged, or edited: it is no scan that streamreg knows ({error}); make it again"
+                           ) from error  # fmt: skip
     return state
+
+
+def _require_record(state: Statistic) -> None:
+    """Make sure that the record of a state is of its rows."""
+    parts = state.record.parts if state.record is not None else ()
+    for what, counts, total in (
+        ("read", [part.rows for part in parts], state.n_read),
+        ("missing", [part.missing for part in parts], state.n_missing),
+        ("of zero weight", [part.weightless for part in parts], state.n_read - state.n_missing - state.n),
+    ):
+        sense.require(all(type(count) is int and count >= 0 for count in counts), f"rows {what} are {counts}")
+        sense.require(sum(counts) == total, f"{total} rows {what} are not those of its record, {sum(counts)}")

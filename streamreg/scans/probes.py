@@ -92,6 +92,11 @@ class Later(Source):
         self.one_pass = inner.one_pass
         self.first = first
 
+    @property
+    def table(self) -> str:
+        """The inner source's."""
+        return self.inner.table
+
     def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> Sequence[Partition]:
         """Return the partitions with such rows."""
         return [

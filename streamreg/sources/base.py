@@ -142,6 +142,11 @@ class Source(ABC):
     def fingerprint(self) -> str:
         """Return a short text that changes when the data change; cheap (no rows are read)."""
 
+    @property
+    def table(self) -> str:
+        """Which of the tables in its file or folder this is; empty where there is one only."""
+        return ""
+
     def nbytes(self) -> int | None:
         """Return the bytes that one pass delivers (decoded), or None if the number of rows is not known."""
         if self.schema.n_rows is None:

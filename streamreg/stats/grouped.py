@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from streamreg.design.batch import Batch
 from streamreg.errors import DataError, UsageError
 from streamreg.kernels.rowhash import fold_numbers
+from streamreg.stats import sense
 from streamreg.stats.base import Statistic
 
 S = TypeVar("S", bound=Statistic)
@@ -243,7 +244,10 @@ class Grouped(Statistic, Generic[S]):
         kind = kinds[str(arrays["inner"])]
         inner, *states = (cast(S, kind.from_arrays(parts)) for parts in _unpacked(arrays, meta["states"]))
         self = cls(inner, By.parse(meta["by"]), meta["memory"])
-        self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
+        self.n, self.n_read, self.n_missing = sense.counts(meta)
+        sense.apart(meta["keys"], (state.n for state in states), self.n)
+        names: list[Any] = [state.names for state in (inner, *states)]  # type: ignore[attr-defined]
+        sense.require(names.count(names[0]) == len(names), "the groups have other columns than all together")
         self.groups = dict(zip(meta["keys"], states, strict=True))
         self._held = sum(state.nbytes for state in states)
         return self
@@ -251,12 +255,13 @@ class Grouped(Statistic, Generic[S]):
 
 def _unpacked(arrays: Mapping[str, NDArray[Any]], metas: list[str]) -> Iterator[dict[str, NDArray[Any]]]:
     names = [name.removesuffix(".values") for name in arrays if name.endswith(".values")]
-    at = dict.fromkeys(names, 0)
+    ends = {}
+    for name in names:
+        shapes, values = arrays[f"{name}.shapes"], arrays[f"{name}.values"]
+        ends[name] = sense.ends(sense.sizes(shapes, values, len(metas)))
     for k, meta in enumerate(metas):
         parts: dict[str, NDArray[Any]] = {"meta": np.array(meta)}
         for name in names:
-            shape = arrays[f"{name}.shapes"][k]
-            size = int(np.prod(shape))
-            parts[name] = arrays[f"{name}.values"][at[name] : at[name] + size].reshape(shape)
-            at[name] += size
+            first, last = ends[name][k]
+            parts[name] = arrays[f"{name}.values"][first:last].reshape(arrays[f"{name}.shapes"][k])
         yield parts

@@ -16,6 +16,7 @@ from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.bigint import BigMatrix
 from streamreg.kernels.scratch import scratch
 from streamreg.problem import ExactProblem
+from streamreg.stats import sense
 from streamreg.stats.base import Statistic, columns
 from streamreg.stats.integer_sums import IntegerSums
 from streamreg.stats.moments import Moments
@@ -227,16 +228,30 @@ class IntegerMoments(Statistic):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Rebuild the state."""
+        """Rebuild the state.
+
+        Raises
+        ------
+        ValueError
+            These cannot be sums over rows; see `streamreg.stats.sense`.
+        """
         meta = json.loads(str(arrays["meta"]))
-        self = cls(meta["names"], Grid(arrays["grid"]) if len(arrays["grid"]) else None, meta["target"])
-        self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
-        self._settled = BigMatrix.zeros(len(self.names) + 1)
-        rows, columns = np.tril_indices(len(self.names) + 1)
-        self._settled.exponent[:] = arrays["exponent"]
-        self._settled.entries[rows, columns] = self._settled.entries[columns, rows] = bigint.from_bytes(arrays["sums"])
-        self._extended = arrays["extended"].copy()
-        self._log_weight = meta["log_weight"]
+        names = sense.names(meta)
+        q = len(names)
+        grid = sense.array(arrays, "grid", (q,) if len(arrays["grid"]) else (0,), "i")
+        self = cls(names, Grid(grid) if len(grid) else None, meta["target"])
+        self.n, self.n_read, self.n_missing = sense.counts(meta)
+        self._settled = BigMatrix.zeros(q + 1)
+        rows, columns = np.tril_indices(q + 1)
+        exponent, sums = sense.array(arrays, "exponent", (q + 1,), "i"), arrays["sums"]
+        for powers in (exponent, grid):
+            sense.exponents(powers)
+        sums = sense.array(arrays, "sums", (len(rows), *sums.shape[1:2]), "u")
+        self._settled.exponent[:] = exponent
+        self._settled.entries[rows, columns] = self._settled.entries[columns, rows] = bigint.from_bytes(sums)
+        sense.integers(self._settled.entries, self.n)
+        self._extended = sense.array(arrays, "extended", (q,), "b").copy()
+        self._log_weight = int(meta["log_weight"])
         return self
 
 

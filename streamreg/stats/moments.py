@@ -14,7 +14,7 @@ from streamreg.kernels import doubledouble as dd
 from streamreg.kernels import gram
 from streamreg.kernels.scratch import scratch
 from streamreg.problem import Problem
-from streamreg.stats import chan
+from streamreg.stats import chan, sense
 from streamreg.stats.base import Statistic, block_rows, columns
 from streamreg.stats.tree import BlockTree
 
@@ -223,19 +223,31 @@ class Moments(Statistic):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Rebuild the state."""
+        """Rebuild the state.
+
+        Raises
+        ------
+        ValueError
+            These cannot be moments of rows; see `streamreg.stats.sense`.
+        """
         meta = json.loads(str(arrays["meta"]))
-        self = cls(meta["names"], meta["target"])
-        self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
+        self = cls(sense.names(meta), meta["target"])
+        self.n, self.n_read, self.n_missing = sense.counts(meta)
+        q, k = len(self.names), len(arrays["place"])
+        place = sense.array(arrays, "place", (k, 2), "i")
+        sense.places(place)
+        sense.require(bool(k) == bool(self.n), f"{self.n} rows used, and {k} sums of them")
+        weights, means = sense.array(arrays, "weight", (k, 2), "f"), sense.array(arrays, "mean", (k, 2, q), "f")
+        crosses = sense.array(arrays, "cross", (k, q * (q + 1) // 2), "f")
+        exponents, ends = sense.array(arrays, "exponent", (k, q), "i"), sense.array(arrays, "range", (k, 2, q), "f")
         nodes = []
-        for k, (level, index) in enumerate(arrays["place"]):
-            weight, logs = arrays["weight"][k]
-            high, low = arrays["mean"][k]
-            cross = _symmetric(arrays["cross"][k], len(self.names))
-            node = chan.Centred(
-                float(weight), float(logs), (high, low), cross, arrays["exponent"][k], *arrays["range"][k]
-            )
-            nodes.append((int(level), int(index), node))
+        for (level, index), (weight, logs), mean, lower, exponent, between in zip(
+            place.tolist(), weights, means, crosses, exponents, ends, strict=True
+        ):
+            cross = _symmetric(lower, q)
+            sense.centred(np.array([weight, logs]), mean, cross, exponent, between)
+            node = chan.Centred(float(weight), float(logs), (mean[0], mean[1]), cross, exponent, *between)
+            nodes.append((level, index, node))
         self._tree.join(nodes)
         return self
 

@@ -144,6 +144,11 @@ class TableSource(Source):
             for a, b in row_ranges(matrix.shape[0], matrix.row_bytes, matrix.chunk_rows, block)
         ]
 
+    @property
+    def table(self) -> str:
+        """The matrix within its file, and the names of its columns."""
+        return f"{self._matrix.label.removeprefix(self.label)} {self._names}"
+
     def fingerprint(self) -> str:
         """Return a short text that changes when the data change."""
         return " ".join(stored.fingerprint() for stored in (self._matrix, *self._vectors.values()))
