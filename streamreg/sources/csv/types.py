@@ -111,8 +111,8 @@ class Seen:
         cell = next(cell for kind, cell in self.first.items() if kind not in usual)
         mark = ", decimal=',' where a comma is the decimal mark" if re.fullmatch(r"-?\d*,\d+", cell) else ""
         return (
-            f"{cell!r}; in options, pass na_values where it is a missing value{mark}, or give the column the type 'text' "
-            "in dtypes"
+            f"{cell!r}; in options, pass na_values where it is a missing value{mark}, or give the column the type "
+            "'text' in dtypes"
         )
 
     def _number(self, kinds: set[str]) -> tuple[Any, str]:
