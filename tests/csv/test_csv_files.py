@@ -196,6 +196,12 @@ def test_options_that_are_none(tmp_path: Path) -> None:
     assert columns(sr.open(tmp_path / "data", format="csv")) == {"a": [1], "b": [2]}
 
 
+def test_the_least_int64_is_no_missing_value(tmp_path: Path) -> None:
+    for more in ("", ",7\n"):
+        with pytest.raises(DataError, match="holds -2\\^63"):
+            columns(of_text(tmp_path, f"a,b\n{-(2**63)},1\n{more}", dtypes={"a": "int64"}))
+
+
 def test_folders_name_columns(tmp_path: Path) -> None:
     for year in (2020, 2021):
         (tmp_path / f"year={year}").mkdir()

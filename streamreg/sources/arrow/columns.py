@@ -131,7 +131,7 @@ def _integers(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
     found = _plain(values)
     if found.dtype == np.uint64 and dtype == np.int64 and (found >= 2**63).any():
         raise DataError(f"{label}: has missing values, and integers beyond 2^63; convert the column to float64")
-    if dtype == np.int64 and found.dtype == np.int64 and missing is None and len(found) and found.min() == NAT:
+    if dtype == np.int64 and found.dtype == np.int64 and len(found) and found.min() == NAT:
         raise DataError(f"{label}: holds -2^63, which stands for a missing integer here; convert the column")
     found = found.astype(dtype, copy=False)
     if missing is not None:

@@ -1,7 +1,6 @@
 """Where records end in a text: ranges of some megabytes, with the number of their first rows."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.engines.threads import available_threads
+from streamreg.engines.serial import Serial
+from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, CorruptError, DataError
 from streamreg.kernels import csvscan
 from streamreg.sources.csv.dialect import Dialect
@@ -135,11 +135,7 @@ def _apart(path: str, seen: str, start: int, piece: int, dialect: Dialect) -> It
         return _Look(at, first, end - at, int(data[-1]), _joined(parts))
 
     places = range(start, size, piece)
-    if len(places) <= 1:
-        yield from map(look, places)
-        return
-    with ThreadPoolExecutor(available_threads()) as pool:
-        yield from pool.map(look, places)
+    yield from (Threads() if len(places) > 1 else Serial()).map(look, places)
 
 
 def _joined(parts: list[tuple[int, _Found]]) -> _Found:
