@@ -48,7 +48,8 @@ def once(label: str, path: Path) -> tuple[float, float, float]:
     """Run an action in a fresh process and return its seconds, its processor seconds, and the process's peak MB."""
     imports, action = ACTIONS[label]
     code = (
-        f"import time\n{imports}\npath = {str(path)!r}\nwall, cpu = time.perf_counter(), time.process_time()\n{action}\n"
+        f"import time\n{imports}\npath = {str(path)!r}\n"
+        f"wall, cpu = time.perf_counter(), time.process_time()\n{action}\n"
         "print(time.perf_counter() - wall, time.process_time() - cpu)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
