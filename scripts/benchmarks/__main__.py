@@ -1,4 +1,4 @@
-"""Dispatch: ``scripts/bench accuracy|algebra|device|memory|speed|survive|training``."""
+"""Dispatch: ``scripts/bench accuracy|algebra|device|memory|speed|survive|tables|training``."""
 
 import argparse
 
@@ -8,11 +8,12 @@ import device
 import memory
 import speed
 import survive
+import tables
 import training
 
 parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure streamreg and its peers in one run.")
-commands = parser.add_subparsers(required=True, metavar="accuracy|algebra|device|memory|speed|survive|training")
-for module in (accuracy, algebra, device, memory, speed, survive, training):
+commands = parser.add_subparsers(required=True, metavar="accuracy|algebra|device|memory|speed|survive|tables|training")
+for module in (accuracy, algebra, device, memory, speed, survive, tables, training):
     command = commands.add_parser(module.__name__, help=(module.__doc__ or "").splitlines()[0])
     module.options(command)
     command.set_defaults(run=module.run)

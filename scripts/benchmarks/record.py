@@ -6,7 +6,18 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PEERS = ("numpy", "scipy", "statsmodels", "scikit-learn", "scikit-learn-intelex", "h5py", "zarr", "streamreg")
+PEERS = (
+    "numpy",
+    "scipy",
+    "statsmodels",
+    "scikit-learn",
+    "scikit-learn-intelex",
+    "h5py",
+    "zarr",
+    "pyarrow",
+    "polars",
+    "streamreg",
+)
 
 
 def versions() -> dict[str, str]:

@@ -43,6 +43,15 @@ def test_compressed_files(tmp_path: Path, suffix: str, piece: int) -> None:
     assert columns(sr.open(path)) == WHOLE
 
 
+@pytest.mark.parametrize("suffix", ["", *PACK])
+def test_records_longer_than_what_is_read_at_a_time(tmp_path: Path, suffix: str) -> None:
+    rows = [[k, "long\n" * 20_000] for k in range(3)]
+    plain = written(tmp_path / "a.csv", rows, HEADER).read_bytes()
+    path = tmp_path / f"a.csv{suffix}"
+    path.write_bytes(PACK[suffix](plain) if suffix else plain)
+    assert columns(open_csv(path, piece=1000)) == {"n": [0, 1, 2], "t": [text for _, text in rows]}
+
+
 @pytest.mark.parametrize("suffix", PACK)
 def test_compressed_files_that_are_cut_or_damaged(tmp_path: Path, suffix: str) -> None:
     packed = PACK[suffix](written(tmp_path / "a.csv", ROWS, HEADER).read_bytes())
@@ -156,6 +165,7 @@ LATE = [
     ("true", "", "is missing, .*dtypes={'v': 'bool'}"),
     ("18446744073709551615", "", "is missing, .*dtypes={'v': 'float64'}"),
     ("2024-01-01", "2024-13-01", "'2024-13-01' is not a date"),
+    ("2024-01-01", "2024-01-01 10:00", "'2024-01-01 10:00' is not a date, .*dtypes={'v': 'datetime'}"),
     ("2024-01-01T10:00:00", "2024-01-01T10:00:00Z", "'2024-01-01T10:00:00Z' is not a date with time"),
 ]
 
@@ -194,6 +204,12 @@ def test_options_that_are_none(tmp_path: Path) -> None:
         sr.open(tmp_path / "a.npy", options={"header": False})
     (tmp_path / "data").write_text(text)
     assert columns(sr.open(tmp_path / "data", format="csv")) == {"a": [1], "b": [2]}
+
+
+def test_the_least_int64_is_no_missing_value(tmp_path: Path) -> None:
+    for more in ("", ",7\n"):
+        with pytest.raises(DataError, match="holds -2\\^63"):
+            columns(of_text(tmp_path, f"a,b\n{-(2**63)},1\n{more}", dtypes={"a": "int64"}))
 
 
 def test_folders_name_columns(tmp_path: Path) -> None:

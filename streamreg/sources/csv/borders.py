@@ -1,7 +1,6 @@
 """Where records end in a text: ranges of some megabytes, with the number of their first rows."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.engines.threads import available_threads
+from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, CorruptError, DataError
 from streamreg.kernels import csvscan
 from streamreg.sources.csv.dialect import Dialect
@@ -89,9 +88,10 @@ def find(path: str, seen: str, start: int, dialect: Dialect, piece: int, sample:
     with reading(path, seen) as read:  # a file that can be read anywhere: rows from places far apart
         for k in ranges[:: max(1, -(-len(ranges) // SNIPPETS))]:
             begin, end = found.offsets[k : k + 2]
-            head = read(begin, min(begin + sample, end)).tobytes()
-            whole = head if begin + sample >= end else _whole(head, dialect) or read(begin, end).tobytes()
-            found.snippets.append((found.rows[k], whole))
+            size = end - begin if kind else sample  # a compressed file is not read again from an earlier place
+            while begin + size < end and not (whole := _whole(read(begin, begin + size), dialect)):
+                size *= 2
+            found.snippets.append((found.rows[k], whole if begin + size < end else read(begin, end).tobytes()))
     return found
 
 
@@ -135,11 +135,7 @@ def _apart(path: str, seen: str, start: int, piece: int, dialect: Dialect) -> It
         return _Look(at, first, end - at, int(data[-1]), _joined(parts))
 
     places = range(start, size, piece)
-    if len(places) <= 1:
-        yield from map(look, places)
-        return
-    with ThreadPoolExecutor(available_threads()) as pool:
-        yield from pool.map(look, places)
+    yield from Threads().map(look, places) if len(places) > 1 else map(look, places)
 
 
 def _joined(parts: list[tuple[int, _Found]]) -> _Found:
@@ -222,19 +218,20 @@ class _Samples:
         self._count += 1
         if self._count % self._stride:
             return
-        whole = _whole(data[: self._size].tobytes(), self._dialect) or _whole(data.tobytes(), self._dialect)
+        size = self._size
+        while not (whole := _whole(data[:size], self._dialect)) and size < len(data):
+            size *= 2
         if whole:
             self.found.append((row, whole))
             if len(self.found) > 2 * SNIPPETS:
                 self.found, self._stride = self.found[::2], 2 * self._stride
 
 
-def _whole(data: bytes, dialect: Dialect) -> bytes:
+def _whole(data: NDArray[np.uint8], dialect: Dialect) -> bytes:
     """Return the records that end in some bytes that begin with one."""
     records, *_ = csvscan.walk(data, csvscan.RECORD, *dialect.bytes)
-    if not records:
-        return b""
-    return data[: csvscan.walk(data, csvscan.RECORD, *dialect.bytes, records)[1]]
+    end = csvscan.walk(data, csvscan.RECORD, *dialect.bytes, records)[1] if records else 0
+    return data[:end].tobytes()
 
 
 def _unclosed(path: str, row: int) -> CorruptError:

@@ -24,8 +24,8 @@ _PLAIN = (".csv", ".tsv", ".tab")
 SUFFIXES = (*_PLAIN, *(plain + packed for plain in _PLAIN for packed in COMPRESSED))
 """Of files in a folder; one with another name may be of text that is no table."""
 
-PIECE = 3 * 2**19
-"""Bytes of a range, which one worker parses at a time: larger ones are no faster, and take more memory."""
+_PIECE, _PIECE_COLUMN = 3 * 2**19, 2**11
+"""Bytes of a range, and the least for each column: larger ones are no faster, and take more memory."""
 
 _HEAD = 2**16
 _SAMPLE = 2**19
@@ -42,7 +42,7 @@ def open_csv(
     decimal: str = ".",
     na_values: str | Sequence[str] | None = None,
     dtypes: Mapping[str, Any] | None = None,
-    piece: int = PIECE,
+    piece: int | None = None,
 ) -> CsvSource:
     """Return a source over a delimited text, plain or compressed (``.gz``, ``.bz2``, ``.xz``, ``.zst``).
 
@@ -71,8 +71,8 @@ def open_csv(
     dtypes : mapping of str to str, optional
         Types of some columns: "float64", "float32", "int64", "uint64", "bool", "text", "date", "datetime" or
         "datetime UTC". True and false become int64 where some are missing, and where their type is given.
-    piece : int
-        Bytes that are parsed at a time.
+    piece : int, optional
+        Bytes that are parsed at a time; if not given, a megabyte and a half, and more where there are many columns.
 
     Raises
     ------
@@ -109,8 +109,10 @@ def open_csv(
             types = given(dtypes, wanted, label)
             seen_cells = {name: Seen() for name in wanted}
         _require_columns(path, names, wanted, paths[0])
+        if piece is None:
+            piece = max(_PIECE, _PIECE_COLUMN * len(names))
         ranges = borders.find(
-            str(path), seen, start, dialect, piece, max(4096, _SAMPLE // borders.SNIPPETS // len(paths))
+            str(path), seen, start, dialect, piece, max(1024, _SAMPLE // borders.SNIPPETS // len(paths))
         )
         learn(ranges.snippets, dialect, [None if name in types else seen_cells.get(name) for name in names])
         ranges.snippets = []
@@ -200,7 +202,8 @@ def _header(
 
 
 def _require_columns(path: Path, names: Sequence[str], wanted: Sequence[str], first: Path) -> None:
+    there = set(names)
     for name in wanted:
-        if name not in names:
+        if name not in there:
             hint = nearest(name, [n for n in names if not n.startswith("\0")])
             raise NotFound(f"{path}: has no column {name!r}, which {first} has{hint}")

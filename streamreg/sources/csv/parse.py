@@ -116,6 +116,7 @@ class Parser:
         value = (_VALUE.search(what) or [what, what])[1]
         word = _WORDS.get(kind, "text" if "string" in kind else "a date with time")
         wider = "float64" if re.fullmatch(r"\s*-?\d*[.]?\d+([eE][-+]?\d+)?\s*", value) and "int" in kind else "text"
+        wider = "datetime" if "date32" in kind and re.match(r"\d{4}-\d{2}-\d{2}[ T]\d", value) else wider
         return DataError(
             f"{where}: {value!r} is not {word}, as the rows are that the column's type was learned from; in "
             f"options, give its type, dtypes={{{name!r}: {wider!r}}}, or name the value in na_values"

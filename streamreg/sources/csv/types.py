@@ -74,20 +74,22 @@ class Seen:
     high: int = 0
     times: list[str] = field(default_factory=list)
 
-    def add(self, cell: str, dialect: Dialect) -> None:
-        """Look at a cell."""
-        if cell in dialect.missing:
-            self.absent += 1
-            return
-        cell = cell.strip(" \t")
-        found = patterns(dialect.decimal).fullmatch(cell)
-        kind = (found and found.lastgroup) or "text"
-        self.kinds[kind] += 1
-        self.first.setdefault(kind, cell)
-        if kind == "whole" and len(cell) > 18:
-            self.low, self.high = min(self.low, int(cell)), max(self.high, int(cell))
-        elif kind == "date" or kind in _TIMES:
-            self.times.append(cell)
+    def add(self, cells: Sequence[str], dialect: Dialect) -> None:
+        """Look at some cells."""
+        missing, fits = frozenset(dialect.missing), patterns(dialect.decimal).fullmatch
+        for cell in cells:
+            if cell in missing:
+                self.absent += 1
+                continue
+            cell = cell.strip(" \t")
+            found = fits(cell)
+            kind = (found and found.lastgroup) or "text"
+            self.kinds[kind] += 1
+            self.first.setdefault(kind, cell)
+            if kind == "whole" and len(cell) > 18:
+                self.low, self.high = min(self.low, int(cell)), max(self.high, int(cell))
+            elif kind == "date" or kind in _TIMES:
+                self.times.append(cell)
 
     def decide(self) -> tuple[Any, str]:
         """Return the Arrow type, or None and why there is none."""
@@ -149,11 +151,12 @@ class Seen:
 def learn(snippets: Sequence[tuple[int, bytes]], dialect: Dialect, columns: Sequence[Seen | None]) -> None:
     """Look at whole records; `columns` are those of the file in order, None for one that is of no interest."""
     for _, data in snippets:
-        for row in dialect.records(data.decode(dialect.encoding, "replace")):
-            if len(row) == len(columns):
-                for cell, seen in zip(row, columns, strict=True):
-                    if seen is not None:
-                        seen.add(cell, dialect)
+        records = dialect.records(data.decode(dialect.encoding, "replace"))
+        for seen, cells in zip(
+            columns, zip(*(row for row in records if len(row) == len(columns)), strict=True), strict=False
+        ):
+            if seen is not None:
+                seen.add(cells, dialect)
 
 
 def given(dtypes: Mapping[str, Any] | None, names: Sequence[str], label: str) -> dict[str, Any]:
