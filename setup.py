@@ -10,7 +10,7 @@ stable = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
 def kernel(name: str, *arguments: str) -> Extension:
-    """Describe a kernel of one file."""
+    """Describe a kernel of one file, which may be missing."""
     return Extension(
         f"streamreg.kernels.{name}",
         [f"streamreg/kernels/{name}.c"],
@@ -24,6 +24,7 @@ def kernel(name: str, *arguments: str) -> Extension:
 setup(
     ext_modules=[
         kernel("_gram", "-ffp-contract=fast"),
+        kernel("_csvscan"),
         # Products are split exactly there, which a contraction would undo.
         kernel("_levels", "-ffp-contract=off", "-fno-trapping-math"),
     ],

@@ -29,6 +29,8 @@ def require_numbers(schema: Schema, names: tuple[str, ...], label: str) -> None:
         A column is text, a date, or of a type that cannot be used.
     """
     for name in names:
+        if name in schema.refused:
+            raise DataError(f"{label}: column {name!r} {schema.refused[name]}")
         if not schema.numeric(name):
             dtype = schema.dtype(name)
             remedy = {"T": ", as a category", "M": ", as in 'y ~ year(t)'"}.get(dtype.kind, "")
