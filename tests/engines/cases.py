@@ -1,7 +1,7 @@
 """Every statistic of a scan, in one list: each meets every law of test_statistics.py."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from streamreg.stats.base import Statistic
 from streamreg.stats.grouped import Block, Column, Grouped, Hash
 from streamreg.stats.integer_moments import IntegerMoments
 from streamreg.stats.levels.moments import AbsorbedMoments
+from streamreg.stats.levels.within import Lookup, Within, WithinLevels
 from streamreg.stats.losses import Losses, Scored
 from streamreg.stats.moments import Moments
 from streamreg.stats.opening import OpeningMoments
@@ -58,6 +59,13 @@ def _fit() -> Any:
 def _residuals() -> Residuals:
     problem = sr.scan(source()).problem("y", NAMES, True)
     return Residuals.of(problem, cholesky.solve(problem))
+
+
+def _within() -> WithinLevels:
+    scores = replace(_scores(_fit()), centre=np.zeros(4), offset=np.zeros(4), at_centre=(0.0, 0.0))
+    effects = np.random.default_rng(1).normal(size=(40, 5))
+    within = Within(np.append(_fit().centre, 0.0), (Lookup.of("e", np.arange(40), effects),))
+    return WithinLevels(Meat(scores), within, (0,))
 
 
 def _predictor() -> Predictor:
@@ -117,6 +125,9 @@ STATISTICS: dict[str, Case] = {
     "absorbed": Case(
         lambda: AbsorbedMoments(("a", "c", "d", "y"), ("e", "b")),
         lambda: design(("e", "b")),
+    ),
+    "within levels": Case(
+        _within, lambda: design(("e",)), numbers=lambda state: _sums(state.inner) | state.to_arrays()
     ),
     "residuals": Case(_residuals, design),
     "working moments": Case(

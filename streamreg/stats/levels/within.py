@@ -1,5 +1,7 @@
 """Rows less their effects: what a pass after the first one sees where factors are absorbed."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
@@ -159,10 +161,32 @@ class WithinLevels(Statistic, Generic[S]):
         return tuple(sorted(set().union(*ways)))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the state of the inner statistic as plain arrays."""
-        return self.inner.to_arrays()
+        """Return the state as plain arrays: that of the inner statistic, and which clusters levels lie in.
+
+        Of the effects there is a hash.
+        """
+        effects = hashlib.sha256(self.within.centre.tobytes())
+        for factor in self.within.factors:
+            effects.update(factor.levels.tobytes() + factor.effects.tobytes())
+        meta = {"inner": type(self.inner).__name__, "clusters": self.clusters, "effects": effects.hexdigest()}
+        arrays = {f"inner.{name}": array for name, array in self.inner.to_arrays().items()}
+        for way, (low, high) in enumerate(zip(self._low, self._high, strict=True)):
+            for f, both in enumerate(zip(low, high, strict=True)):
+                arrays[f"span.{way}.{f}"] = np.array(both)
+        return arrays | {"meta": np.array(json.dumps(meta | self.counts()))}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Not possible: the effects are not in the state."""
-        raise NotImplementedError("rows less their effects are not kept")
+        """Rebuild the state, without the effects: it is to be merged into one that has them."""
+        from streamreg.stats.levels.moments import AbsorbedMoments
+        from streamreg.stats.sandwich.clusters import Clusters
+        from streamreg.stats.sandwich.meat import Lagged, Meat
+
+        meta = json.loads(str(arrays["meta"]))
+        kinds: dict[str, type[Any]] = {kind.__name__: kind for kind in (AbsorbedMoments, Clusters, Lagged, Meat)}
+        own = {name.removeprefix("inner."): a for name, a in arrays.items() if name.startswith("inner.")}
+        self = cls(kinds[meta["inner"]].from_arrays(own), Within(np.zeros(0), ()), meta["clusters"])
+        self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
+        spans = [[a for n, a in arrays.items() if n.startswith(f"span.{way}.")] for way in range(len(self.clusters))]
+        self._low, self._high = ([[span[k] for span in way] for way in spans] for k in (0, 1))
+        return self
