@@ -31,10 +31,15 @@ _SUFFIXES = {
     ".feather": "arrow",
     ".arrow": "arrow",
     ".ipc": "arrow",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".txt": "csv",
 }
 _TABLES = {
     "parquet": "streamreg.sources.arrow.parquet:open_parquet",
     "arrow": "streamreg.sources.arrow.ipc:open_ipc",
+    "csv": "streamreg.sources.csv.open:open_with",
 }
 """Formats of tables of columns, and what opens a file, a folder, a pattern or a list of files of each."""
 
@@ -52,21 +57,22 @@ def open(
     columns: Sequence[str] | None = None,
     missing_chunks: MissingChunks = "error",
     format: str | None = None,
+    options: Mapping[str, Any] | None = None,
     query: str | None = None,
 ) -> Source:
-    """Return a source over `data`. No rows are read, but for the first batch of an iterable.
+    """Return a source over `data`. No rows are read, but for the first batch of an iterable, and text.
 
     Parameters
     ----------
     data : path, array, data frame, mapping, tuple, dask array(s), iterable of batches, callable or Source
-        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.parquet``, ``.pq``, ``.feather`` or
-        ``.arrow``. Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``,
-        or a folder, in which ``year=2020`` names a column. ``"duckdb:trips.db"`` is a database, of which `query` is
-        read. A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no
-        argument and returns a fresh iterator of batches.
-        In tuples and batches y is the column ``"y"``, the target, and the weight is the column ``"weight"``; X may be a
-        data frame, whose columns keep their names and are found by them in every batch. A mapping has a column for each
-        name: numbers, dates or text.
+        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.parquet``, ``.pq``, ``.feather``,
+        ``.arrow``, ``.csv``, ``.tsv`` or ``.txt``, and the last three also in ``.gz``, ``.bz2``, ``.xz`` or ``.zst``.
+        Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``, or a folder,
+        in which ``year=2020`` names a column. ``"duckdb:trips.db"`` is a database, of which `query` is read. A tuple
+        is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no argument and
+        returns a fresh iterator of batches. In tuples and batches y is the column ``"y"``, the target, and the weight
+        is the column ``"weight"``; X may be a data frame, whose columns keep their names and are found by them in every
+        batch. A mapping has a column for each name: numbers, dates or text.
     x : str, optional
         Dataset inside an HDF5 file or Zarr group that holds the matrix: ``"group/X"``.
     target, weights : str, optional
@@ -77,8 +83,11 @@ def open(
         Names for the columns of the matrix, instead of those in the file or x0, x1, ...
     missing_chunks : {"error", "fill"}
         Whether chunks that are not in the storage are refused, or stand for its fill value.
-    format : {"hdf5", "zarr", "npy", "parquet", "arrow"}, optional
+    format : {"hdf5", "zarr", "npy", "parquet", "arrow", "csv"}, optional
         What files hold whose names do not tell.
+    options : mapping, optional
+        How a CSV file is written: ``delimiter``, ``quote``, ``header``, ``encoding``, ``decimal``, ``na_values`` and
+        ``dtypes``, as `streamreg.sources.csv.open.open_csv` describes them.
     query : str, optional
         What to read of a database.
 
@@ -108,7 +117,12 @@ def open(
     if isinstance(data, str | os.PathLike) or _are_paths(data):
         x, target, weights = (_name(n, v) for n, v in (("x", x), ("target", target), ("weights", weights)))
         kind = kind_of(data, format)
-        if kind in _TABLES:
+        if options is not None and kind != "csv":
+            raise UsageError(f"{data}: options are for CSV files; leave them out")
+        if kind == "csv":
+            _require_columns_named(data, x, None)
+            source = _load(_TABLES[kind])(data, columns, options)
+        elif kind in _TABLES:
             _require_columns_named(data, x, columns)
             source = _load(_TABLES[kind])(data)
         elif isinstance(data, str | os.PathLike):
@@ -126,11 +140,11 @@ def _are_paths(data: Any) -> bool:
     return isinstance(data, list | tuple) and bool(data) and all(isinstance(one, str | os.PathLike) for one in data)
 
 
-def _load(place: str) -> Callable[[Any], Source]:
+def _load(place: str) -> Callable[..., Source]:
     """Return a function by its place, which is imported now."""
     module, _, name = place.partition(":")
     try:
-        found: Callable[[Any], Source] = getattr(importlib.import_module(module), name)
+        found: Callable[..., Source] = getattr(importlib.import_module(module), name)
     except ImportError as error:
         raise UsageError(f"such tables are read with {error.name}: pip install 'streamreg[tables]'") from None
     return found
@@ -151,13 +165,18 @@ def kind_of(data: Any, format: str | None = None) -> str | None:
             raise UsageError(f"format is {format!r}; it can be {', '.join(known)}")
         return format
     path = Path(data[0] if isinstance(data, list | tuple) else data)
+    kind = _suffix_kind(path)
+    if kind is None and path.is_dir():
+        inside = {_suffix_kind(file) for file in path.rglob("*") if file.suffix.lower() != ".txt" and file.is_file()}
+        return next((found for found in _TABLES if found in inside), None)
+    return kind
+
+
+def _suffix_kind(path: Path) -> str | None:
+    """Return the format that the name of a file tells."""
     while path.suffix.lower() in _COMPRESSED:
         path = path.with_suffix("")
-    kind = _SUFFIXES.get(path.suffix.lower())
-    if kind is None and path.is_dir():
-        inside = (_SUFFIXES.get(file.suffix.lower()) for file in sorted(path.rglob("*")) if file.is_file())
-        return next((found for found in inside if found in _TABLES), None)
-    return kind
+    return _SUFFIXES.get(path.suffix.lower())
 
 
 def _name(option: str, value: Any) -> str | None:

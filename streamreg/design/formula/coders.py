@@ -114,7 +114,7 @@ class Category(Coder):
         if not reduced or kind == "OneHot":
             return Block(_indicators(codes, np.arange(count)), small=True)
         if kind == "Treatment":
-            return Block(_indicators(codes, np.array([k for k in range(count) if k != self.base])), small=True)
+            return Block(_indicators(codes, np.array([k for k in range(count) if k != self.base], np.intp)), small=True)
         table, _ = self.coding.table(self.levels, self.factor.text, reduced)
         return Block(_looked_up(table, codes), small=kind == "Sum")
 

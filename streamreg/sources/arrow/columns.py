@@ -13,6 +13,7 @@ from streamreg.sources.base import TEXT
 from streamreg.sources.chunk import Coded, Column
 
 _UNUSABLE = np.dtype(object)
+_NAMES = {"halffloat": "f2", "float": "f4", "double": "f8"}
 _DAYS = {"date32[day]": "D", "date64[ms]": "ms"}
 
 
@@ -30,7 +31,7 @@ def dtype_of(kind: Any, nullable: bool = False) -> np.dtype[Any]:
     if pa.types.is_integer(kind):
         return np.dtype(np.int64 if nullable else str(kind))
     if pa.types.is_floating(kind):
-        return np.dtype({"halffloat": "f2", "float": "f4", "double": "f8"}[str(kind)])
+        return np.dtype(_NAMES[str(kind)])
     if pa.types.is_decimal(kind):
         return np.dtype(np.float64)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -86,7 +87,7 @@ def column(values: Any, label: str, dtype: np.dtype[Any]) -> Column:
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if dtype.kind == "M":
-        return np.asarray(values.to_numpy(zero_copy_only=False)).astype(dtype, copy=False)
+        return _times(values).astype(dtype, copy=False)
     if dtype.kind == "f":
         return _floats(values, label, dtype)
     return _integers(values, label, dtype)
@@ -95,7 +96,7 @@ def column(values: Any, label: str, dtype: np.dtype[Any]) -> Column:
 def _coded(values: Any) -> Coded:
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode()
-    codes = values.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    codes = _plain(values.indices.fill_null(-1)).astype(np.int32, copy=False)
     levels = values.dictionary.to_pylist()
     if None in levels:  # a dictionary may hold null itself
         codes = np.where(codes == levels.index(None), np.int32(-1), codes)
@@ -113,7 +114,11 @@ def _floats(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
     if pa.types.is_decimal(values.type) or pa.types.is_boolean(values.type):
         values = values.cast(pa.uint8()) if pa.types.is_boolean(values.type) else values
         values = values.cast(pa.float64())
-    return np.asarray(values.to_numpy(zero_copy_only=False)).astype(dtype, copy=False)
+    if not values.null_count:
+        return _plain(values).astype(dtype, copy=False)
+    found = _plain(pc.fill_null(values, 0)).astype(dtype)
+    found[_missing(values)] = np.nan
+    return found
 
 
 def _integers(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -121,9 +126,9 @@ def _integers(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
         values = values.cast(pa.int8())
     missing = None
     if values.null_count:
-        missing = np.asarray(pc.is_null(values).to_numpy(zero_copy_only=False))
+        missing = _missing(values)
         values = pc.fill_null(values, False if pa.types.is_boolean(values.type) else 0)
-    found = np.asarray(values.to_numpy(zero_copy_only=False))
+    found = _plain(values)
     if found.dtype == np.uint64 and dtype == np.int64 and (found >= 2**63).any():
         raise DataError(f"{label}: has missing values, and integers beyond 2^63; convert the column to float64")
     if dtype == np.int64 and found.dtype == np.int64 and missing is None and len(found) and found.min() == NAT:
@@ -133,3 +138,29 @@ def _integers(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
         found = found.copy()
         found[missing] = NAT
     return found
+
+
+def _times(values: Any) -> NDArray[Any]:
+    """Return dates or times."""
+    unit = _DAYS.get(str(values.type)) or values.type.unit
+    whole = values.view(pa.int32() if unit == "D" else pa.int64())
+    found = _plain(pc.fill_null(whole, 0)).astype(np.int64, copy=False).view(f"M8[{unit}]")
+    if values.null_count:
+        found = found.copy()
+        found[_missing(values)] = np.datetime64("NaT")
+    return found
+
+
+def _missing(values: Any) -> NDArray[np.bool_]:
+    """Return where values are null."""
+    return _plain(pc.is_null(values)).astype(bool, copy=False)
+
+
+def _plain(values: Any) -> NDArray[Any]:
+    """Return numbers, none of them null, as they lie in memory; Arrow's own way imports pandas, where that is there."""
+    if pa.types.is_boolean(values.type):
+        return _plain(values.cast(pa.uint8())).view(np.bool_)
+    dtype = np.dtype(_NAMES.get(str(values.type), str(values.type)))
+    if not len(values):
+        return np.empty(0, dtype)
+    return np.frombuffer(values.buffers()[1], dtype, len(values), values.offset * dtype.itemsize)
