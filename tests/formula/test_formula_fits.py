@@ -1,5 +1,7 @@
 """Fits by formula from frames and files: equal to statsmodels, the same bits for any source, stored and used again."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -126,3 +128,25 @@ def test_a_category_of_very_large_integers_is_refused():
     frame = FRAME.assign(u=np.full(ROWS, 2**63 + 5, np.uint64))
     with pytest.raises(DataError, match="9223372036854775813 is no level"):
         sr.Linear(formula="y ~ C(u)").fit(frame)
+
+
+@pytest.mark.parametrize(
+    "text", ["y ~ i(k, treated, ref=1) + x | firm", "y ~ i(k, ref=2) + x:z | firm + g", "y ~ x + C(k):z | firm^g"]
+)
+def test_absorbed_formulas_are_those_of_pyfixest(text):
+    import pyfixest
+
+    random = np.random.default_rng(0)
+    frame = FRAME.drop(columns="t").assign(
+        firm=random.integers(0, 40, ROWS), treated=random.integers(0, 2, ROWS), y=np.log(FRAME.y)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = pyfixest.feols(text, frame, vcov="iid")
+    fit = sr.Linear(formula=text).fit(frame)
+    ours = dict(zip(fit.names, fit.coef, strict=True))
+    wanted = theirs.coef()
+    assert set(ours) == set(wanted.index)
+    np.testing.assert_allclose([ours[name] for name in wanted.index], wanted, rtol=1e-8, atol=1e-10)
+    errors = dict(zip(fit.names, fit.std_errors, strict=True))
+    np.testing.assert_allclose([errors[name] for name in wanted.index], theirs.se(), rtol=1e-8)
