@@ -100,6 +100,8 @@ class EncodedPartition(Partition):
             vectors = {n: v for n, v in chunk.vectors.items() if n in self.beside}
             vectors |= {n: chunk.column(n) for n in chunk.names if n in self.beside}
             high, low = self.encoder.encode(found, self.zones, self.label, chunk.start)
+            if not self.encoder.names:  # and maybe no column to count the rows of
+                high = np.empty((len(chunk), 0))
             yield Chunk(chunk.start, high, self.encoder.names, vectors, low)
 
 

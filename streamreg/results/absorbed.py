@@ -151,8 +151,8 @@ class AbsorbedEffects:
         UsageError
             There is no such `unseen`.
         """
-        if unseen not in ("error", "reference", "missing"):
-            raise UsageError(f"predict: unseen is {unseen!r}; it can be 'error', 'reference' or 'missing'")
+        if unseen not in ("error", "reference", "own", "missing"):
+            raise UsageError(f"predict: unseen is {unseen!r}; it can be 'error', 'reference', 'own' or 'missing'")
         total = np.zeros(len(keys))
         for f, name in enumerate(self.names.tolist()):
             here = self._places(f)
@@ -166,7 +166,7 @@ class AbsorbedEffects:
                     f"level {level!r} of {name!r} has no effect, as no row of the fit had it; leave such rows out, or "
                     "ask for unseen='missing'"
                 )
-            total += np.where(known, self.values[here][at], 0.0 if unseen == "reference" else np.nan)
+            total += np.where(known, self.values[here][at], 0.0 if unseen in ("reference", "own") else np.nan)
         return total
 
     def to_dict(self) -> dict[str, Any]:

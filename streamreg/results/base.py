@@ -12,7 +12,6 @@ from streamreg.errors import UsageError, typed
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.persist import archive
-from streamreg.results import sense
 from streamreg.results.absorbed import AbsorbedEffects, Effects
 from streamreg.results.estimates import Estimates, Scale
 
@@ -53,7 +52,7 @@ class FitResult(Estimates):
         UsageError
             The model gives no errors (Keras).
         """
-        if self.geometry is None or self.method == "mini-batch":
+        if self.geometry is None or self.level == "mini-batch":
             raise UsageError("this result has no covariance: it was trained, not solved; fit sr.Linear for errors")
         scaled = self.geometry.inverse * self.sigma**2 if self.sandwich is None else self.sandwich.cov[1:, 1:]
         out = self.geometry.unscaled(scaled)
@@ -78,7 +77,8 @@ class FitResult(Estimates):
             "link": the linear predictor, such as the logit of a probability.
         unseen : {"error", "reference", "own", "missing"}
             A level of a category or of an absorbed factor that did not occur in the fit is refused, taken for the
-            reference (of absorbed factors: for one with the mean of their effects), or has no prediction.
+            reference, given no effect, or has no prediction. Of absorbed factors the reference is one with the mean
+            of their effects, and so is no effect.
 
         Returns
         -------
@@ -128,8 +128,7 @@ class FitResult(Estimates):
         CorruptError
             The file is damaged, or is not a saved fit.
         """
-        inner = {"geometry": Geometry, "sandwich": Sandwich, "absorbed": AbsorbedEffects}
-        return archive.restore(path, "fit", cls, sense.of_fit, **inner)
+        return archive.restore(path, "fit", cls, geometry=Geometry, sandwich=Sandwich, absorbed=AbsorbedEffects)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""
@@ -139,7 +138,7 @@ class FitResult(Estimates):
                 continue
             out[f.name] = getattr(self, f.name)
         out["errors"] = self.errors
-        for name in ("tvalues", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
+        for name in ("tstats", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
             out[name] = getattr(self, name)
         if self.absorbed is not None:
             out["absorbed"] = self.absorbed.to_dict()

@@ -1,5 +1,7 @@
 """Fits by formula from frames and files: equal to statsmodels, the same bits for any source, stored and used again."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -103,3 +105,48 @@ def test_a_poisson_fit_and_a_path_take_terms_too():
 
     theirs = smf.poisson("n ~ g + bs(z, df=4)", counts).fit(disp=False)
     np.testing.assert_allclose(fit.predict(counts), theirs.predict(counts), rtol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["y ~ 1", "1", "y ~ x - x", "y ~ 0"])
+def test_a_formula_may_have_no_terms(text):
+    source = sr.open(FRAME).with_roles(target="y")
+    fit = sr.Linear(formula=text).fit(source)
+    assert fit.names == ()
+    np.testing.assert_allclose(fit.intercept, 0.0 if "0" in text else FRAME.y.mean(), rtol=1e-12)
+
+
+def test_dates_are_days_and_hours_are_those_of_a_zone():
+    frame = FRAME.assign(t=FRAME.t.dt.tz_localize("UTC").dt.tz_convert("Asia/Kolkata"))
+    fit = sr.Linear(formula="y ~ t + hour(t)").fit(frame)
+    x = pd.DataFrame({"t": FRAME.t.astype("int64") / FRAME.t.astype("int64").max(), "hour": frame.t.dt.hour})
+    scale = (FRAME.t.max() - pd.Timestamp(0)) / pd.Timedelta("1D")
+    theirs = sr.Linear().fit((x.to_numpy(), FRAME.y.to_numpy()))
+    np.testing.assert_allclose(fit.coef * [scale, 1], theirs.coef, rtol=1e-7)
+
+
+def test_a_category_of_very_large_integers_is_refused():
+    frame = FRAME.assign(u=np.full(ROWS, 2**63 + 5, np.uint64))
+    with pytest.raises(DataError, match="9223372036854775813 is no level"):
+        sr.Linear(formula="y ~ C(u)").fit(frame)
+
+
+@pytest.mark.parametrize(
+    "text", ["y ~ i(k, treated, ref=1) + x | firm", "y ~ i(k, ref=2) + x:z | firm + g", "y ~ x + C(k):z | firm^g"]
+)
+def test_absorbed_formulas_are_those_of_pyfixest(text):
+    import pyfixest
+
+    random = np.random.default_rng(0)
+    frame = FRAME.drop(columns="t").assign(
+        firm=random.integers(0, 40, ROWS), treated=random.integers(0, 2, ROWS), y=np.log(FRAME.y)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = pyfixest.feols(text, frame, vcov="iid")
+    fit = sr.Linear(formula=text).fit(frame)
+    ours = dict(zip(fit.names, fit.coef, strict=True))
+    wanted = theirs.coef()
+    assert set(ours) == set(wanted.index)
+    np.testing.assert_allclose([ours[name] for name in wanted.index], wanted, rtol=1e-8, atol=1e-10)
+    errors = dict(zip(fit.names, fit.std_errors, strict=True))
+    np.testing.assert_allclose([errors[name] for name in wanted.index], theirs.se(), rtol=1e-8)

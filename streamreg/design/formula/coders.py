@@ -110,8 +110,13 @@ class Category(Coder):
 
     def block(self, rows: Rows, reduced: bool, unseen: Unseen) -> Block:
         """Return the coded levels."""
+        codes, count, kind = self.codes(rows, unseen), len(self.levels), self.coding.kind
+        if not reduced or kind == "OneHot":
+            return Block(_indicators(codes, np.arange(count)), small=True)
+        if kind == "Treatment":
+            return Block(_indicators(codes, np.array([k for k in range(count) if k != self.base], np.intp)), small=True)
         table, _ = self.coding.table(self.levels, self.factor.text, reduced)
-        return Block(_looked_up(table, self.codes(rows, unseen)), small=self.coding.kind not in ("Helmert", "Diff"))
+        return Block(_looked_up(table, codes), small=kind == "Sum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +177,26 @@ class Interacted(Coder):
         """Return the products of indicators."""
         first, second = self._kept(reduced)
         codes = self.levels.codes(self._arguments[0], rows, unseen, self.reference)
-        left = _looked_up(np.eye(len(self.levels)), codes)
-        if len(self._arguments) == 1:
-            return Block(left[:, first], small=True)
         if self.second is None:
-            return Block(left[:, first], small=True).times(Block.of(*rows.pair(self._arguments[1])))
+            left = Block(_indicators(codes, np.array(first, np.intp)), small=True)
+            return left if len(self._arguments) == 1 else left.times(Block.of(*rows.pair(self._arguments[1])))
+        left_levels = _indicators(codes, np.arange(len(self.levels)))
         codes = self.second.codes(self._arguments[1], rows, unseen, self.reference2)
-        right = _looked_up(np.eye(len(self.second)), codes)
+        right = _indicators(codes, np.arange(len(self.second)))
         pairs = np.array(self._pairs(first, second), np.intp).reshape(-1, 2)
-        return Block(left[:, pairs[:, 0]] * right[:, pairs[:, 1]], small=True)
+        return Block(left_levels[:, pairs[:, 0]] * right[:, pairs[:, 1]], small=True)
+
+
+def _indicators(codes: NDArray[np.int32], kept: NDArray[np.intp]) -> Float:
+    """Return a column for each of the levels `kept`, column by column in memory; NaN for `MISSING`."""
+    out = np.zeros((len(kept), len(codes)))
+    column = np.full(max(int(codes.max(initial=0)), int(kept.max(initial=0))) + 1, -1)
+    column[kept] = np.arange(len(kept))
+    place = np.where(codes >= 0, column[codes], -1)
+    rows = np.flatnonzero(place >= 0)
+    out[place[rows], rows] = 1.0
+    out[:, codes == MISSING] = np.nan
+    return out.T
 
 
 def _looked_up(table: Float, codes: NDArray[np.int32]) -> Float:

@@ -60,7 +60,7 @@ class Counts:
                 self.texts[values.levels[code]] += int(found[code])
             self._limit_texts(exact, text)
             return
-        self._pending.append(_keys(values))
+        self._pending.append(_keys(values, text))
         if sum(map(len, self._pending)) > _PENDING:
             self.settle(exact, text)
 
@@ -164,11 +164,13 @@ def _family(values: NDArray[Any]) -> str:
     return "i" if values.dtype.kind == "u" else values.dtype.kind
 
 
-def _keys(values: NDArray[Any]) -> Integers:
+def _keys(values: NDArray[Any], text: str) -> Integers:
     """Return integers that sort as the values do."""
     if values.dtype.kind == "M":
         return values.view(np.int64).copy()
     if values.dtype.kind != "f":
+        if values.dtype == np.uint64 and len(values) and values.max() >= 2**63:
+            raise DataError(f"{text}: {values.max()} is no level: integers below 2^63 are; convert the column to text")
         return values.astype(np.int64)
     bits = (values.astype(np.float64) + 0.0).view(np.int64)
     return bits ^ ((bits >> 63) & np.int64(2**63 - 1))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -26,7 +27,7 @@ OTHER = -2
 """Code of a level that was not seen and stands for itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Levels:
     """The levels of a category.
 
@@ -57,6 +58,10 @@ class Levels:
     def names(self) -> tuple[str, ...]:
         """As names of columns have them."""
         return tuple(map(str, self.values))
+
+    @cached_property
+    def _places(self) -> dict[Any, int]:
+        return {level: code for code, level in enumerate(self.values)}
 
     def place(self, level: Any, text: str) -> int:
         """Return where a level stands. Raises `UsageError` if it is none."""
@@ -99,8 +104,7 @@ class Levels:
         return np.asarray(out, np.int32)
 
     def _of_texts(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        place = {str(level): code for code, level in enumerate(self.values)}
-        return np.array([place.get(text, OTHER) for text in texts], np.int64)
+        return np.array([self._places.get(text, OTHER) for text in texts], np.int64)
 
     def _of_numbers(self, distinct: NDArray[Any], rows: Rows, found: Expression) -> NDArray[np.int64]:
         if distinct.dtype.kind == "M":
@@ -110,5 +114,4 @@ class Levels:
             raise DataError(
                 f"{rows.label}: {found.text} holds numbers, and its levels are texts or dates: {self.names[0]}"
             )
-        known = {level: code for code, level in enumerate(self.values)}
-        return np.array([known.get(value, OTHER) for value in distinct.tolist()], np.int64)
+        return np.array([self._places.get(value, OTHER) for value in distinct.tolist()], np.int64)
