@@ -77,8 +77,7 @@ class FitResult(Estimates):
             "link": the linear predictor, such as the logit of a probability.
         unseen : {"error", "reference", "own", "missing"}
             A level of a category or of an absorbed factor that did not occur in the fit is refused, taken for the
-            reference, given no effect, or has no prediction. Of absorbed factors the reference is one with the mean
-            of their effects, and so is no effect.
+            reference (of absorbed factors: for one with the mean of their effects), or has no prediction.
 
         Returns
         -------

@@ -145,9 +145,8 @@ def predictions(
     engine : optional
         Who works on the rows, as in `streamreg.scan`; a network predicts in this process.
     unseen : {"error", "reference", "own", "missing"}
-        A level of a category or of an absorbed factor that did not occur in the fit is refused, taken for the
-        reference, given no effect, or has no prediction. Of absorbed factors the reference is one with the mean
-        of their effects, and so is no effect.
+        A level of a category or of an absorbed factor that did not occur in the fit is refused, taken for the reference
+        (of absorbed factors: for one with the mean of their effects), or has no prediction.
 
     Raises
     ------
