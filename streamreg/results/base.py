@@ -12,6 +12,7 @@ from streamreg.errors import UsageError, typed
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.persist import archive
+from streamreg.results import sense
 from streamreg.results.absorbed import AbsorbedEffects, Effects
 from streamreg.results.estimates import Estimates, Scale
 
@@ -52,7 +53,7 @@ class FitResult(Estimates):
         UsageError
             The model gives no errors (Keras).
         """
-        if self.geometry is None or self.level == "mini-batch":
+        if self.geometry is None or self.method == "mini-batch":
             raise UsageError("this result has no covariance: it was trained, not solved; fit sr.Linear for errors")
         scaled = self.geometry.inverse * self.sigma**2 if self.sandwich is None else self.sandwich.cov[1:, 1:]
         out = self.geometry.unscaled(scaled)
@@ -128,7 +129,8 @@ class FitResult(Estimates):
         CorruptError
             The file is damaged, or is not a saved fit.
         """
-        return archive.restore(path, "fit", cls, geometry=Geometry, sandwich=Sandwich, absorbed=AbsorbedEffects)
+        inner = {"geometry": Geometry, "sandwich": Sandwich, "absorbed": AbsorbedEffects}
+        return archive.restore(path, "fit", cls, sense.of_fit, **inner)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""
@@ -138,7 +140,7 @@ class FitResult(Estimates):
                 continue
             out[f.name] = getattr(self, f.name)
         out["errors"] = self.errors
-        for name in ("tstats", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
+        for name in ("tvalues", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
             out[name] = getattr(self, name)
         if self.absorbed is not None:
             out["absorbed"] = self.absorbed.to_dict()

@@ -8,6 +8,8 @@ import sys
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streamreg.design.formula.expressions import Name
 from streamreg.design.formula.grammar import parse
@@ -165,6 +167,9 @@ HOSTILE = [
     "y ~ `x",
     "y ~ log(`x)",
     "y ~ )(",
+    "y ~ (]",
+    "y ~ (a}",
+    "y ~ a]",
     "y ~ x $ z",
     "y ~ [x ~ z]",
     "y ~ x\x00z",
@@ -237,3 +242,30 @@ def test_formulaic_is_imported_by_the_first_formula_alone():
 def test_a_long_formula_is_parsed_in_time():
     found = parse("y ~ " + " + ".join(f"x{k}" for k in range(1000)))
     assert len(found.terms) == 1000
+
+
+PIECES = st.sampled_from(
+    [
+        *"abxyz01235 ~+-*:/|^.()[]{},=`'\"\\#@%&<>!",
+        "log(",
+        "C(",
+        "I(",
+        "poly(",
+        "**",
+        "Treatment(",
+        "ref=",
+        "i(",
+        "np.",
+        "\n",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.lists(PIECES, max_size=25).map("".join), st.text(max_size=30)), st.booleans())
+def test_any_text_is_a_formula_or_refused(text, known):
+    try:
+        found = parse(text, ["a", "b", "x y"] if known else None)
+    except UsageError:
+        return
+    assert Formula.from_dict(json.loads(json.dumps(found.to_dict()))) == found

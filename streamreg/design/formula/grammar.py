@@ -68,10 +68,13 @@ def _parts(text: str) -> tuple[str | None, str, str | None]:
             opened.append(_CLOSES[char])
             if len(opened) > _DEEPEST:
                 raise UsageError(f"brackets are nested more than {_DEEPEST} deep")
-        elif opened and char == opened[-1]:
-            opened.pop()
+        elif char in _CLOSES.values():
+            if not opened or opened.pop() != char:
+                raise UsageError(f"{char} at place {place} closes no bracket")
         elif char in cuts and not opened:
             cuts[char].append(place)
+    if opened or quote:
+        raise UsageError(f"{(quote or opened[-1])} is missing at its end")
     if len(cuts["~"]) > 1 or len(cuts["|"]) > 1:
         raise UsageError("one ~ and one | at most: instrumental variables are not fitted")
     bar = cuts["|"][0] if cuts["|"] else len(text)
@@ -147,8 +150,12 @@ def _terms(text: str, columns: Sequence[str] | None) -> tuple[bool, tuple[Term, 
         message = re.sub(r"\x1b\[[\d;]*m|[⧚⧛]", "", str(error)).split("\n")[0]
         back = {name: key.strip() for key, name in place.items()}
         raise UsageError(re.sub(_NAME.format(r"\d+"), lambda m: back.get(m[0], m[0]), message)) from None
+    except UsageError:
+        raise
     except (RecursionError, MemoryError):
         raise UsageError("it is too deeply nested") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # of formulaic, for nonsense
+        raise UsageError("it cannot be read; write it as in 'y ~ a + b'") from None
     return _sorted([[(f.expr, f.eval_method.value == "literal") for f in term.factors] for term in found.root], factors)
 
 
