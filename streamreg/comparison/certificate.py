@@ -7,14 +7,15 @@ import numpy as np
 
 from streamreg.design.design import Design
 from streamreg.errors import UsageError
+from streamreg.line import Line
 from streamreg.models.base import as_source
 from streamreg.models.newton import newton_step
 from streamreg.results.base import FitResult
-from streamreg.results.distance import Distance, at
+from streamreg.results.distance import Distance
 from streamreg.scans.formulas import as_fitted
 from streamreg.scans.run import Run
 from streamreg.stats.base import Statistic
-from streamreg.stats.working import Predictor, WorkingMoments
+from streamreg.stats.working import WorkingMoments
 
 
 def certified(distance: Distance, reference: FitResult, fit: FitResult, data: Any, run: Run) -> Distance:
@@ -40,7 +41,7 @@ def certified(distance: Distance, reference: FitResult, fit: FitResult, data: An
     missing = reference.model.get("missing", "error")
     design = Design.of(source, reference.columns, missing, reference.powers).with_target()
     place = [reference.names.index(name) for name in design.terms.names]
-    line = Predictor(reference.centre[place], fit.coef[place], at(fit, reference.centre))
+    line = Line(reference.centre[place], fit.coef[place], fit.line.value(reference.centre))
     # The null model has no part in what is asked here.
     empty = WorkingMoments(design.names, reference.family, line, null_mean=0.5)
     state = run.scan(source, design, empty, "check of")

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, OnePassError, UsageError, typed
 from streamreg.families import family
+from streamreg.line import Line
 from streamreg.models.base import Device, as_source, together
 from streamreg.models.estimates import Origin, centred_line, result
 from streamreg.models.estimator import Estimator, with_formula
@@ -28,7 +29,7 @@ from streamreg.solve.conditioning import INDEX
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
 from streamreg.stats.opening import OpeningMoments
-from streamreg.stats.working import Predictor, WorkingMoments
+from streamreg.stats.working import WorkingMoments
 
 Float = NDArray[np.float64]
 
@@ -194,7 +195,7 @@ class Glm(Estimator):
         p = len(names) - 1
         scan = 0
 
-        def read(at: Predictor, move: Predictor | None) -> WorkingMoments:
+        def read(at: Line, move: Line | None) -> WorkingMoments:
             nonlocal scan
             scan += 1
             state = WorkingMoments(names, self.family, at, null, move, self.device, whitening)
@@ -210,13 +211,13 @@ class Glm(Estimator):
         solved = cholesky.solve(problem)
         whitening = _whitening(solved) if solved.condition > INDEX and solved.rank == p else None
         centre, (at, _) = centred_line(problem, slopes := solved.coef)
-        start = Predictor(centre, np.zeros(p), float(facts.linked(null)))
+        start = Line(centre, np.zeros(p), float(facts.linked(null)))
         if working:
-            first = Predictor(centre, slopes, at - start.at)
+            first = Line(centre, slopes, at - start.at)
         else:
             # From a model without slopes all rows have the same variance: the first Newton step is least squares.
             slope = float(facts.slope(np.array([null]))[0])
-            first = Predictor(centre, slopes / slope, (at - null) / slope)
+            first = Line(centre, slopes / slope, (at - null) / slope)
         scans = max(self.max_iterations - 1, 1)
         found = maximise(
             read, facts, start, first, intercept=self.intercept, tolerance=self.tolerance, iterations=scans

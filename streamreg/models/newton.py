@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from streamreg.families.base import Family
 from streamreg.kernels import doubledouble as dd
+from streamreg.line import Line
 from streamreg.problem import Problem, Solution
 from streamreg.solve import cholesky
 from streamreg.solve.digits import EPS
 from streamreg.solve.rank import UNIT
-from streamreg.stats.working import Likelihood, Predictor, WorkingMoments
+from streamreg.stats.working import Likelihood, WorkingMoments
 
 Float = NDArray[np.float64]
-Read = Callable[[Predictor, Predictor | None], WorkingMoments]
+Read = Callable[[Line, Line | None], WorkingMoments]
 
 _SLACK = 1e-10  # relative rise of the deviance that rounding may cause
 _ROUNDING = 1e-6  # standard errors; the most that rounding may keep a fit from its maximum
@@ -33,7 +34,7 @@ class Step:
     ----------
     problem : Problem
     solution : Solution
-    change : Predictor
+    change : Line
     distance : float
         ``sqrt(g' H^-1 g)``, g being the score and H the Fisher information: a bound of the distance to the maximum,
         in standard errors, of every linear combination of the coefficients, good to first order.
@@ -51,7 +52,7 @@ class Step:
 
     problem: Problem
     solution: Solution
-    change: Predictor
+    change: Line
     distance: float
     each: Float
     errors: Float
@@ -99,7 +100,7 @@ def newton_step(state: WorkingMoments, intercept: bool) -> Step:
     errors += UNIT * terms * (8.0 + np.sqrt(problem.weight))
     own = (np.linalg.norm(found.inverse, axis=1) ** 2 / np.diag(found.inverse)).max(initial=1.0)
     se_error = EPS * own / 2.0 + EPS * terms
-    move = Predictor(state.at.centre, change, at)
+    move = Line(state.at.centre, change, at)
     farthest = state.reach(move)
     certain = found.status != "uncertain" and EPS * np.linalg.norm(found.inverse) <= _CONVERGES
     return Step(
@@ -121,7 +122,7 @@ class Maximum:
 
     Attributes
     ----------
-    at : Predictor
+    at : Line
     step : Step
         The last one.
     state : WorkingMoments
@@ -135,7 +136,7 @@ class Maximum:
         Whether the last step is part of `at`.
     """
 
-    at: Predictor
+    at: Line
     step: Step
     state: WorkingMoments
     passes: int
@@ -165,8 +166,8 @@ class Maximum:
 def maximise(
     read: Read,
     facts: Family,
-    start: Predictor,
-    first: Predictor | None,
+    start: Line,
+    first: Line | None,
     *,
     intercept: bool,
     tolerance: float,
@@ -182,9 +183,9 @@ def maximise(
     read : callable
         Scans the rows at a predictor; also told the move that led there.
     facts : Family
-    start : Predictor
+    start : Line
         Without slopes.
-    first : Predictor, optional
+    first : Line, optional
         The Newton step at the start, if it is known.
     intercept : bool
     tolerance : float
@@ -220,7 +221,7 @@ def maximise(
     return replace(best, passes=passes, status=f"not converged: {reason}")
 
 
-def separation(facts: Family, now: Likelihood, move: Predictor | None, step: Step) -> str:
+def separation(facts: Family, now: Likelihood, move: Line | None, step: Step) -> str:
     """Return why the likelihood has no finite maximum, or nothing, from the sums after a move and the step there."""
     whole = now.misfit < 0 or (now.reach > 0 and now.opposed <= 0)
     part = now.reach >= FAR and now.opposed <= _PARALLEL * now.reach

@@ -13,6 +13,7 @@ from streamreg.errors import ChangedError, DataError, OnePassError, UsageError, 
 from streamreg.families import family
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Sandwich
+from streamreg.line import Line
 from streamreg.models.base import as_source, as_state
 from streamreg.models.covariance import MEMORY, Errors, Plan
 from streamreg.models.robust_digits import NONE, SAFE, digits, rounding
@@ -102,7 +103,7 @@ def replaced(
     scores = _scores(fit)
     if within is not None:
         scores = dataclasses.replace(
-            scores, centre=0.0 * scores.centre, offset=0.0 * scores.offset, at_centre=(0.0, 0.0)
+            scores, line=Line(0.0 * fit.centre, scores.line.coef, 0.0), offset=0.0 * scores.offset
         )
     frequency = fit.model.get("weight_kind") == "frequency"
     nested: tuple[int, ...] = ()
@@ -200,8 +201,8 @@ def _scores(fit: FitResult) -> Scores:
     unit = int(np.frexp(fit.sigma)[1]) if np.isfinite(fit.sigma) and fit.sigma > 0 else 0
     offset = geometry.offset if geometry.offset.size else np.zeros(p)
     level = 1.0 / np.sqrt(geometry.weight) if fit.has_intercept else 0.0
-    at = fit.at_centre, geometry.at_offset
-    return Scores(fit.centre, offset, at, np.nan_to_num(fit.coef), basis, float(level), unit)
+    line = dataclasses.replace(fit.line, at_low=geometry.at_offset)
+    return Scores(line, offset, basis, float(level), unit)
 
 
 def _require_same_rows(fit: FitResult, label: str, n: int, rss: float) -> None:

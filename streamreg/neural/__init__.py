@@ -48,9 +48,9 @@ def _train(task: "Task") -> "FitResult | NetworkResult":
 
         return Net(task).run()
     if task.spec.loss == "squared_error":
-        from streamreg.neural.line import Line
+        from streamreg.neural.line import LineTraining
 
-        return Line(task).run()
+        return LineTraining(task).run()
     from streamreg.neural.likelihood import Likelihood
 
     return Likelihood(task).run()

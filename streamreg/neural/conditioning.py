@@ -9,7 +9,6 @@ from typing import Any, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.gram import subtract
 from streamreg.problem import Problem
 
@@ -153,12 +152,6 @@ class Conditioning:
     def at_centre(self, bias: float) -> float:
         """Return the fitted value at `centre`, in the units of the target, from the bias of the trained line."""
         return self.target_centre + bias * self.target_scale
-
-
-def intercept(coef: Float, centre: Float, at_centre: float) -> float:
-    """Return ``at_centre - centre'coef``, summed in double-double: both may be far larger than their difference."""
-    sloped = dd.dot(dd.from_float(centre), dd.from_float(coef))
-    return float(dd.subtract(dd.from_float(at_centre), sloped)[0])
 
 
 def _apply(matrix: Float, vector: Float) -> Float:

@@ -7,15 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.families import family as facts_of
+from streamreg.line import Line
 from streamreg.models.newton import FAR, newton_step, separation
 from streamreg.neural.checkpoint import Arrays
-from streamreg.neural.line import Line
+from streamreg.neural.line import LineTraining
 from streamreg.neural.polish import Newton
 from streamreg.neural.task import Task
 from streamreg.neural.trainer import Sums
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
-from streamreg.stats.working import Predictor, WorkingMoments
+from streamreg.stats.working import WorkingMoments
 
 Float: TypeAlias = NDArray[np.float64]
 
@@ -24,7 +25,7 @@ _FAMILIES = {"binary_cross_entropy": "binomial", "poisson": "poisson"}
 _BLIND = 1e3  # standard errors that a conditioned slope's move of 1 counts for where errors are not known
 
 
-class Likelihood(Line):
+class Likelihood(LineTraining):
     """A line whose loss is no square, so that no moments describe it: the rows alone say when training has arrived.
 
     After the mini-batch passes each full-batch pass sums gradient and Hessian and takes a Newton step. Training has
@@ -128,9 +129,9 @@ class Likelihood(Line):
         """Read the rows once more, to see whether the last move goes on for ever; return why, or nothing."""
         task, p = self.task, len(self.exact.names)
 
-        def predictor(weights: Float) -> Predictor:
+        def predictor(weights: Float) -> Line:
             at = float(weights[p]) if self.spec.intercept else 0.0
-            return Predictor(self.map.centre, self.map.slopes(weights[:p]), at)
+            return Line(self.map.centre, self.map.slopes(weights[:p]), at)
 
         names, family = task.design.names, _FAMILIES[self.spec.loss]
         move = predictor(np.subtract(self.weights, self.before))

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg import backend
+from streamreg.line import Line
 from streamreg.neural import network
 from streamreg.neural.checkpoint import Arrays
-from streamreg.neural.conditioning import intercept
 from streamreg.neural.passes import Passes
 from streamreg.neural.polish import Secants
 from streamreg.neural.task import Task, Validation
@@ -33,7 +33,7 @@ SHARED = "the moments of one scan: they condition the features, and say how far 
 OWN = "every gradient: it is summed from the rows"
 
 
-class Line:
+class LineTraining:
     """A line in training on squared error.
 
     Two mini-batch passes come first, each ending at the average of its weights; then full-batch passes, each of which
@@ -84,7 +84,7 @@ class Line:
         if self.spec.start == "random":
             weights[:p] = np.random.default_rng(self.spec.seed).normal(size=p) / max(p, 1) ** 0.5
         if task.start is not None:
-            at = task.start.at_centre + (self.map.centre - task.start.centre) @ task.start.coef
+            at = task.start.line.value(self.map.centre)
             weights[:p] = self.map.back(task.start.coef)
             if self.spec.intercept:
                 weights[p] = (at - self.map.target_centre) / self.map.target_scale
@@ -179,7 +179,7 @@ class Line:
             assert self.exact.geometry is not None
             coef = ranks.minimum_norm(coef, self.exact.geometry.null_space)
         at_centre = self.map.at_centre(self.weights[p]) if spec.intercept else 0.0
-        constant = intercept(coef, self.map.centre, at_centre) if spec.intercept else 0.0
+        constant = Line(self.map.centre, coef, at_centre).intercept if spec.intercept else 0.0
         return dataclasses.replace(
             self.optimum, coef=coef, intercept=constant, centre=self.map.centre, at_centre=at_centre
         )
@@ -192,7 +192,7 @@ class Line:
         theta = self.map.back(self.exact.coef)
         shrunk = np.asarray(np.linalg.solve(second + self.spec.l2 * np.eye(len(second)), second @ theta), np.float64)
         coef = self.map.slopes(shrunk)
-        constant = intercept(coef, self.exact.centre, self.exact.at_centre)
+        constant = Line(self.exact.centre, coef, self.exact.at_centre).intercept
         return dataclasses.replace(self.exact, coef=coef, intercept=constant)
 
     def _distance(self) -> Distance:

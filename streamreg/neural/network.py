@@ -188,7 +188,7 @@ def from_line(fit: FitResult) -> Any:
         name="prediction",
     )
     model = keras.Model(data, line(_centred(data, fit.centre)))
-    line.set_weights([np.nan_to_num(fit.coef)[:, None], np.array([fit.at_centre])])
+    line.set_weights([fit.line.coef[:, None], np.array([fit.at_centre])])
     return model
 
 

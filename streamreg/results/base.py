@@ -15,6 +15,7 @@ from streamreg.persist import archive
 from streamreg.results import sense
 from streamreg.results.absorbed import AbsorbedEffects, Effects
 from streamreg.results.estimates import Estimates, Scale
+from streamreg.solve.conditioning import Conditioning, analyse
 
 Float = NDArray[np.float64]
 
@@ -97,6 +98,18 @@ class FitResult(Estimates):
         from streamreg.results.predict import predict
 
         return predict(self, data, kind, unseen)
+
+    def conditioning(self) -> Conditioning:
+        """Return variance inflation factors, condition indices, and which columns nearly depend on each other.
+
+        Raises
+        ------
+        UsageError
+            The model keeps no second moments.
+        """
+        if self.geometry is None:
+            raise UsageError("this result has no second moments to judge the columns by; fit sr.Linear for them")
+        return analyse(self.names, self.geometry.root, self.geometry.kept, self.identifiable)
 
     def __str__(self) -> str:
         return self.summary()

@@ -236,11 +236,6 @@ def _measured(reference: FitResult, geometry: Geometry, a: FitResult, b: FitResu
     )
 
 
-def at(fit: FitResult, point: Float) -> float:
-    """Return the linear predictor of `fit` at one point, without the cancellation of ``intercept + x'b``."""
-    return float(fit.at_centre + (point - fit.centre) @ np.nan_to_num(fit.coef))
-
-
 def _difference(a: FitResult, b: FitResult, centre: Float, errors: Float) -> tuple[Float, float]:
     """Return what separates two fits beyond the rounding of float64: of the slopes, and of the values at `centre`."""
     slopes = [np.nan_to_num(fit.coef) for fit in (a, b)]
@@ -248,7 +243,7 @@ def _difference(a: FitResult, b: FitResult, centre: Float, errors: Float) -> tup
     change = slopes[1] - slopes[0]
     change[np.abs(change) <= np.maximum(floors[0], floors[1])] = 0.0
     # The means are known to the rounding of the centre, which matters where slopes differ by far more than values do.
-    moved, noise = at(b, centre) - at(a, centre), _ROUNDING * float(np.abs(centre) @ np.abs(change))
+    moved, noise = b.line.value(centre) - a.line.value(centre), _ROUNDING * float(np.abs(centre) @ np.abs(change))
     for fit, coef, floor in zip((a, b), slopes, floors, strict=True):
         away = np.abs(centre - fit.centre)
         noise += _ROUNDING * (abs(fit.at_centre) + float(away @ np.abs(coef))) + float(away @ floor)

@@ -7,12 +7,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import Renamed, UsageError, typed
+from streamreg.errors import Renamed, typed
 from streamreg.families import family
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, Sandwich
+from streamreg.line import Line
 from streamreg.results.absorbed import AbsorbedEffects
-from streamreg.solve.conditioning import Conditioning, analyse
 
 Float = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ class Estimates:
         Likewise for the intercept and the standard errors.
     centre : ndarray of shape (p,)
     at_centre : float
-        Predictions are ``at_centre + (x - centre)'coef``, which keeps the digits that ``intercept + x'coef`` loses.
+        The `line`, ``at_centre + (x - centre)'coef``, keeps the digits that ``intercept + x'coef`` loses.
     status : str
         "ok", "dependent", or why the answer is not final.
     seconds : float
@@ -148,6 +148,11 @@ class Estimates:
     def __post_init__(self) -> None:
         if not self.columns:
             object.__setattr__(self, "columns", self.names)
+
+    @property
+    def line(self) -> Line:
+        """The linear predictor; what is not identifiable has no part in it."""
+        return Line(self.centre, np.nan_to_num(self.coef), self.at_centre)
 
     @property
     def df_test(self) -> float:
@@ -285,15 +290,3 @@ class Estimates:
         """Degrees of freedom of slopes (`rank`, or `df_slopes` under a penalty), intercept and absorbed effects."""
         effects = 0 if self.absorbed is None else self.absorbed.df - 1
         return (self.rank if np.isnan(self.df_slopes) else self.df_slopes) + self.has_intercept + effects
-
-    def conditioning(self) -> Conditioning:
-        """Return variance inflation factors, condition indices, and which columns nearly depend on each other.
-
-        Raises
-        ------
-        UsageError
-            The model keeps no second moments.
-        """
-        if self.geometry is None:
-            raise UsageError("this result has no second moments to judge the columns by; fit sr.Linear for them")
-        return analyse(self.names, self.geometry.root, self.geometry.kept, self.identifiable)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamreg.errors import UsageError, typed
 from streamreg.inference import statistics
-from streamreg.kernels.gram import subtract
+from streamreg.line import Line
 from streamreg.persist import archive
 from streamreg.reporting import tables
 from streamreg.results import sense
@@ -218,9 +218,7 @@ class Candidates:
     def predict(self, x: ArrayLike) -> Float:
         """Return the fitted values of every candidate, shape (rows, m), for rows of shape (rows, p) or a data frame."""
         rows, absent = missing_rows(in_memory(x, self.names))
-        centred = np.empty(rows.shape)
-        subtract(rows, self.centre, centred)
-        fitted = np.asarray(self.at_centre + centred @ self.coef.T)
+        fitted = Line(self.centre, self.coef, self.at_centre).values(rows)
         if absent is not None:
             fitted[absent] = np.nan
         return fitted

@@ -16,7 +16,6 @@ from streamreg.design.design import Design, Missing
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, UsageError
 from streamreg.families import family
-from streamreg.kernels.gram import subtract
 from streamreg.persist import table_writer
 from streamreg.results.estimates import Estimates, Scale
 from streamreg.scans.formulas import Unseen, as_fitted
@@ -113,11 +112,7 @@ def _linear(fit: Estimates, rows: NDArray[Any]) -> Float:
     low = None
     if fit.powers:
         rows, low = Terms.of(fit.columns, fit.powers).expand(rows)
-    centred = np.empty(rows.shape)
-    subtract(rows, fit.centre, centred)
-    if low is not None:
-        centred += low
-    return np.asarray(fit.at_centre + centred @ np.nan_to_num(fit.coef))
+    return fit.line.values(rows, low)
 
 
 def predictions(

@@ -5,6 +5,7 @@ import numpy as np
 from streamreg.families import family
 from streamreg.reporting import tables
 from streamreg.results.estimates import Estimates
+from streamreg.solve.conditioning import analyse
 
 
 def number(value: float, digits: int = 6) -> str:
@@ -133,7 +134,7 @@ def _notes(fit: Estimates) -> list[str]:
     if fit.absorbed is not None:
         notes += fit.absorbed.notes()
     if fit.geometry is not None:
-        near = fit.conditioning().near
+        near = analyse(fit.names, fit.geometry.root, fit.geometry.kept, fit.identifiable).near
         notes += [f"Nearly dependent, {text}" for text in near[:3]]
     if fit.status not in ("ok", "dependent"):
         notes.append(fit.status)

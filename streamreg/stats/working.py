@@ -13,8 +13,8 @@ from streamreg.errors import DataError
 from streamreg.families import family
 from streamreg.families.base import Family
 from streamreg.kernels import doubledouble as dd
-from streamreg.kernels.gram import subtract
 from streamreg.kernels.scratch import scratch
+from streamreg.line import Line
 from streamreg.problem import Problem
 from streamreg.stats.base import Statistic
 from streamreg.stats.moments import Moments
@@ -25,31 +25,6 @@ Float = NDArray[np.float64]
 # Rows whose variance is below this share of the null model's count in the information as if it were this.
 _LEAST = 2.0**-100
 _FACTS = 7  # sums that are facts of the rows alone, before those for each column
-
-
-@dataclass(frozen=True, slots=True)
-class Predictor:
-    """A linear predictor, ``at + (x - centre)'coef``.
-
-    Attributes
-    ----------
-    centre, coef : ndarrays of shape (p,)
-    at : float
-    """
-
-    centre: Float
-    coef: Float
-    at: float
-
-    def moved(self, step: "Predictor", share: float = 1.0) -> "Predictor":
-        """Return the predictor a step further on; the step has the same centre."""
-        return Predictor(self.centre, self.coef + share * step.coef, self.at + share * step.at)
-
-    def about(self, centre: Float) -> "Predictor":
-        """Return the same predictor, written about another point; the way there is summed in double-double."""
-        way = dd.subtract(dd.from_float(centre), dd.from_float(self.centre))
-        at = dd.add_float(dd.dot(way, dd.from_float(self.coef)), self.at)
-        return Predictor(centre.copy(), self.coef, float(at[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +71,10 @@ class WorkingMoments(Statistic):
     names : sequence of str
         The p features, then the target.
     family : str
-    at : Predictor
+    at : Line
     null_mean : float
         Mean of the target in a model without features.
-    move : Predictor, optional
+    move : Line, optional
         The step that led here, with the same centre.
     device : str, optional
         Where the products of the information are taken; see `Moments`.
@@ -116,9 +91,9 @@ class WorkingMoments(Statistic):
         self,
         names: Sequence[str],
         family: str,
-        at: Predictor,
+        at: Line,
         null_mean: float,
-        move: Predictor | None = None,
+        move: Line | None = None,
         device: str | None = None,
         whitening: Float | None = None,
     ) -> None:
@@ -167,7 +142,7 @@ class WorkingMoments(Statistic):
         low, high = total.low[:-1], total.high[:-1]
         return np.maximum(np.abs(low - self.at.centre), np.abs(high - self.at.centre))
 
-    def reach(self, move: Predictor) -> float:
+    def reach(self, move: Line) -> float:
         """Return a bound of how far a move changes the linear predictor of any row.
 
         It comes from the columns' ranges, or, as those say little of columns that nearly depend on each other, from the
@@ -176,7 +151,7 @@ class WorkingMoments(Statistic):
         bound = float(self.spans() @ np.abs(move.coef))
         if self._whitening is not None:
             bound = min(bound, float(self._most[3] * np.linalg.norm(np.linalg.solve(self._whitening, move.coef))))
-        return abs(move.at) + bound
+        return float(abs(move.at)) + bound
 
     def pearson(self) -> float:
         """Return Pearson's statistic: the squared scores over their information, summed."""
@@ -191,7 +166,7 @@ class WorkingMoments(Statistic):
         facts = family(self.family)
         y = checked_target(batch, facts, self.names[-1])
         rows = self._centred(batch)
-        eta = self.at.at + rows @ self.at.coef
+        eta = self.at.there(rows)
         residual, variance = facts.score(y, eta)
         least = _LEAST * float(facts.information(np.array([self.null_mean]))[0])
         variance = np.maximum(variance, least)
@@ -212,7 +187,7 @@ class WorkingMoments(Statistic):
         if self._whitening is not None:
             most[3] = np.linalg.norm(rows @ self._whitening, axis=1).max()
         if self.move is not None:
-            moved = self.move.at + rows @ self.move.coef
+            moved = self.move.there(rows)
             most[:2] = facts.violation(y, moved).max(), np.abs(moved).max()
         self._most = np.maximum(self._most, most)
         np.abs(rows, out=rows)
@@ -224,11 +199,7 @@ class WorkingMoments(Statistic):
         )
 
     def _centred(self, batch: Batch) -> Float:
-        rows = scratch(len(batch), len(self.names) - 1, "working")
-        subtract(batch.x, self.at.centre, rows)
-        if batch.low is not None:
-            rows += batch.low
-        return rows
+        return self.at.centred(batch.x, batch.low, scratch(len(batch), len(self.names) - 1, "working"))
 
     def _join(self, other: Self) -> None:
         if other.names != self.names or not np.array_equal(other.at.coef, self.at.coef):
@@ -262,7 +233,7 @@ class WorkingMoments(Statistic):
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild the state."""
         meta = json.loads(str(arrays["meta"]))
-        lines = [Predictor(arrays["centre"], line[:-1], float(line[-1])) for line in arrays["lines"]]
+        lines = [Line(arrays["centre"], line[:-1], float(line[-1])) for line in arrays["lines"]]
         move = lines[1] if len(lines) > 1 else None
         self = cls(meta["names"], meta["family"], lines[0], meta["null_mean"], move)
         self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]

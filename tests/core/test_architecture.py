@@ -18,7 +18,7 @@ FLOORS = [
     {"_version", "errors", "progress", "problem", "reporting"},
     {"backend", "engines", "families", "inference", "persist"},
     {"kernels"},
-    {"sources", "solve"},
+    {"line", "sources", "solve"},
     {"design"},
     {"stats"},
     {"scans"},

@@ -9,6 +9,7 @@ import numpy as np
 
 import streamreg as sr
 from streamreg.design.design import Design
+from streamreg.line import Line
 from streamreg.models.robust import _scores
 from streamreg.solve import cholesky, exact
 from streamreg.sources import Source
@@ -24,7 +25,7 @@ from streamreg.stats.residuals import Residuals
 from streamreg.stats.sandwich.clusters import Clusters
 from streamreg.stats.sandwich.group_sums import Store
 from streamreg.stats.sandwich.meat import Lagged, Meat
-from streamreg.stats.working import Predictor, WorkingMoments
+from streamreg.stats.working import WorkingMoments
 
 ROWS, COLUMNS = 9000, 5
 NAMES = ("a", "b", "c", "d", "e")
@@ -62,14 +63,15 @@ def _residuals() -> Residuals:
 
 
 def _within() -> WithinLevels:
-    scores = replace(_scores(_fit()), centre=np.zeros(4), offset=np.zeros(4), at_centre=(0.0, 0.0))
+    scores = _scores(_fit())
+    scores = replace(scores, line=Line(np.zeros(4), scores.line.coef, 0.0), offset=np.zeros(4))
     effects = np.random.default_rng(1).normal(size=(40, 5))
     within = Within(np.append(_fit().centre, 0.0), (Lookup.of("e", np.arange(40), effects),))
     return WithinLevels(Meat(scores), within, (0,))
 
 
-def _predictor() -> Predictor:
-    return Predictor(rows()[0].mean(axis=0), np.array([0.1, 1e-4, 2.0, 0.0, 0.01]), 0.2)
+def _predictor() -> Line:
+    return Line(rows()[0].mean(axis=0), np.array([0.1, 1e-4, 2.0, 0.0, 0.01]), 0.2)
 
 
 def _state(statistic: Statistic) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import streamreg as sr
 from streamreg.design.design import Design
 from streamreg.errors import DataError, OnePassError, UsageError
 from streamreg.families import FAMILIES, family
+from streamreg.line import Line
 from streamreg.scans.fold import fold
-from streamreg.stats.working import Predictor, WorkingMoments
+from streamreg.stats.working import WorkingMoments
 
 RNG = np.random.default_rng(1)
 N, P = 4000, 6
@@ -67,7 +68,7 @@ def test_equals_statsmodels(name, intercept):
 @pytest.mark.parametrize("name", ["binomial", "poisson"])
 def test_weights(name):
     for meaning, weight, key in (("analytic", W, "var_weights"), ("frequency", COUNTS, "freq_weights")):
-        fit = sr.Glm(family=name, weights=meaning).fit((X, Y[name], weight))
+        fit = sr.Glm(family=name, weight_kind=meaning).fit((X, Y[name], weight))
         ref = peer(name, X, Y[name], **{key: weight})
         for ours, theirs in zip(estimates(fit), (ref.params, ref.bse), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-9)
@@ -125,8 +126,8 @@ def test_threads_chunks_and_storage_leave_no_trace(name, tmp_path):
 def test_working_moments_survive_as_arrays_and_merge():
     source = sr.open((X, Y["binomial"], W))
     design = Design.of(source)
-    at = Predictor(X.mean(0), np.full(P, 0.1), -0.2)
-    state = fold(source, design, WorkingMoments(design.names, "binomial", at, 0.4, Predictor(X.mean(0), np.ones(P), 1)))
+    at = Line(X.mean(0), np.full(P, 0.1), -0.2)
+    state = fold(source, design, WorkingMoments(design.names, "binomial", at, 0.4, Line(X.mean(0), np.ones(P), 1)))
     again = WorkingMoments.from_arrays(state.to_arrays())
     assert again.likelihood() == state.likelihood()
     assert np.array_equal(again.problem(True).cross, state.problem(True).cross)

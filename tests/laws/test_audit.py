@@ -15,6 +15,7 @@ DESIGN = Design(1e2, 10.0, "", True)
 # What counts, labels or holds the specification, and what the other numbers are made of.
 BOOKKEEPING = {
     *("names", "columns", "powers", "target", "source", "model", "status", "statuses", "errors", "family", "method"),
+    "encoder",  # what terms of a formula learned
     *("seconds", "passes", "n_read", "n_missing", "has_intercept", "training", "KIND", "kind", "by", "fits", "pooled"),
     *("moments", "short", "geometry", "sandwich", "dependencies", "identifiable", "log_weight", "included", "groups"),
     *(
@@ -30,6 +31,7 @@ BOOKKEEPING = {
         "about_mean",
     ),
     *("parameters", "df_slopes"),  # what AIC counts
+    *("line", "tstats", "intercept_tstat", "level"),  # coef, centre and at_centre together; names of the version before
     *("absorbed", "effects", "rsquared_within"),  # of absorbed factors: tests/absorb
     *("save", "load", "to_dict", "to_csv", "brief", "summary", "label", "features", "get", "items", "keys", "values"),
     *("at", "best", "one_standard_error", "candidate"),  # one of the candidates: its numbers are the law's

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
-from streamreg.kernels.gram import subtract
 from streamreg.kernels.scratch import scratch
+from streamreg.line import Line
 
 Float = NDArray[np.float64]
 
@@ -53,12 +53,10 @@ class Scores:
 
     Attributes
     ----------
-    centre : ndarray of shape (p,)
+    line : Line
+        With the low part of its value at the centre.
     offset : ndarray of shape (p,)
         What the centre lacks to the means, where these are known to twice float64's digits.
-    at_centre : pair of float
-        Double-double.
-    coef : ndarray of shape (p,)
     basis : ndarray of shape (p, r)
         Turns centred features into orthonormal ones.
     level : float
@@ -67,10 +65,8 @@ class Scores:
         Residuals are in units of ``2**unit``, so that no product overflows.
     """
 
-    centre: Float
+    line: Line
     offset: Float
-    at_centre: tuple[float, float]
-    coef: Float
     basis: Float
     level: float
     unit: int
@@ -89,28 +85,24 @@ class Scores:
         """
         assert batch.y is not None
         m, p = batch.x.shape
-        z = scratch(m, p, "scores")
-        subtract(batch.x, self.centre, z)
-        if batch.low is not None:
-            z += batch.low
-        residual = np.empty((m, 1))
-        subtract(batch.y[:, None], np.array(self.at_centre[:1]), residual)
-        residual[:, 0] -= z @ self.coef + self.at_centre[1]
+        z = self.line.centred(batch.x, batch.low, scratch(m, p, "scores"))
+        residual = self.line.residuals(batch.y, z)
         t = np.empty((m, self.width))
         first = self.width - self.basis.shape[1]
         t[:, :first] = self.level
         np.matmul(z, self.basis, out=t[:, first:])
         t[:, first:] -= self.offset @ self.basis
-        return Rows(t, np.ldexp(residual[:, 0], -self.unit), batch.weight)
+        return Rows(t, np.ldexp(residual, -self.unit), batch.weight)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the line as plain arrays."""
-        return {f"scores.{f.name}": np.asarray(getattr(self, f.name)) for f in fields(self)}
+        own = {f"scores.{f.name}": np.asarray(getattr(self, f.name)) for f in fields(self) if f.name != "line"}
+        return own | {f"scores.line.{f.name}": np.asarray(getattr(self.line, f.name)) for f in fields(self.line)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild the line."""
-        values: dict[str, Any] = {f.name: arrays[f"scores.{f.name}"] for f in fields(cls)}
-        high, low = values["at_centre"]
-        numbers = {"at_centre": (float(high), float(low)), "level": float(values["level"]), "unit": int(values["unit"])}
-        return cls(**values | numbers)
+        at, low = (float(arrays[f"scores.line.{name}"]) for name in ("at", "at_low"))
+        line = Line(arrays["scores.line.centre"], arrays["scores.line.coef"], at, low)
+        level, unit = float(arrays["scores.level"]), int(arrays["scores.unit"])
+        return cls(line, arrays["scores.offset"], arrays["scores.basis"], level, unit)
