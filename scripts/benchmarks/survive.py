@@ -1,49 +1,22 @@
 """Kill processes at random moments, let them go on, and compare the bits; and what checkpoints cost."""
 
 import argparse
-import json
+import multiprocessing
+import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import record
 
-# What each process does; the results are printed as one line of JSON, number by number in hexadecimal.
-WORK = """
-import json, sys
-import streamreg as sr
-from streamreg import jobs
-from streamreg.scans import checkpoint
-
-checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)  # often, so that there is something to go on from
-kind, kept, threads = sys.argv[1], sys.argv[2] or None, int(sys.argv[3])
-data = sr.open("table.npy", target="x20")
-options = {"threads": threads, "checkpoint": kept}
-def of(fit):
-    return [float(v).hex() for v in (fit.intercept, *fit.coef, *(() if kind == "keras" else fit.std_errors))]
-if kind == "scan":
-    found = of(sr.Linear().fit(sr.scan(data, **options)))
-elif kind == "exact":
-    found = of(sr.Linear(precision="exact", errors="HC3").fit(data, **options))
-elif kind == "glm":
-    found = of(sr.Glm(family="binomial", target="x19").fit(data, **options))
-elif kind == "folds":
-    parts = sr.folds(sr.scan(data, folds=10, **options))
-    found = [v for part in parts.values() for v in of(sr.Linear().fit(part))]
-elif kind == "job":
-    made = jobs.run_job("job.yaml", threads=threads, resume=kept is not None)
-    assert not made.failures, made.failures
-    found = [v for fit in made.fits.values() for v in of(fit)]
-else:
-    spec = sr.Keras(epochs=2, batch_size=512, tolerance=1e-12)
-    found = of(spec.fit(data, checkpoint=kept, resume=kept is not None, checkpoint_seconds=0.02))
-print(json.dumps(found))
-"""
+PRELOAD = ["streamreg.jobs.run", "streamreg.models.glm", "streamreg.models.robust", "streamreg.scans.scan"]
 
 JOB = """\
 data: {path: table.npy, target: x20}
@@ -54,20 +27,52 @@ output: {folder: out}
 """
 
 
+def work(folder: str, kind: str, kept: str | None, threads: int, pipe: Any) -> None:
+    """Do the work of one process, and send its numbers, in hexadecimal; first say that it begins."""
+    import streamreg as sr
+    from streamreg import jobs
+    from streamreg.scans import checkpoint
+
+    checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)  # often, so that there is something to go on from
+    os.chdir(folder)
+    if kind == "keras":
+        sr.Keras(epochs=1).fit((np.eye(3), np.ones(3)))  # loads the library
+    pipe.send("ready")
+    data = sr.open("table.npy", target="x20")
+    options: dict[str, Any] = {"threads": threads, "checkpoint": kept}
+    if kind == "scan":
+        fits = [sr.Linear().fit(sr.scan(data, **options))]
+    elif kind == "exact":
+        fits = [sr.Linear(precision="exact", errors="HC3").fit(data, **options)]
+    elif kind == "glm":
+        fits = [sr.Glm(family="binomial", target="x19").fit(data, **options)]
+    elif kind == "folds":
+        fits = [sr.Linear().fit(part) for part in sr.folds(sr.scan(data, folds=10, **options)).values()]
+    elif kind == "job":
+        made = jobs.run_job("job.yaml", threads=threads, resume=kept is not None)
+        assert not made.failures, made.failures
+        fits = list(made.fits.values())
+    else:
+        spec = sr.Keras(epochs=2, batch_size=512, tolerance=1e-12)
+        fits = [spec.fit(data, checkpoint=kept, resume=kept is not None, checkpoint_seconds=0.02)]
+    numbers = [(fit.intercept, *fit.coef, *(() if kind == "keras" else fit.std_errors)) for fit in fits]
+    pipe.send([float(v).hex() for row in numbers for v in row])
+
+
 def run(arguments: argparse.Namespace) -> None:
     folder = Path(arguments.folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     make(folder, arguments.rows)
     chance = random.Random(arguments.seed)
-    kinds = [kind for kind in arguments.kinds if kind != "keras" or importable("keras")]
-    whole = {kind: work(folder, kind, "", 2) for kind in kinds}
+    kinds = [kind for kind in arguments.kinds if kind != "keras" or find_spec("keras")]
+    whole = {kind: finished(folder, kind, None, 2) for kind in kinds}
     same, killed, figures = 0, 0, {kind: {"runs": 0, "killed": 0, "same bits": 0} for kind in kinds}
     for number in range(arguments.kills):
         kind = kinds[number % len(kinds)]
         expected, seconds = whole[kind]
         kept = f"kept-{number}"
         lives = ends(folder, kind, kept, chance, seconds)
-        found, _ = work(folder, kind, kept, chance.choice((1, 2, 3)))
+        found, _ = finished(folder, kind, kept, chance.choice((1, 2, 3)))
         figures[kind]["runs"] += 1
         figures[kind]["killed"] += lives
         figures[kind]["same bits"] += found == expected
@@ -81,26 +86,38 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def ends(folder: Path, kind: str, kept: str, chance: random.Random, seconds: float) -> int:
-    """Kill one process at a random moment of its life; return how many were killed: one, or none if it was faster."""
-    process = start(folder, kind, kept, 2)
+    """Kill one process at a random moment of its work; return how many were killed: one, or none if it was faster."""
+    process, pipe = start(folder, kind, kept, 2)
+    pipe.recv()
     time.sleep(chance.uniform(0.0, seconds))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return int(process.returncode == -signal.SIGKILL)
+    process.kill()  # SIGKILL
+    process.join()
+    return int(process.exitcode == -signal.SIGKILL)
 
 
-def start(folder: Path, kind: str, kept: str, threads: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WORK, kind, kept, str(threads)]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def finished(folder: Path, kind: str, kept: str | None, threads: int) -> tuple[list[str], float]:
+    """Return the numbers of a process that comes to its end, and the seconds of its work."""
+    process, pipe = start(folder, kind, kept, threads)
+    try:
+        pipe.recv()
+        began = time.monotonic()
+        numbers = pipe.recv()
+    except EOFError:
+        raise SystemExit(f"{kind}: a process that should come to its end did not") from None
+    seconds = time.monotonic() - began
+    process.join()
+    return numbers, seconds
 
 
-def work(folder: Path, kind: str, kept: str, threads: int) -> tuple[list[str], float]:
-    began = time.monotonic()
-    process = start(folder, kind, kept, threads)
-    out, said = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"{kind} ended with {process.returncode}: {said[-2000:]}")
-    return json.loads(out.splitlines()[-1]), time.monotonic() - began
+def start(folder: Path, kind: str, kept: str | None, threads: int) -> tuple[Any, Any]:
+    """Start a process; a server that has loaded the modules makes it, so that time goes to the work."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(str(folder), kind, kept, threads, there))
+    process.start()
+    there.close()
+    return process, here
 
 
 def make(folder: Path, rows: int) -> None:
@@ -114,10 +131,6 @@ def make(folder: Path, rows: int) -> None:
     table[:, 19] = rng.random(rows) < 1 / (1 + np.exp(-table[:, 0]))
     table[:, 20] += table[:, :19].sum(axis=1)
     np.save(path, table)
-
-
-def importable(name: str) -> bool:
-    return not subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True).returncode
 
 
 COST = """
