@@ -113,7 +113,7 @@ class Plan:
             facts.append(("peak with training", f"about {size(self.peak_memory)}"))
         title = f"Plan of {self.job}\n{self.data} {'is there' if self.exists else 'will be generated'}"
         lines = [(s.name, s.kind, f"at most {s.passes}" if s.at_most else str(s.passes)) for s in self.fits]
-        notes = [f"Rows are read by {self.engine}."] if self.engine else []
+        notes = [f"Rows are read by {self.engine}."] if "thread" not in self.engine else []
         notes += [f"The first pass is the same for {', '.join(self.shared)}."] if self.shared else []
         notes += [
             f"{at.name}: up to about {at.room:,} levels of {at.by}, which may take {size(at.memory)} more."

@@ -173,8 +173,6 @@ def test_arrays_that_the_cluster_holds_are_folded_where_they_are(dask_engine):
     [
         ("{kind: dask, workers: 1}", "a Dask cluster on this machine, 1 worker"),
         ("tcp://10.0.0.1:8786", "the Dask cluster of tcp://10.0.0.1:8786"),
-        ("serial", "one thread"),
-        ("threads", "thread"),
     ],
 )
 def test_a_plan_names_the_engine(tmp_path, engine, words):
