@@ -1,5 +1,6 @@
 """Run tasks on the workers of a Dask cluster."""
 
+import io
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,12 +64,12 @@ class Dask(Engine):
         if not items:
             return 1
         fair = -(-len(items) // (_TASKS * self.workers))
-        return 1 if fair == 1 else max(1, min(fair, _MOST, _HEAVY // len(_dumps(items[0]))))
+        return 1 if fair == 1 else max(1, min(fair, _MOST, _HEAVY // len(_packed(items[0])[0])))
 
     def check(self, function: Callable[[Item], object], item: Item, what: str) -> None:
         """Call ``function(item)`` on every worker; see `Engine.check`."""
-        asked = _dumps((function, item))
-        if len(asked) > _HEAVY:  # rows of this process's memory, which travel with the task
+        asked, held = _packed((function, item))
+        if held or len(asked) > _HEAVY:  # rows that the cluster holds, or that travel with the task
             return
         found = self.client.run(_tried, asked, on_error="return")
         wrong = [(worker, error) for worker, error in found.items() if isinstance(error, Exception)]
@@ -98,7 +99,7 @@ class Dask(Engine):
                 # Tasks may carry rows of this process's memory, of which the library would warn.
                 with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
                     # Not pure: a result that was asked for before is computed again, as the data may have changed.
-                    pending.append(self.client.submit(_task, work, _dumps(item), pure=False))
+                    pending.append(self.client.submit(_task, work, *_packed(item), pure=False))
                 if len(pending) >= 2 * self.workers:
                     yield pending.popleft().result()
             while pending:
@@ -183,9 +184,43 @@ def _dumps(value: Any) -> bytes:
     return data
 
 
-def _task(function: bytes, item: bytes) -> Any:
+def _packed(value: Any) -> tuple[bytes, dict[str, Any]]:
+    """Return a pickled value, and the futures in it: data that the cluster holds, such as a persisted array's blocks.
+
+    As arguments of a task they make the scheduler place it where the data are, which so do not pass through the client.
+    """
+    import cloudpickle
+    from distributed import Future
+
+    held: dict[str, Any] = {}
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # a library without types
+        def persistent_id(self, thing: Any) -> str | None:
+            if not isinstance(thing, Future):
+                return None
+            held[str(thing.key)] = thing
+            return str(thing.key)
+
+    buffer = io.BytesIO()
+    Pickler(buffer).dump(value)
+    return buffer.getvalue(), held
+
+
+class _Unpickler(pickle.Unpickler):
+    """Puts data in the place of the futures of `_packed`."""
+
+    def __init__(self, data: bytes, held: dict[str, Any]) -> None:
+        super().__init__(io.BytesIO(data))
+        self._held = held
+
+    def persistent_load(self, key: str) -> Any:
+        """Return the data of a future."""
+        return self._held[key]
+
+
+def _task(function: bytes, item: bytes, held: dict[str, Any]) -> Any:
     """Run one task with one BLAS thread, as on the other engines."""
-    return next(Serial().map(_loads(function), [_loads(item)]))
+    return next(Serial().map(_loads(function), [_Unpickler(item, held).load()]))
 
 
 def _tried(asked: bytes) -> None:

@@ -9,6 +9,7 @@ from streamreg.engines.threads import available_threads
 from streamreg.jobs.budget import ARROW, Budget, Table, Use, budget
 from streamreg.jobs.checks import check_recipe, checked, outputs
 from streamreg.jobs.job import Job
+from streamreg.jobs.sections import Cluster
 from streamreg.jobs.shared import Shared
 from streamreg.models.base import Spec
 from streamreg.models.needs import Needs
@@ -76,6 +77,8 @@ class Plan:
         What lines by level may take up, for how many levels nobody knows beforehand.
     outputs : tuple of str
         Files that would be written.
+    engine : str
+        Who would work on the rows.
     """
 
     job: str
@@ -96,6 +99,7 @@ class Plan:
     threads: int
     levels: tuple[Levels, ...]
     outputs: tuple[str, ...]
+    engine: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -118,7 +122,8 @@ class Plan:
             facts += [("memory", f"at most {size(self.memory)}"), ("threads", f"{self.threads:,}")]
         title = f"Plan of {self.job}\n{self.data} {'is there' if self.exists else 'will be generated'}"
         lines = [(s.name, s.kind, f"at most {s.passes}" if s.at_most else str(s.passes)) for s in self.fits]
-        notes = [f"The first pass is the same for {', '.join(self.shared)}."] if self.shared else []
+        notes = [f"Rows are read by {self.engine}."] if "thread" not in self.engine else []
+        notes += [f"The first pass is the same for {', '.join(self.shared)}."] if self.shared else []
         notes += [
             f"{at.name}: up to about {at.room:,} levels of {at.by}, which may take {size(at.memory)} more."
             for at in self.levels
@@ -178,7 +183,19 @@ def plan(job: Job) -> Plan:
             if need.group is not None
         ),
         outputs=() if job.output is None else tuple(map(str, outputs(job, job.output.folder))),
+        engine=_engine(job, threads),
     )
+
+
+def _engine(job: Job, threads: int) -> str:
+    """Say who would work on the rows."""
+    if isinstance(job.engine, Cluster):
+        workers = job.engine.workers or available_threads()
+        return f"a Dask cluster on this machine, {workers} worker{'s' * (workers != 1)}"
+    if job.engine in (None, "threads"):
+        return f"{threads} thread{'s' * (threads != 1)}"
+    names = {"serial": "one thread", "dask": "the Dask client in use"}
+    return names.get(str(job.engine), f"the Dask cluster of {job.engine}")
 
 
 def _step(name: str, model: Spec) -> Step:

@@ -64,7 +64,7 @@ class DaskPartition(Partition):
             yield Chunk(a, x, self.names, {n: v.reshape(-1) for n, v in zip(_NAMES[1:], vectors, strict=False)})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return DaskPartition, (self.start, self.stop, _dask.optimize(*self.arrays), self.names)
+        return DaskPartition, (self.start, self.stop, _carried(self.arrays), self.names)
 
 
 class DaskSource(Source):
@@ -152,6 +152,16 @@ def open_dask(arrays: Sequence[Any], columns: Sequence[str] | None = None) -> Da
             )
     labelled = zip(arrays, _NAMES, strict=False)
     return DaskSource([a if isinstance(a, da.Array) else as_array(a, f"array {n}") for a, n in labelled], columns)
+
+
+def _carried(arrays: Sequence[Any]) -> tuple[Any, ...]:
+    """Return arrays with the part of their graph that they need."""
+    parts = [array.__dask_graph__().cull(set(_dask.core.flatten(array.__dask_keys__()))) for array in arrays]
+    if not any(type(node).__module__.partition(".")[0] == "distributed" for part in parts for node in part.values()):
+        return tuple(_dask.optimize(*arrays))
+    # Blocks of persisted arrays, which the cluster holds. An optimizer would leave them out: it takes them for known.
+    pairs = zip(arrays, parts, strict=True)
+    return tuple(da.Array(dict(part), array.name, array.chunks, meta=array._meta) for array, part in pairs)
 
 
 def _plain(values: Any, label: str) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from cases import source as rows
 from helpers import Cut
 
 import streamreg as sr
+from streamreg import jobs
 from streamreg.cli import main
 from streamreg.engines.choose import choose
 from streamreg.engines.dask import Dask, local
@@ -141,3 +142,43 @@ def test_mistakes_in_a_jobs_engine_are_said_with_their_line(tmp_path, engine, wo
     with pytest.raises(UsageError) as caught:
         sr.run_job(job)
     assert words in str(caught.value)
+
+
+def test_arrays_that_the_cluster_holds_are_folded_where_they_are(dask_engine):
+    import dask.array as da
+
+    x, y = cases.rows()
+    expected = sr.Linear().fit((x, y))
+    client = dask_engine.client
+    for held in (False, True):
+        blocks = da.from_array(x, chunks=(1024, 5)), da.from_array(y, chunks=1024)
+        if held:
+            blocks = tuple(client.persist(block) for block in blocks)
+        sent = []
+        submit = client.submit
+
+        def counted(function, *arguments, _sent=sent, _submit=submit, **options):
+            _sent.append(len(arguments[1]))
+            return _submit(function, *arguments, **options)
+
+        with mock.patch.object(client, "submit", counted):
+            found = sr.Linear().fit(sr.open(blocks), engine=dask_engine.client)
+        assert (sum(sent) < x.nbytes / 10) == held
+        np.testing.assert_array_equal(found.coef, expected.coef)
+        np.testing.assert_array_equal(found.std_errors, expected.std_errors)
+
+
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        ("{kind: dask, workers: 1}", "a Dask cluster on this machine, 1 worker"),
+        ("tcp://10.0.0.1:8786", "the Dask cluster of tcp://10.0.0.1:8786"),
+    ],
+)
+def test_a_plan_names_the_engine(tmp_path, engine, words):
+    np.save(tmp_path / "a.npy", cases.rows()[0])
+    job = tmp_path / "job.yaml"
+    job.write_text(f"data: {{path: a.npy, target: x3}}\nfits:\n  line: {{kind: linear}}\nengine: {engine}\n")
+    plan = jobs.plan(jobs.load(job))
+    assert words in plan.engine
+    assert f"Rows are read by {plan.engine}." in " ".join(str(plan).split())
