@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
-from streamreg.design.columns import beside, keys, labels, missing_integers, require_numbers
+from streamreg.design.columns import beside, keys, labels, missing_integers, parts_of, require_numbers
 from streamreg.design.encoded import EncodedSource, Encoder
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, NonFiniteError, UsageError
@@ -38,7 +38,7 @@ class Design:
     sample : Sample or None
         Which part of the rows; None: all of them.
     keys : tuple of str
-        Columns of whole numbers, text or dates that say which groups a row belongs to.
+        Columns of whole numbers, text or dates that say which groups a row belongs to; "a^b" is both together.
     encoder : Encoder or None
         What made columns of the source out of others.
     """
@@ -76,11 +76,11 @@ class Design:
         if features is not None:
             source = source.with_roles(features=features)
         roles, names = source.roles, source.schema.names
-        for key in keys:
+        for key in (name for joined in keys for name in parts_of(joined)):
             if source.schema.require(key, source.label) in (roles.target, roles.weights):
                 what = "target" if key == roles.target else "weights"
                 raise UsageError(f"{source.label}: column {key!r} is the {what} and cannot say which group a row is in")
-        others = {roles.target, roles.weights, *keys}
+        others = {roles.target, roles.weights, *(name for key in keys for name in parts_of(key))}
         chosen = roles.features if roles.features is not None else tuple(n for n in names if n not in others)
         Terms.of(chosen, powers or {})
         raised = tuple((powers or {}).items())
@@ -107,7 +107,7 @@ class Design:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that are read."""
-        others = (self.target, self.weights, *self.keys)
+        others = (self.target, self.weights, *(name for key in self.keys for name in parts_of(key)))
         return tuple(dict.fromkeys((*self.features, *(name for name in others if name is not None))))
 
     @property

@@ -29,6 +29,8 @@ class Encoder(Protocol):
     target : str or None
         The column to explain, which is among `names` if it is made of others.
     intercept : bool
+    absorbed : tuple of tuples of str
+        Columns whose levels each have an effect that is not among the features: several make one factor together.
     """
 
     @property
@@ -49,6 +51,10 @@ class Encoder(Protocol):
 
     @property
     def intercept(self) -> bool:
+        """See above."""
+
+    @property
+    def absorbed(self) -> tuple[tuple[str, ...], ...]:
         """See above."""
 
     def encode(

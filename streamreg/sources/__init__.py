@@ -33,10 +33,15 @@ _SUFFIXES = {
     ".ipc": "arrow",
     ".arrows": "arrow",
     ".npz": "npz",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".txt": "csv",
 }
 _TABLES = {
     "parquet": "streamreg.sources.arrow.open:open_parquet",
     "arrow": "streamreg.sources.arrow.open:open_ipc",
+    "csv": "streamreg.sources.csv.open:open_with",
     "npz": "streamreg.sources.npz:open_npz",
 }
 """Formats of tables of columns, and what opens a file, a folder, a pattern or a list of files of each."""
@@ -57,23 +62,24 @@ def open(
     columns: Sequence[str] | None = None,
     missing_chunks: MissingChunks = "error",
     format: str | None = None,
+    options: Mapping[str, Any] | None = None,
     query: str | None = None,
 ) -> Source:
-    """Return a source over `data`. No rows are read, but for the first batch of an iterable.
+    """Return a source over `data`. No rows are read, but for the first batch of an iterable, and text.
 
     Parameters
     ----------
     data : path, array, data frame, mapping, tuple, dask array(s), iterable of batches, callable or Source
-        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.npz``, ``.parquet``, ``.pq``, ``.feather``
-        or ``.arrow``. Tables of columns may be several files: a list of paths, a pattern such as
-        ``"trips/*.parquet"``, or a folder, in which ``year=2020`` names a column; they may lie elsewhere
-        (``"s3://..."``, by fsspec). ``"duckdb:trips.db"`` is a database, of which `query` is read. A data frame of
-        pandas, polars, pyarrow or Dask, and a relation of DuckDB, may have columns of any type. A mapping has a column
-        for each name: numbers, dates or text.
-        A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no argument
-        and returns a fresh iterator of batches. In tuples and batches y is the column ``"y"``, the target, and the
-        weight is the column ``"weight"``; X may be a data frame, whose columns keep their names and are found by them
-        in every batch.
+        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.npz``, ``.parquet``, ``.pq``,
+        ``.feather``, ``.arrow``, ``.csv``, ``.tsv`` or ``.txt``, and the last three also in ``.gz``, ``.bz2``, ``.xz``
+        or ``.zst``. Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``,
+        or a folder, in which ``year=2020`` names a column; Parquet and Arrow files may lie elsewhere (``"s3://..."``,
+        by fsspec). ``"duckdb:trips.db"`` is a database, of which `query` is read. A data frame of pandas, polars,
+        pyarrow or Dask, and a relation of DuckDB, may have columns of any type. A mapping has a column for each name:
+        numbers, dates or text. A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A
+        callable takes no argument and returns a fresh iterator of batches. In tuples and batches y is the column
+        ``"y"``, the target, and the weight is the column ``"weight"``; X may be a data frame, whose columns keep their
+        names and are found by them in every batch.
     x : str, optional
         Dataset inside an HDF5 file or Zarr group that holds the matrix: ``"group/X"``.
     target, weights : str, optional
@@ -84,8 +90,11 @@ def open(
         Names for the columns of the matrix, instead of those in the file or x0, x1, ...
     missing_chunks : {"error", "fill"}
         Whether chunks that are not in the storage are refused, or stand for its fill value.
-    format : {"hdf5", "zarr", "npy", "npz", "parquet", "arrow"}, optional
+    format : {"hdf5", "zarr", "npy", "npz", "parquet", "arrow", "csv"}, optional
         What files hold whose names do not tell.
+    options : mapping, optional
+        How a CSV file is written: ``delimiter``, ``quote``, ``header``, ``encoding``, ``decimal``, ``na_values`` and
+        ``dtypes``, as `streamreg.sources.csv.open.open_csv` describes them.
     query : str, optional
         What to read of a database.
 
@@ -113,7 +122,12 @@ def open(
     if isinstance(data, str | os.PathLike) or (_are_paths(data) and kind_of(data, format) in _TABLES):
         x, target, weights = (_name(n, v) for n, v in (("x", x), ("target", target), ("weights", weights)))
         kind = kind_of(data, format)
-        if kind in _TABLES:
+        if options is not None and kind != "csv":
+            raise UsageError(f"{data}: options are for CSV files; leave them out")
+        if kind == "csv":
+            _require_columns_named(data, x, None)
+            source = _load(_TABLES[kind])(data, columns, options)
+        elif kind in _TABLES:
             _require_columns_named(data, x, columns)
             source = _load(_TABLES[kind])(data)
         elif isinstance(data, str) and "://" in data:
@@ -160,18 +174,23 @@ def kind_of(data: Any, format: str | None = None) -> str | None:
             raise UsageError(f"format is {format!r}; it can be {', '.join(known)}")
         return format
     path = Path(data[0] if isinstance(data, list | tuple) else data)
-    while path.suffix.lower() in _COMPRESSED:
-        path = path.with_suffix("")
-    kind = _SUFFIXES.get(path.suffix.lower())
+    kind = _suffix_kind(path)
     if kind is None and os.path.isdir(path):  # noqa: PTH112  # as it says so of names that are too long, too
         below = (
             file for file in path.rglob("*") if not any(n.startswith((".", "_")) for n in file.relative_to(path).parts)
         )
-        inside = sorted({held for file in below if (held := _SUFFIXES.get(file.suffix.lower())) in _TABLES})
+        inside = sorted({held for f in below if f.suffix.lower() != ".txt" and (held := _suffix_kind(f)) in _TABLES})
         if len(inside) > 1:
             raise UsageError(f"{path}: has files of several formats, {' and '.join(inside)}; say which with format=")
         return inside[0] if inside else None
     return kind
+
+
+def _suffix_kind(path: Path) -> str | None:
+    """Return the format that the name of a file tells."""
+    while path.suffix.lower() in _COMPRESSED:
+        path = path.with_suffix("")
+    return _SUFFIXES.get(path.suffix.lower())
 
 
 def _name(option: str, value: Any) -> str | None:
