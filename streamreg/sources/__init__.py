@@ -1,6 +1,5 @@
 """Where rows live: `open` turns a path, arrays, a dask collection or batches into a `Source`."""
 
-import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
@@ -9,47 +8,16 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from streamreg.errors import MissingExtra, UsageError
+from streamreg.errors import UsageError
 from streamreg.sources.base import Partition, Roles, Schema, Source
 from streamreg.sources.chunk import Chunk
+from streamreg.sources.formats import CONVERTED, DATABASES, STREAMS, SUFFIXES, TABLES, kind_of, load
 from streamreg.sources.rows import all_numbers, is_frame
 
 __all__ = ["Chunk", "Partition", "Roles", "Schema", "Source", "open"]
 
 MissingChunks: TypeAlias = Literal["error", "fill"]
 """What to do about chunks that were never written: refuse them, or read the fill value."""
-
-_SUFFIXES = {
-    ".h5": "hdf5",
-    ".hdf5": "hdf5",
-    ".hdf": "hdf5",
-    ".zarr": "zarr",
-    ".npy": "npy",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".parq": "parquet",
-    ".feather": "arrow",
-    ".arrow": "arrow",
-    ".ipc": "arrow",
-    ".arrows": "arrow",
-    ".npz": "npz",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".tab": "csv",
-    ".txt": "csv",
-}
-_TABLES = {
-    "parquet": "streamreg.sources.arrow.open:open_parquet",
-    "arrow": "streamreg.sources.arrow.open:open_ipc",
-    "csv": "streamreg.sources.csv.open:open_with",
-    "npz": "streamreg.sources.npz:open_npz",
-}
-"""Formats of tables of columns, and what opens a file, a folder, a pattern or a list of files of each."""
-
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-_CONVERTED = (".xlsx", ".mat", ".sas7bdat", ".dta")
-_DATABASES = ("duckdb:", "sqlite:", "postgres:")
-_STREAMS = ("LazyFrame", "DuckDBPyRelation")
 
 
 def open(
@@ -70,16 +38,17 @@ def open(
     Parameters
     ----------
     data : path, array, data frame, mapping, tuple, dask array(s), iterable of batches, callable or Source
-        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.npz``, ``.parquet``, ``.pq``,
-        ``.feather``, ``.arrow``, ``.csv``, ``.tsv`` or ``.txt``, and the last three also in ``.gz``, ``.bz2``, ``.xz``
-        or ``.zst``. Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``,
-        or a folder, in which ``year=2020`` names a column; Parquet and Arrow files may lie elsewhere (``"s3://..."``,
-        by fsspec). ``"duckdb:trips.db"`` is a database, of which `query` is read. A data frame of pandas, polars,
-        pyarrow or Dask, and a relation of DuckDB, may have columns of any type. A mapping has a column for each name:
-        numbers, dates or text. A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A
-        callable takes no argument and returns a fresh iterator of batches. In tuples and batches y is the column
-        ``"y"``, the target, and the weight is the column ``"weight"``; X may be a data frame, whose columns keep their
-        names and are found by them in every batch.
+        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.npz``, ``.parquet``, ``.pq``, ``.feather``,
+        ``.arrow``, ``.csv``, ``.tsv`` or ``.txt``, and the last three also in ``.gz``, ``.bz2``, ``.xz`` or ``.zst``.
+        Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``, or a folder,
+        in which ``year=2020`` names a column; they may lie elsewhere (``"s3://..."``, by fsspec).
+        ``"duckdb:trips.db"`` is a database, of which `query` is read. A data frame of pandas, polars, pyarrow or Dask,
+        and a relation of DuckDB, may have columns of any type. A mapping has a column for each name: numbers, dates or
+        text.
+        A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no argument
+        and returns a fresh iterator of batches. In tuples and batches y is the column ``"y"``, the target, and the
+        weight is the column ``"weight"``; X may be a data frame, whose columns keep their names and are found by them
+        in every batch.
     x : str, optional
         Dataset inside an HDF5 file or Zarr group that holds the matrix: ``"group/X"``.
     target, weights : str, optional
@@ -112,24 +81,24 @@ def open(
     if not isinstance(missing_chunks, str) or missing_chunks not in ("error", "fill"):
         raise UsageError(f"missing_chunks is {missing_chunks!r}; it can be 'error' or 'fill'")
     columns, features = _names("columns", columns), _names("features", features)
-    if isinstance(data, str) and data.startswith(_DATABASES):
+    if isinstance(data, str) and data.startswith(DATABASES):
         from streamreg.sources.arrow.sql import open_sql
 
         _require_columns_named(data, x, columns)
         return open_sql(data, query).with_roles(target, weights, features)
     if query is not None:
         raise UsageError("query= reads a database, as in sr.open('duckdb:trips.db', query='select ...'); leave it out")
-    if isinstance(data, str | os.PathLike) or (_are_paths(data) and kind_of(data, format) in _TABLES):
+    if isinstance(data, str | os.PathLike) or (_are_paths(data) and kind_of(data, format) in TABLES):
         x, target, weights = (_name(n, v) for n, v in (("x", x), ("target", target), ("weights", weights)))
         kind = kind_of(data, format)
         if options is not None and kind != "csv":
             raise UsageError(f"{data}: options are for CSV files; leave them out")
         if kind == "csv":
             _require_columns_named(data, x, None)
-            source = _load(_TABLES[kind])(data, columns, options)
-        elif kind in _TABLES:
+            source = load(TABLES[kind])(data, columns, options)
+        elif kind in TABLES:
             _require_columns_named(data, x, columns)
-            source = _load(_TABLES[kind])(data)
+            source = load(TABLES[kind])(data)
         elif isinstance(data, str) and "://" in data:
             raise UsageError(
                 f"{data}: only local files can be read, but for tables such as Parquet; fetch it first, or pass format"
@@ -147,50 +116,11 @@ def _are_paths(data: Any) -> bool:
     return isinstance(data, list | tuple) and bool(data) and all(isinstance(one, str | os.PathLike) for one in data)
 
 
-def _load(place: str) -> Callable[..., Source]:
-    """Return a function by its place, which is imported now."""
-    module, _, name = place.partition(":")
-    try:
-        found: Callable[..., Source] = getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name not in ("pyarrow", "duckdb"):
-            raise
-        raise MissingExtra(f"such tables are read with {error.name}; pip install 'streamreg[tables]'") from error
-    return found
-
-
 def _require_columns_named(data: Any, x: str | None, columns: Sequence[str] | None) -> None:
     """Refuse options that are for matrices."""
     for option, value in (("x", x), ("columns", columns)):
         if value is not None:
             raise UsageError(f"{data}: is a table whose columns have names; leave {option} out")
-
-
-def kind_of(data: Any, format: str | None = None) -> str | None:
-    """Return the format of a file, or of the files of a folder, a pattern or a list; None if it is not known."""
-    known = sorted({*_SUFFIXES.values()})
-    if format is not None:
-        if format not in known:
-            raise UsageError(f"format is {format!r}; it can be {', '.join(known)}")
-        return format
-    path = Path(data[0] if isinstance(data, list | tuple) else data)
-    kind = _suffix_kind(path)
-    if kind is None and os.path.isdir(path):  # noqa: PTH112  # as it says so of names that are too long, too
-        below = (
-            file for file in path.rglob("*") if not any(n.startswith((".", "_")) for n in file.relative_to(path).parts)
-        )
-        inside = sorted({held for f in below if f.suffix.lower() != ".txt" and (held := _suffix_kind(f)) in _TABLES})
-        if len(inside) > 1:
-            raise UsageError(f"{path}: has files of several formats, {' and '.join(inside)}; say which with format=")
-        return inside[0] if inside else None
-    return kind
-
-
-def _suffix_kind(path: Path) -> str | None:
-    """Return the format that the name of a file tells."""
-    while path.suffix.lower() in _COMPRESSED:
-        path = path.with_suffix("")
-    return _SUFFIXES.get(path.suffix.lower())
 
 
 def _name(option: str, value: Any) -> str | None:
@@ -241,9 +171,9 @@ def _open_path(
         return open_zarr(path, x, target, weights, columns, missing_chunks)
     if path.suffix.lower() == ".moments":
         raise UsageError(f"{path}: holds moments, not rows; every linear model takes its path, and sr.load reads it")
-    known = ", ".join(_SUFFIXES)
+    known = ", ".join(SUFFIXES)
     advice = ""
-    if path.suffix.lower() in _CONVERTED:
+    if path.suffix.lower() in CONVERTED:
         advice = (
             "; write such a table as Parquet, CSV, .npy or HDF5 once, or pass a function that yields batches (X, y)"
         )
@@ -258,18 +188,18 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
     first = data[0] if isinstance(data, tuple) and data else data
     if _is_dask(data) and hasattr(data, "dtypes") and hasattr(data, "columns"):
         _require_columns_named("data", None, columns)
-        return _load("streamreg.sources.arrow.dask:open_dask_frame")(data)
+        return load("streamreg.sources.arrow.dask:open_dask_frame")(data)
     if _is_dask(first):
         from streamreg.sources.dask import open_dask
 
         return open_dask(data if isinstance(data, tuple) else (data,), columns)
     if is_frame(data) and not all_numbers(data):
-        return _load("streamreg.sources.arrow.frames:open_frame")(data, columns)
+        return load("streamreg.sources.arrow.frames:open_frame")(data, columns)
     if not is_frame(data) and (
-        hasattr(data, "__arrow_c_stream__") or hasattr(data, "get_fragments") or type(data).__name__ in _STREAMS
+        hasattr(data, "__arrow_c_stream__") or hasattr(data, "get_fragments") or type(data).__name__ in STREAMS
     ):
         _require_columns_named("data", None, columns)
-        return _load("streamreg.sources.arrow.streams:open_stream")(data)
+        return load("streamreg.sources.arrow.streams:open_stream")(data)
     if isinstance(first, np.ndarray) or is_frame(first):
         from streamreg.sources.arrays import open_arrays
 

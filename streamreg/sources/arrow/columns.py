@@ -162,9 +162,8 @@ def _decimals(values: Any) -> Any:
     """Return decimals as the nearest float64; Arrow's own conversion may be off by one."""
     kind, words = values.type, values.buffers()[1]
     if pa.types.is_decimal128(kind) and kind.precision <= 18 and 0 <= kind.scale <= 22 and words is not None:
-        whole = np.frombuffer(words, "<i8", 2 * len(values), 16 * values.offset)[
-            ::2
-        ]  # half of 128 bits holds so many digits
+        halves = np.frombuffer(words, "<i8", 2 * len(values), 16 * values.offset)
+        whole = halves[::2]  # half of 128 bits holds so many digits
         missing = _missing(values)
         if np.abs(np.where(missing, 0, whole)).max(initial=0) <= _WHOLE:
             return pa.array(whole / 10.0**kind.scale, mask=missing)  # both are exact, so the quotient is the nearest

@@ -159,7 +159,7 @@ def _fixed(pattern: str) -> str:
 
 def _counts(path: Path, suffixes: Sequence[str]) -> bool:
     """Return whether a file of a folder belongs to the table; hidden ones, and those of writers, do not."""
-    return path.suffix.lower() in suffixes and not any(part.startswith((".", "_")) for part in path.parts)
+    return path.name.lower().endswith(tuple(suffixes)) and not any(part.startswith((".", "_")) for part in path.parts)
 
 
 def _remote(path: str, suffixes: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -103,12 +103,8 @@ class CsvSource(Source):
     dialect : Dialect
     types : mapping of str to DataType
         Arrow's types of the columns that are in the files.
-    dtypes : mapping of str to dtype
-        Of the columns in a chunk, those that folders name among them.
-    zones : mapping of str to str
-        All columns, those that folders name among them.
-    refused : mapping of str to str
-        Columns that have no type, and why.
+    schema : Schema
+        Of all columns, those that folders name among them.
     """
 
     def __init__(
@@ -117,13 +113,10 @@ class CsvSource(Source):
         files: Sequence[CsvFile],
         dialect: Dialect,
         types: Mapping[str, Any],
-        dtypes: Mapping[str, np.dtype[Any]],
-        zones: Mapping[str, str],
-        refused: Mapping[str, str],
+        schema: Schema,
     ) -> None:
         self.label, self._files, self._dialect, self._types = label, files, dialect, dict(types)
-        rows = sum(file.borders.rows[-1] for file in files)
-        self.schema = Schema(tuple(dtypes), tuple(dtypes.values()), rows, dict(zones), dict(refused))
+        self.schema = schema
 
     def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> list[Partition]:
         """Return the partitions, of about 32 MB of text each; of a compressed file, one.
