@@ -13,6 +13,7 @@ from streamreg.sources.base import TEXT
 from streamreg.sources.chunk import Coded, Column
 
 _UNUSABLE = np.dtype(object)
+_NAMES = {"halffloat": "f2", "float": "f4", "double": "f8"}
 _DAYS = {"date32[day]": "D", "date64[ms]": "ms"}
 _PLAIN = {"b": pa.bool_()}
 _WHOLE = 2**53
@@ -34,7 +35,7 @@ def dtype_of(kind: Any, nullable: bool = False) -> np.dtype[Any]:
     if pa.types.is_integer(kind):
         return np.dtype(np.int64 if nullable else str(kind))
     if pa.types.is_floating(kind):
-        return np.dtype({"halffloat": "f2", "float": "f4", "double": "f8"}[str(kind)])
+        return np.dtype(_NAMES[str(kind)])
     if pa.types.is_decimal(kind):
         return np.dtype(np.float64)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -110,9 +111,9 @@ def _coded(values: Any, known: Levels) -> Coded:
             values = values.cast(pa.large_string())
         values = values.dictionary_encode()
     codes = values.indices
+    found: NDArray[Any] = _plain(codes).astype(np.int32, copy=False)
     if codes.null_count:
-        codes = codes.cast(pa.int64()).fill_null(-1)
-    found: NDArray[Any] = _array(codes).astype(np.int32, copy=False)
+        found = np.where(_missing(codes), -1, found).astype(np.int32)
     texts = values.dictionary
     if len(texts) > len(found):  # most of them belong to other rows
         used, found = np.unique(found, return_inverse=True)
@@ -120,7 +121,7 @@ def _coded(values: Any, known: Levels) -> Coded:
         texts, found = texts.take(pa.array(used[missing:])), (found - missing).astype(np.int32)
         known = Levels()
     if texts.null_count:  # a dictionary may hold null itself
-        place = np.cumsum(valid := np.asarray(pc.is_valid(texts))) - 1
+        place = np.cumsum(valid := ~_missing(texts)) - 1
         found = np.where(found >= 0, np.where(valid, place, -1).astype(np.int32)[found], found)
         texts = texts.drop_null()
     levels = known.of(texts)
@@ -130,7 +131,12 @@ def _coded(values: Any, known: Levels) -> Coded:
 
 
 def _dates(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
-    found = _array(values)
+    unit = _DAYS.get(str(values.type)) or values.type.unit
+    found = (
+        _plain(values.view(pa.int32() if unit == "D" else pa.int64())).astype(np.int64, copy=False).view(f"M8[{unit}]")
+    )
+    if values.null_count:
+        found = np.where(_missing(values), np.datetime64("NaT"), found)
     out = found.astype(dtype, copy=False)
     if out.dtype != found.dtype and not np.array_equal(out.astype(found.dtype), found, equal_nan=True):
         raise DataError(f"{label}: holds dates that {dtype} of the other files cannot hold; write all in one unit")
@@ -147,38 +153,31 @@ def _floats(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
             )
         values = values.cast(pa.float64())
     if pa.types.is_decimal(values.type):
-        return _decimals(values).astype(dtype, copy=False)
-    return _array(values).astype(dtype, copy=False)
+        values = _decimals(values)
+    found = _plain(values).astype(dtype, copy=False)
+    return np.where(_missing(values), dtype.type(np.nan), found) if values.null_count else found
 
 
-def _decimals(values: Any) -> NDArray[np.float64]:
-    """Return the nearest float64 of decimals; Arrow's own conversion may be off by one."""
-    kind = values.type
-    if (
-        pa.types.is_decimal128(kind)
-        and kind.precision <= 18
-        and 0 <= kind.scale <= 22
-        and values.buffers()[1] is not None
-    ):
-        words = np.frombuffer(values.buffers()[1], "<i8", 2 * len(values), 16 * values.offset)
-        whole = np.where(np.asarray(pc.is_valid(values)), words[::2], 0)  # of 128 bits 64 hold so few digits
-        if np.abs(whole).max(initial=0) <= _WHOLE:
-            found = whole / 10.0**kind.scale  # both are exact, so the quotient is the nearest
-            return np.where(np.asarray(pc.is_valid(values)), found, np.nan) if values.null_count else found
-    return _array(values.cast(pa.string()).cast(pa.float64()))
+def _decimals(values: Any) -> Any:
+    """Return decimals as the nearest float64; Arrow's own conversion may be off by one."""
+    kind, words = values.type, values.buffers()[1]
+    if pa.types.is_decimal128(kind) and kind.precision <= 18 and 0 <= kind.scale <= 22 and words is not None:
+        halves = np.frombuffer(words, "<i8", 2 * len(values), 16 * values.offset)
+        whole = halves[::2]  # half of 128 bits holds so many digits
+        missing = _missing(values)
+        if np.abs(np.where(missing, 0, whole)).max(initial=0) <= _WHOLE:
+            return pa.array(whole / 10.0**kind.scale, mask=missing)  # both are exact, so the quotient is the nearest
+    return values.cast(pa.string()).cast(pa.float64())
 
 
 def _integers(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
     if pa.types.is_boolean(values.type) and dtype.kind != "b":
         values = values.cast(pa.int8())
-    missing = None
-    if values.null_count:
-        missing = _array(pc.is_null(values))
-        values = pc.fill_null(values, False if pa.types.is_boolean(values.type) else 0)
-    found = _array(values)
+    missing = _missing(values) if values.null_count else None
+    found = _plain(values)
     if missing is not None and dtype != np.int64:
         raise DataError(f"{label}: has missing values, and what is said of the column denies it; write the data again")
-    if found.dtype == np.uint64 and dtype == np.int64 and (found >= 2**63).any():
+    if found.dtype == np.uint64 and dtype == np.int64 and (found[... if missing is None else ~missing] >= 2**63).any():
         raise DataError(f"{label}: may have missing values, and has integers beyond 2^63; convert it to float64")
     least = found if missing is None or found.dtype != np.int64 else found[~missing]
     if found.dtype == np.int64 and least.min(initial=0) == NAT:
@@ -190,27 +189,17 @@ def _integers(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
     return found
 
 
-def _array(values: Any) -> NDArray[Any]:
-    """Return numbers or dates; null is NaN or NaT, and integers have none.
-
-    Arrow's own `to_numpy` imports pandas, where that is installed, which takes 0.3 s and 30 MB.
-    """
-    kind = values.type
-    if pa.types.is_boolean(kind):
-        return _array(values.cast(pa.uint8())).view(np.bool_)
-    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        unit = _DAYS.get(str(kind)) or kind.unit
-        whole = values.view(pa.int32() if pa.types.is_date32(kind) else pa.int64())
-        found = _array(pc.fill_null(whole, 0)).astype(np.int64, copy=False).view(f"M8[{unit}]")
-        return np.where(_array(pc.is_null(values)), np.datetime64("NaT"), found) if values.null_count else found
-    if values.null_count and pa.types.is_floating(kind):
-        return np.where(_array(pc.is_null(values)), np.array(np.nan, kind.to_pandas_dtype()), _array(_filled(values)))
-    dtype = np.dtype(kind.to_pandas_dtype())
-    if not len(values):
-        return np.empty(0, dtype)
-    return np.frombuffer(values.buffers()[1], dtype, len(values), values.offset * dtype.itemsize)
+def _missing(values: Any) -> NDArray[np.bool_]:
+    """Return where values are null."""
+    return _plain(pc.is_null(values))
 
 
-def _filled(values: Any) -> Any:
-    """Return values of which none is null; their bits under a null are any."""
-    return pa.Array.from_buffers(values.type, len(values), [None, *values.buffers()[1:]], 0, values.offset)
+def _plain(values: Any) -> NDArray[Any]:
+    """Return numbers as they lie in memory, those that are null too; Arrow's own way imports pandas if it is there."""
+    if pa.types.is_boolean(values.type):
+        return _plain(values.cast(pa.uint8())).view(np.bool_)
+    dtype = np.dtype(_NAMES.get(str(values.type), str(values.type)))
+    content = values.buffers()[1]
+    if not len(values) or content is None:
+        return np.zeros(len(values), dtype)
+    return np.frombuffer(content, dtype, len(values), values.offset * dtype.itemsize)

@@ -88,12 +88,9 @@ class Fields:
 
     def add_constants(self, files: Sequence[Mapping[str, Any]]) -> None:
         """Take columns that hold one value in each file, unless the files have columns of those names themselves."""
-        for name in files[0]:
-            values = {constants[name] for constants in files}
+        for name, dtype in constant_types(files).items():
             if name not in self.dtypes:
-                text = any(isinstance(value, str) for value in values)
-                self.dtypes[name] = TEXT if text else np.dtype(np.int64)
-                self._found[name] = "text" if text else "int64"
+                self.dtypes[name], self._found[name] = dtype, str(dtype)
 
     def require(self, columns: Collection[str], label: str) -> None:
         """Refuse columns that some file has not, or has in another type.
@@ -111,7 +108,18 @@ class Fields:
 
     def schema(self, rows: int | None) -> Schema:
         """Return the schema of a table of so many rows; None: not known."""
-        return Schema(tuple(self.dtypes), tuple(self.dtypes.values()), rows, self.zones)
+        refused = {
+            name: f"is of type {self._found[name]}, which cannot be used"
+            for name, dtype in self.dtypes.items()
+            if dtype.kind == "O"
+        }
+        return Schema(tuple(self.dtypes), tuple(self.dtypes.values()), rows, self.zones, refused)
+
+
+def constant_types(files: Sequence[Mapping[str, Any]]) -> dict[str, np.dtype[Any]]:
+    """Return the types of columns that hold one value in each file: whole numbers, or text."""
+    whole = np.dtype(np.int64)
+    return {n: TEXT if any(isinstance(held[n], str) for held in files) else whole for n in files[0]}
 
 
 def _type_of(kind: Any, nullable: bool) -> np.dtype[Any] | None:
