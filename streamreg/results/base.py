@@ -62,7 +62,7 @@ class FitResult(Estimates):
 
     @typed
     def predict(
-        self, data: Any, kind: Scale = "mean", unseen: Literal["error", "reference", "missing"] = "error"
+        self, data: Any, kind: Scale = "mean", unseen: Literal["error", "reference", "own", "missing"] = "error"
     ) -> Float:
         """Return fitted values: means of the target, which are probabilities in the binomial family.
 
@@ -75,7 +75,7 @@ class FitResult(Estimates):
             file.
         kind : {"mean", "link"}
             "link": the linear predictor, such as the logit of a probability.
-        unseen : {"error", "reference", "missing"}
+        unseen : {"error", "reference", "own", "missing"}
             A level of a category or of an absorbed factor that did not occur in the fit is refused, taken for the
             reference (of absorbed factors: for one with the mean of their effects), or has no prediction.
 

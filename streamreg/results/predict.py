@@ -144,7 +144,7 @@ def predictions(
         "drop": the prediction for a row with NaN is NaN, so that predictions stay beside their rows.
     engine : optional
         Who works on the rows, as in `streamreg.scan`; a network predicts in this process.
-    unseen : {"error", "reference", "missing"}
+    unseen : {"error", "reference", "own", "missing"}
         A level of a category or of an absorbed factor that did not occur in the fit is refused, taken for the reference
         (of absorbed factors: for one with the mean of their effects), or has no prediction.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from streamreg import sources
 from streamreg.errors import CorruptError, DataError, NotFound, UsageError
+from streamreg.sources.formats import kind_of
 from streamreg.sources.stored.files import require
 
 _SHOWN = 12  # columns, in text
@@ -101,11 +102,11 @@ def inspect(
     try:
         source = sources.open(path, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
     except (UsageError, DataError) as error:
-        several = sources._SUFFIXES.get(path.suffix.lower()) in ("hdf5", "zarr")
+        several = kind_of(path) in ("hdf5", "zarr")
         if not several or x is not None or isinstance(error, CorruptError | NotFound):
             raise
         source, note = None, str(error)
-    datasets = tuple(_datasets(path, sources.kind_of(path)))
+    datasets = tuple(_datasets(path, kind_of(path)))
     stored = sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size
     if source is None:
         return Inspection(str(path), stored, datasets, {}, None, None, None, note)

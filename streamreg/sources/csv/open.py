@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from streamreg.errors import DataError, NotFound, UsageError, nearest
 from streamreg.kernels import csvscan
-from streamreg.sources.arrow import files as found
 from streamreg.sources.arrow.columns import dtype_of
-from streamreg.sources.arrow.table import Fields, with_folders
+from streamreg.sources.arrow.files import listed
+from streamreg.sources.base import TEXT, Schema
 from streamreg.sources.checks import column_names
 from streamreg.sources.csv import borders
 from streamreg.sources.csv.dialect import Dialect, bom, is_header, missing, sniffed
@@ -84,13 +85,13 @@ def open_csv(
     UsageError
         An option is not one.
     """
-    paths = found.find(data, SUFFIXES)
+    listing = listed(data, SUFFIXES)
+    paths, parts = [Path(file.path) for file in listing], [dict(file.constants) for file in listing]
     label = str(data) if isinstance(data, str | Path) and len(paths) > 1 else str(paths[0])
     label += f" and {len(paths) - 1} more" if label == str(paths[0]) and len(paths) > 1 else ""
     if header not in (None, True, False):
         raise UsageError(f"header={header!r}; it can be True or False")
     na = missing(na_values)
-    parts = found.parts_of(paths, label)
     dialect: Dialect | None = None
     files: list[CsvFile] = []
     seen_cells: dict[str, Seen] = {}
@@ -139,9 +140,10 @@ def _source(
     dialect: Dialect,
     types: dict[str, Any],
     seen_cells: Mapping[str, Seen],
-    parts: Sequence[Any],
+    parts: Sequence[Mapping[str, Any]],
 ) -> CsvSource:
-    dtypes, zones, refused, kinds = {}, {}, {}, {}
+    dtypes: dict[str, np.dtype[Any]] = {}
+    zones, refused, kinds = {}, {}, {}
     for name, cells in seen_cells.items():
         kind, why = (types[name], "") if name in types else cells.decide()
         if kind is None:
@@ -151,7 +153,11 @@ def _source(
         dtypes[name] = dtype_of(kind, pa.types.is_boolean(kind) and (name in types or cells.absent > 0))
         if pa.types.is_timestamp(kind) and kind.tz:
             zones[name] = kind.tz
-    return CsvSource(label, files, dialect, kinds, with_folders(Fields(dtypes, zones), parts), refused)
+    for name in parts[0]:
+        dtypes[name] = TEXT if any(isinstance(part[name], str) for part in parts) else np.dtype(np.int64)
+    rows = sum(file.borders.rows[-1] for file in files)
+    schema = Schema(tuple(dtypes), tuple(dtypes.values()), rows, zones, refused)
+    return CsvSource(label, files, dialect, kinds, schema)
 
 
 def _header(

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from streamreg.errors import ChangedError, DataError
 from streamreg.kernels import csvscan
-from streamreg.sources.arrow.table import Fields, chunk_of, schema_of, usable
-from streamreg.sources.base import BLOCK, Partition, Source, row_ranges
+from streamreg.sources.arrow.source import chunk_of, usable
+from streamreg.sources.base import BLOCK, Partition, Schema, Source, row_ranges
 from streamreg.sources.chunk import Chunk
 from streamreg.sources.csv.borders import Borders
 from streamreg.sources.csv.dialect import Dialect
@@ -30,7 +30,7 @@ class CsvFile:
     seen: str
     names: tuple[str, ...]
     borders: Borders
-    folders: dict[str, str | None]
+    folders: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ class CsvPartition(Partition):
                               for row in (start, stop))  # fmt: skip
                 table = parser.table(data[begin:end], start - self.origin, stop - start)
                 self._require_present(table, start - self.origin)
-                yield chunk_of(table, start, self.dtypes, file.folders, file.path)
+                yield chunk_of(table, start, self.dtypes, file.path, file.folders)
 
     def _require_present(self, table: Any, row: int) -> None:
         """Refuse a missing value where the type of a column has none."""
@@ -103,10 +103,8 @@ class CsvSource(Source):
     dialect : Dialect
     types : mapping of str to DataType
         Arrow's types of the columns that are in the files.
-    fields : Fields
-        All columns, those that folders name among them.
-    refused : mapping of str to str
-        Columns that have no type, and why.
+    schema : Schema
+        Of all columns, those that folders name among them.
     """
 
     def __init__(
@@ -115,11 +113,10 @@ class CsvSource(Source):
         files: Sequence[CsvFile],
         dialect: Dialect,
         types: Mapping[str, Any],
-        fields: Fields,
-        refused: Mapping[str, str],
+        schema: Schema,
     ) -> None:
         self.label, self._files, self._dialect, self._types = label, files, dialect, dict(types)
-        self.schema = replace(schema_of(fields, sum(file.borders.rows[-1] for file in files)), refused=dict(refused))
+        self.schema = schema
 
     def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> list[Partition]:
         """Return the partitions, of about 32 MB of text each; of a compressed file, one.
