@@ -79,6 +79,7 @@ class Choice(Estimator, Generic[Found]):
         threads: int | None = None,
         progress: bool | None = None,
         engine: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> Found:
         """Fit all candidates.
 
@@ -92,6 +93,8 @@ class Choice(Estimator, Generic[Found]):
         progress : bool, optional
         engine : optional
             Who works on the rows, as in `streamreg.scan`.
+        checkpoint : path, optional
+            As in `streamreg.scan`.
 
         Raises
         ------

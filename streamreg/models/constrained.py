@@ -1,6 +1,7 @@
 """Least squares under linear equality constraints, from one scan."""
 
 import dataclasses
+import os
 import time
 from typing import Any, ClassVar, Literal
 
@@ -73,6 +74,7 @@ class Constrained(Estimator):
         threads: int | None = None,
         progress: bool | None = None,
         engine: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> FitResult:
         """Estimate the coefficients.
 
@@ -85,6 +87,8 @@ class Constrained(Estimator):
         progress : bool, optional
         engine : optional
             Who works on the rows, as in `streamreg.scan`.
+        checkpoint : path, optional
+            As in `streamreg.scan`.
 
         Raises
         ------

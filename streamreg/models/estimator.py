@@ -61,10 +61,17 @@ class Estimator(Spec):
 
 
 def with_formula(fit: F) -> F:
-    """Let the method `fit` of a model see the columns that its formula makes."""
+    """Let the method `fit` of a model see the columns that its formula makes, and keep its passes if it is told to.
+
+    So `fit` itself has neither a formula nor a checkpoint; Keras has a checkpoint of its own.
+    """
 
     @wraps(fit)
     def fitted(self: Estimator, data: Any, *args: Any, **options: Any) -> Any:
+        if options.get("checkpoint") is not None and not self.needs().trains:
+            run = Run.of(*(options.pop(name, None) for name in ("threads", "engine", "progress")))
+            with run.kept_in(options.pop("checkpoint")) as kept:
+                return fitted(self, data, *args, engine=kept, **options)
         if self.formula is None:
             return fit(self, data, *args, **options)
         if any(value is not None for value in (*args, options.pop("y", None), options.pop("weight", None))):

@@ -1,6 +1,7 @@
 """Logistic, Poisson and other regressions by maximum likelihood, one pass over the rows for each Newton step."""
 
 import dataclasses
+import os
 import time
 from typing import Annotated, Any, Literal
 
@@ -106,6 +107,7 @@ class Glm(Estimator):
         threads: int | None = None,
         progress: bool | None = None,
         engine: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> FitResult:
         """Estimate the coefficients by maximum likelihood.
 
@@ -121,6 +123,8 @@ class Glm(Estimator):
             Show a progress bar for each pass; default: on a terminal.
         engine : optional
             Who works on the rows, as in `streamreg.scan`.
+        checkpoint : path, optional
+            As in `streamreg.scan`.
 
         Returns
         -------

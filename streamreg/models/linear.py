@@ -1,6 +1,7 @@
 """Least squares from one pass over the rows, or two where the data need them."""
 
 import dataclasses
+import os
 import time
 from collections.abc import Container
 from typing import Any, Literal, TypeVar
@@ -124,6 +125,7 @@ class Linear(Estimator):
         threads: int | None = None,
         progress: bool | None = None,
         engine: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> FitResult:
         """Estimate the coefficients.
 
@@ -141,6 +143,8 @@ class Linear(Estimator):
             Show a progress bar; default: on a terminal.
         engine : optional
             Who works on the rows, as in `streamreg.scan`.
+        checkpoint : path, optional
+            As in `streamreg.scan`.
 
         Raises
         ------

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from streamreg.design.design import Design
 from streamreg.engines.base import Engine
 from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, DataError, UsageError
+from streamreg.scans.checkpoint import Checkpoint, Pass, restored, waiting
 from streamreg.scans.probes import Marks, marking, places
 from streamreg.sources.base import Partition, Source
 from streamreg.sources.chunk import Chunk
@@ -59,7 +60,13 @@ def fold(
 
 
 def folded(
-    source: Source, design: Design, statistic: S, *, engine: Engine, progress: Progress | None = None
+    source: Source,
+    design: Design,
+    statistic: S,
+    *,
+    engine: Engine,
+    progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Folded[S]:
     """Read every row once and return what `statistic` keeps of them, and which rows they were.
 
@@ -74,6 +81,8 @@ def folded(
         Who works on the partitions. The result has the same bits for any engine and any number of workers.
     progress : callable, optional
         Called with the number of rows done since the last call.
+    checkpoint : Checkpoint, optional
+        Where it is kept how far the pass came; it goes on from there.
 
     Raises
     ------
@@ -88,10 +97,18 @@ def folded(
     partitions = source.partitions(blocks, design.columns)
     require_reach(source, engine, partitions)
     parts = list(zip(partitions, *places(len(partitions)), strict=True))
+    kept = None if checkpoint is None else checkpoint.next(source, design, statistic, len(parts))
+    done = 0 if kept is None else _restore(kept, total, statistic)
+    if progress is not None and done:
+        progress(total.rows)
     size = engine.share(parts) if statistic.associative else 1
+    shares = [parts[k : k + size] for k in range(done, len(parts), size)]
     work = partial(_fold_partitions, design=design, statistic=statistic)
-    for run in engine.map(work, [parts[k : k + size] for k in range(0, len(parts), size)]):
+    for share, run in zip(shares, engine.map(work, shares), strict=True):
         _append(total, run, design, blocks, first=True)
+        done += len(share)
+        if kept is not None and (kept.due or done == len(parts)):
+            _keep(kept, total, done)
         if progress is not None:
             progress(run.rows)
     if not total.rows:
@@ -104,6 +121,25 @@ def folded(
         total.state.update(design.batch(chunk))
     total.state.settle()
     return total
+
+
+def _keep(kept: Pass, total: Folded[Any], done: int) -> None:
+    """Write down how far a pass came."""
+    marks = [[row, count, mark] for row, (count, mark) in total.marks.items()]
+    values = {"done": done, "rows": total.rows, "at_borders": total.at_borders, "marks": marks}
+    kept.save(total.state, values, total.tail)
+
+
+def _restore(kept: Pass, total: Folded[Any], statistic: Statistic) -> int:
+    """Put what was kept of a pass into `total`, and return how many partitions are done."""
+    found = kept.load()
+    if found is None:
+        return 0
+    values, arrays = found
+    total.state, total.tail = restored(statistic, arrays, values), waiting(arrays, values)
+    total.rows, total.at_borders = values["rows"], values["at_borders"]
+    total.marks = {row: (count, mark) for row, count, mark in values["marks"]}
+    return int(values["done"])
 
 
 def require_reach(source: Source, engine: Engine, partitions: Sequence[Partition]) -> None:

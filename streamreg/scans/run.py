@@ -1,7 +1,9 @@
 """Who reads the rows, and whether a bar shows how far it came."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence, Sized
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 from streamreg._version import __version__
@@ -9,6 +11,7 @@ from streamreg.design.design import Design
 from streamreg.engines.base import Engine
 from streamreg.engines.choose import choose
 from streamreg.progress import Progress
+from streamreg.scans.checkpoint import Checkpoint
 from streamreg.scans.fold import Folded, folded, require_reach
 from streamreg.scans.probes import probes
 from streamreg.sources.base import Partition, Source
@@ -28,10 +31,13 @@ class Run:
     engine : Engine
     progress : bool or None
         Whether to show a bar for each pass; None: on a terminal.
+    checkpoint : Checkpoint or None
+        Where passes are kept, to go on with them after a break.
     """
 
     engine: Engine
     progress: bool | None = None
+    checkpoint: Checkpoint | None = None
 
     @classmethod
     def of(cls, threads: int | None = None, engine: Any = None, progress: bool | None = None) -> Self:
@@ -43,6 +49,22 @@ class Run:
             No such engine, no scheduler at the address, or threads for an engine that is not of threads.
         """
         return engine if isinstance(engine, cls) else cls(choose(engine, threads), progress)
+
+    @contextmanager
+    def kept_in(self, folder: str | os.PathLike[str] | None) -> Iterator[Self]:
+        """Give a run whose passes are kept in a folder until the block ends; without a folder, this one.
+
+        Raises
+        ------
+        UsageError
+            Another process writes to the folder.
+        """
+        if folder is None:
+            yield self
+            return
+        checkpoint = Checkpoint(folder)
+        with checkpoint.running():
+            yield replace(self, checkpoint=checkpoint)
 
     def scan(self, source: Source, design: Design, statistic: S, title: str) -> S:
         """Read every row once and return what `statistic` keeps of them; see `folded`."""
@@ -61,7 +83,7 @@ class Run:
             What the bar says before the name of the source.
         """
         with self._bar(source, title) as bar:
-            found = folded(source, design, statistic, engine=self.engine, progress=bar)
+            found = folded(source, design, statistic, engine=self.engine, progress=bar, checkpoint=self.checkpoint)
         found.state.record = _record(source, design, found)
         return found
 

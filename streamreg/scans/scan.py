@@ -35,6 +35,7 @@ def scan(
     weights: str | None = None,
     engine: Any = None,
     formula: str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Moments: ...
 
 
@@ -59,6 +60,7 @@ def scan(
     device: str | None = None,
     engine: Any = None,
     formula: str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Any: ...
 
 
@@ -82,6 +84,7 @@ def scan(
     device: str | None = None,
     engine: Any = None,
     formula: str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Any:
     """Read the rows once and return the moments of the features and, if there is one, the target.
 
@@ -126,6 +129,9 @@ def scan(
     formula : str, optional
         ``"y ~ a + log(b) + C(c)"``: the columns are its terms. Levels, means and knots are learned in a pass of their
         own. Models of these moments are fitted without a formula.
+    checkpoint : path, optional
+        A folder in which it is kept, every few seconds, how far the passes over the rows came. After a break the same
+        call goes on from there, with any engine and number of threads, to the same bits; then the folder is emptied.
 
     Returns
     -------
@@ -143,6 +149,11 @@ def scan(
     Cost: one pass, also with folds and groups.
     """
     run = Run.of(threads, engine, progress)
+    if checkpoint is not None:
+        given: dict[str, Any] = {"formula": formula, "folds": folds, "by": by, "stretches": stretches, "seed": seed}
+        given |= {"precision": precision, "memory": memory, "device": device, "target": target, "weights": weights}
+        with run.kept_in(checkpoint) as kept:
+            return scan(source, features, missing, powers=powers, engine=kept, **given)
     if not isinstance(source, Source):
         source = sources.open(source)
     if formula is not None:

@@ -1,5 +1,6 @@
 """Where rows live: `open` turns a path, arrays, a dask collection or batches into a `Source`."""
 
+import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
@@ -11,15 +12,34 @@ import numpy as np
 from streamreg.errors import UsageError
 from streamreg.sources.base import Partition, Roles, Schema, Source
 from streamreg.sources.chunk import Chunk
-from streamreg.sources.rows import is_frame
+from streamreg.sources.rows import all_numbers, is_frame
 
 __all__ = ["Chunk", "Partition", "Roles", "Schema", "Source", "open"]
 
 MissingChunks: TypeAlias = Literal["error", "fill"]
 """What to do about chunks that were never written: refuse them, or read the fill value."""
 
-_SUFFIXES = {".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5", ".zarr": "zarr", ".npy": "npy"}
-_CONVERTED = (".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow", ".xlsx", ".mat", ".npz")
+_SUFFIXES = {
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".hdf": "hdf5",
+    ".zarr": "zarr",
+    ".npy": "npy",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".parq": "parquet",
+    ".feather": "arrow",
+    ".arrow": "arrow",
+    ".ipc": "arrow",
+}
+_TABLES = {
+    "parquet": "streamreg.sources.arrow.parquet:open_parquet",
+    "arrow": "streamreg.sources.arrow.ipc:open_ipc",
+}
+"""Formats of tables of columns, and what opens a file, a folder, a pattern or a list of files of each."""
+
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_CONVERTED = (".xlsx", ".mat", ".npz", ".sas7bdat", ".dta")
 
 
 def open(
@@ -31,14 +51,19 @@ def open(
     features: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     missing_chunks: MissingChunks = "error",
+    format: str | None = None,
+    query: str | None = None,
 ) -> Source:
     """Return a source over `data`. No rows are read, but for the first batch of an iterable.
 
     Parameters
     ----------
     data : path, array, data frame, mapping, tuple, dask array(s), iterable of batches, callable or Source
-        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr`` or ``.npy``. A tuple is ``(X, y)`` or ``(X, y, weight)``,
-        and so is each batch of an iterable. A callable takes no argument and returns a fresh iterator of batches.
+        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.parquet``, ``.pq``, ``.feather`` or
+        ``.arrow``. Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``,
+        or a folder, in which ``year=2020`` names a column. ``"duckdb:trips.db"`` is a database, of which `query` is
+        read. A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no
+        argument and returns a fresh iterator of batches.
         In tuples and batches y is the column ``"y"``, the target, and the weight is the column ``"weight"``; X may be a
         data frame, whose columns keep their names and are found by them in every batch. A mapping has a column for each
         name: numbers, dates or text.
@@ -52,6 +77,10 @@ def open(
         Names for the columns of the matrix, instead of those in the file or x0, x1, ...
     missing_chunks : {"error", "fill"}
         Whether chunks that are not in the storage are refused, or stand for its fill value.
+    format : {"hdf5", "zarr", "npy", "parquet", "arrow"}, optional
+        What files hold whose names do not tell.
+    query : str, optional
+        What to read of a database.
 
     Raises
     ------
@@ -67,16 +96,68 @@ def open(
     if not isinstance(missing_chunks, str) or missing_chunks not in ("error", "fill"):
         raise UsageError(f"missing_chunks is {missing_chunks!r}; it can be 'error' or 'fill'")
     columns, features = _names("columns", columns), _names("features", features)
+    if isinstance(data, str) and data.startswith("duckdb:"):
+        from streamreg.sources.arrow.sql import open_sql
+
+        _require_columns_named(data, x, columns)
+        return open_sql(data, query).with_roles(target, weights, features)
+    if query is not None:
+        raise UsageError("query= reads a database, as in sr.open('duckdb:trips.db', query='select ...'); leave it out")
     if isinstance(data, str) and "://" in data:
         raise UsageError(f"{data}: only local files can be read; fetch it first")
-    if isinstance(data, str | os.PathLike):
+    if isinstance(data, str | os.PathLike) or _are_paths(data):
         x, target, weights = (_name(n, v) for n, v in (("x", x), ("target", target), ("weights", weights)))
-        source = _open_path(Path(data), x, target, weights, columns, missing_chunks)
+        kind = kind_of(data, format)
+        if kind in _TABLES:
+            _require_columns_named(data, x, columns)
+            source = _load(_TABLES[kind])(data)
+        elif isinstance(data, str | os.PathLike):
+            source = _open_path(Path(data), kind, x, target, weights, columns, missing_chunks)
+        else:
+            raise UsageError("a list of files is of tables of columns, such as Parquet; open one file")
     elif x is not None:
         raise UsageError(f"x={x!r} names a dataset inside a file, and data is a {type(data).__name__}; leave x out")
     else:
         source = _open_object(data, columns)
     return source.with_roles(target, weights, features)
+
+
+def _are_paths(data: Any) -> bool:
+    return isinstance(data, list | tuple) and bool(data) and all(isinstance(one, str | os.PathLike) for one in data)
+
+
+def _load(place: str) -> Callable[[Any], Source]:
+    """Return a function by its place, which is imported now."""
+    module, _, name = place.partition(":")
+    try:
+        found: Callable[[Any], Source] = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise UsageError(f"such tables are read with {error.name}: pip install 'streamreg[tables]'") from None
+    return found
+
+
+def _require_columns_named(data: Any, x: str | None, columns: Sequence[str] | None) -> None:
+    """Refuse options that are for matrices."""
+    for option, value in (("x", x), ("columns", columns)):
+        if value is not None:
+            raise UsageError(f"{data}: is a table whose columns have names; leave {option} out")
+
+
+def kind_of(data: Any, format: str | None = None) -> str | None:
+    """Return the format of a file, or of the files of a folder, a pattern or a list; None if it is not known."""
+    known = sorted({*_SUFFIXES.values()})
+    if format is not None:
+        if format not in known:
+            raise UsageError(f"format is {format!r}; it can be {', '.join(known)}")
+        return format
+    path = Path(data[0] if isinstance(data, list | tuple) else data)
+    while path.suffix.lower() in _COMPRESSED:
+        path = path.with_suffix("")
+    kind = _SUFFIXES.get(path.suffix.lower())
+    if kind is None and path.is_dir():
+        inside = (_SUFFIXES.get(file.suffix.lower()) for file in sorted(path.rglob("*")) if file.is_file())
+        return next((found for found in inside if found in _TABLES), None)
+    return kind
 
 
 def _name(option: str, value: Any) -> str | None:
@@ -99,13 +180,13 @@ def _names(option: str, value: Any) -> tuple[Any, ...] | None:
 
 def _open_path(
     path: Path,
+    kind: str | None,
     x: str | None,
     target: str | None,
     weights: str | None,
     columns: Sequence[str] | None,
     missing_chunks: MissingChunks,
 ) -> Source:
-    kind = _SUFFIXES.get(path.suffix.lower())
     if kind == "npy":
         from streamreg.sources.npy import open_npy
 
@@ -125,7 +206,9 @@ def _open_path(
     known = ", ".join(_SUFFIXES)
     advice = ""
     if path.suffix.lower() in _CONVERTED:
-        advice = "; write such a table as .npy or HDF5 once, or pass a function that yields its rows as batches (X, y)"
+        advice = (
+            "; write such a table as Parquet, CSV, .npy or HDF5 once, or pass a function that yields batches (X, y)"
+        )
     raise UsageError(f"{path}: the suffix {path.suffix!r} is not known; one of {known} tells the format{advice}")
 
 
@@ -139,6 +222,12 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
         from streamreg.sources.dask import open_dask
 
         return open_dask(data if isinstance(data, tuple) else (data,), columns)
+    if is_frame(data) and not all_numbers(data):
+        if columns is not None:
+            raise UsageError("data is a frame, whose columns have names; leave columns out")
+        return _load("streamreg.sources.arrow.frames:open_frame")(data)
+    if not is_frame(first) and hasattr(data, "__arrow_c_stream__"):
+        return _load("streamreg.sources.arrow.frames:open_stream")(data)
     if isinstance(first, np.ndarray) or is_frame(first):
         from streamreg.sources.arrays import open_arrays
 

@@ -18,6 +18,7 @@ _ELSEWHERE = {
     "netCDF4": "[:].filled(numpy.nan)",
 }
 _CODED = ("category", "categorical", "enum", "dictionary")
+_NUMBERS = ("int", "uint", "float", "double", "halffloat", "bool")
 _WHOLE = 2**53
 
 
@@ -26,6 +27,12 @@ def is_frame(data: Any) -> bool:
     if isinstance(data, np.ndarray) or type(data).__name__ in _ELSEWHERE or _library(data) == "xarray":
         return False
     return hasattr(data, "column_names") or (hasattr(data, "columns") and hasattr(data, "shape"))
+
+
+def all_numbers(frame: Any) -> bool:
+    """Return whether all columns of a frame are numbers or booleans."""
+    types = frame.schema.types if hasattr(getattr(frame, "schema", None), "types") else list(frame.dtypes)
+    return all(str(kind).lower().startswith(_NUMBERS) for kind in types)
 
 
 def table(

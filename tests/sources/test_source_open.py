@@ -73,8 +73,8 @@ def test_folder_where_a_file_is_expected(tmp_path: Path) -> None:
 
 
 def test_unknown_suffix_lists_the_known(tmp_path: Path) -> None:
-    refused(UsageError, "a.csv", "'.csv'", ".h5, .hdf5, .hdf, .zarr, .npy", data=tmp_path / "a.csv")
-    refused(UsageError, "as .npy or HDF5 once", "batches (X, y)", data=tmp_path / "a.parquet")
+    refused(UsageError, "a.xlsx", "'.xlsx'", ".h5, .hdf5, .hdf, .zarr, .npy", data=tmp_path / "a.xlsx")
+    refused(UsageError, "as Parquet, CSV, .npy or HDF5 once", "batches (X, y)", data=tmp_path / "a.dta")
     refused(UsageError, "only local files", data="https://example.org/data.h5")
 
 

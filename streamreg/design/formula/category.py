@@ -7,7 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design.formula.learning import Learner, Level, Levels, named
+from streamreg.design.formula import expressions
+from streamreg.design.formula.learning import Learner
+from streamreg.design.formula.levels import Level, Levels, named, valued
 from streamreg.design.formula.numeric import Place
 from streamreg.errors import DataError
 from streamreg.sources.chunk import Coded, Column
@@ -21,12 +23,12 @@ MISSING, UNSEEN = -1, -2
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A column whose values are levels.
+    """A column, or an expression of columns, whose values are levels.
 
     Attributes
     ----------
     text : str
-    column : str
+    inner : str
     coding : {"treatment", "sum", "onehot", "reference"}
         The last two always have the same columns: one for every level, or for every level but the reference. The others
         have as many as the terms before them leave to tell.
@@ -39,7 +41,7 @@ class Category:
     """
 
     text: str
-    column: str
+    inner: str
     coding: Coding = "treatment"
     reference: Level | None = None
     levels: tuple[Level, ...] | None = None
@@ -48,11 +50,11 @@ class Category:
     @property
     def columns(self) -> tuple[str, ...]:
         """What is read."""
-        return (self.column,)
+        return expressions.columns(self.inner)
 
     def learns(self) -> Learner | None:
         """Return what finds the levels, unless they are known."""
-        return Levels(self.column) if self.levels is None else None
+        return Levels(self.inner) if self.levels is None else None
 
     def learned(self, state: Any) -> "Category":
         """Return the category with the levels that were found.
@@ -64,10 +66,10 @@ class Category:
         """
         levels = state.levels()
         if not levels:
-            raise DataError(f"column {self.column!r}: every value is missing, so {self.text} has no levels")
+            raise DataError(f"{self.text}: every value is missing, so it has no levels")
         if self.reference is not None and self.reference not in levels:
             shown = ", ".join(map(repr, levels[:8])) + ", ..." * (len(levels) > 8)
-            raise DataError(f"column {self.column!r}: no level {self.reference!r} for a reference; there is {shown}")
+            raise DataError(f"{self.text}: no level {self.reference!r} for a reference; there is {shown}")
         return replace(self, levels=levels)
 
     @property
@@ -112,9 +114,10 @@ class Category:
         """
         assert self.levels is not None, "levels are learned before use"
         out = self._left_out
-        found = codes(table[self.column], self.levels)
+        values = valued(self.inner, table, place.zones, place.label, place.start)
+        found = codes(values, self.levels)
         if (unseen := found == UNSEEN).any():
-            found = self._placed(found, unseen, table[self.column], place)
+            found = self._placed(found, unseen, values, place)
         matrix = np.zeros((self.width(reduced), len(found)))
         compared = self._compared(reduced)
         moved = np.arange(len(self.levels))
@@ -136,7 +139,7 @@ class Category:
             shown = values[row : row + 1]
             value = repr(shown.texts()[0]) if hasattr(shown, "texts") else str(shown[0])
             raise DataError(
-                f"{place.label}, row {place.start + row:,} (from 0), column {self.column!r}: level {value} did not "
+                f"{place.label}, row {place.start + row:,} (from 0), column {self.inner!r}: level {value} did not "
                 "occur in the rows of the fit; take it for the reference with unseen='reference', or leave such rows "
                 "without a prediction with unseen='missing'"
             )

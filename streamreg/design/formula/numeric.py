@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.formula import expressions
-from streamreg.design.formula.learning import Learner, Quantiles, Sums
+from streamreg.design.formula.learning import Learner
+from streamreg.design.formula.quantiles import Quantiles
+from streamreg.design.formula.sums import Sums
 from streamreg.errors import DataError
 from streamreg.sources.chunk import Column
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from streamreg.design.formula import expressions
 from streamreg.design.formula.category import Category, Coding
-from streamreg.design.formula.learning import Level
+from streamreg.design.formula.levels import Level
 from streamreg.design.formula.numeric import Number, Polynomial, Scaled, Spline
 from streamreg.errors import UsageError, nearest
 from streamreg.sources.base import Schema
@@ -76,7 +76,7 @@ def _column(name: str, schema: Schema, names: Mapping[str, str]) -> Factor:
 def _category(text: str, node: ast.Call, schema: Schema, names: Names) -> tuple[Factor, ...]:
     column, coding = _arguments(text, node, ("column", "contrasts"), 1)
     if coding is None:
-        return (Category(text, _name(text, column)),)
+        return (Category(text, _expression(column)),)
     inside = coding.args + [k.value for k in coding.keywords] if isinstance(coding, ast.Call) else []
     named = coding.func if isinstance(coding, ast.Call) else coding
     label = named.attr if isinstance(named, ast.Attribute) else named.id if isinstance(named, ast.Name) else ""
@@ -89,7 +89,7 @@ def _category(text: str, node: ast.Call, schema: Schema, names: Names) -> tuple[
             f"formula: {ast.unparse(coding)!r} in {text!r}: only Treatment takes a reference, and only one"
         )
     reference = _constant(text, inside[0]) if inside else None
-    return (Category(text, _name(text, column), _CODINGS[label], reference),)
+    return (Category(text, _expression(column), _CODINGS[label], reference),)
 
 
 def _indicators(text: str, node: ast.Call, schema: Schema, names: Names) -> tuple[Factor, ...]:

@@ -38,6 +38,24 @@ def dtype_of(kind: Any, nullable: bool = False) -> np.dtype[Any]:
     return _UNUSABLE
 
 
+def common(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any] | None:
+    """Return a type that holds the values of both, without rounding any; None if there is none.
+
+    Integers beside floats become float64, which is checked as they are read.
+    """
+    if a == b:
+        return a
+    kinds = {a.kind, b.kind}
+    if kinds == {"M"}:
+        return np.promote_types(a, b)
+    if not kinds <= set("fiub"):
+        return None
+    found = np.promote_types(a, b)
+    if "f" in kinds:
+        return found if kinds == {"f"} else np.dtype(np.float64)
+    return np.dtype(np.int64) if found.kind == "f" or "b" in kinds else found
+
+
 def column(values: Any, label: str, dtype: np.dtype[Any]) -> Column:
     """Return a column of Arrow as one of a chunk, without a copy where nothing is missing and the type is the same.
 
@@ -70,7 +88,7 @@ def column(values: Any, label: str, dtype: np.dtype[Any]) -> Column:
     if dtype.kind == "M":
         return np.asarray(values.to_numpy(zero_copy_only=False)).astype(dtype, copy=False)
     if dtype.kind == "f":
-        return _floats(values, dtype)
+        return _floats(values, label, dtype)
     return _integers(values, label, dtype)
 
 
@@ -87,8 +105,13 @@ def _coded(values: Any) -> Coded:
     return Coded(codes, tuple(levels))
 
 
-def _floats(values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    if pa.types.is_decimal(values.type):
+def _floats(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    if pa.types.is_integer(values.type):
+        ends = pc.min_max(values).as_py()
+        if ends["max"] is not None and max(ends["max"], -ends["min"]) > 2**53:
+            raise DataError(f"{label}: has integers beyond 2^53, and floats elsewhere; convert the column to one type")
+    if pa.types.is_decimal(values.type) or pa.types.is_boolean(values.type):
+        values = values.cast(pa.uint8()) if pa.types.is_boolean(values.type) else values
         values = values.cast(pa.float64())
     return np.asarray(values.to_numpy(zero_copy_only=False)).astype(dtype, copy=False)
 

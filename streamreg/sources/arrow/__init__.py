@@ -1,0 +1,1 @@
+"""Tables of columns: Parquet, Arrow files, frames and streams, SQL."""
