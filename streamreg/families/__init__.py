@@ -58,6 +58,8 @@ def _loaded(place: str, parameter: str, link: str) -> "Family":
     module, _, kind = place.partition(":")
     try:
         found: Family = getattr(import_module(module), kind).of(parameter, link)
+    except UsageError:
+        raise
     except ValueError:
         raise UsageError(f"{parameter!r} is no parameter of a family; it is a number") from None
     return found

@@ -6,7 +6,7 @@ and the linear predictor eta, elementwise on arrays of shape (m,).
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,6 +39,8 @@ class Family(ABC):
         Whether targets are labels 0 and 1 or shares, so that there are a log-loss, an accuracy and a ROC curve.
     whole : bool
         Whether targets are counts, so that the likelihood is that of whole numbers.
+    concentrated : bool
+        Whether the log-likelihood is that at the dispersion which maximises it, ``deviance / n``, as for a line.
     quasi : bool
         Whether there is a variance only, and no distribution.
     canonical : bool
@@ -60,9 +62,10 @@ class Family(ABC):
     dispersion_known: bool = True
     labels: bool = False
     whole: bool = False
+    concentrated: bool = False
     quasi: bool = False
-    canonical: ClassVar[bool] = True
-    separable: ClassVar[bool] = True
+    canonical: bool = True
+    separable: bool = True
 
     @classmethod
     def of(cls, parameter: str, link: str) -> Self:

@@ -12,6 +12,7 @@ class Gamma(Linked):
 
     name, requirement = "gamma", "above 0"
     dispersion_known = False
+    natural = "inverse"
 
     def variance(self, mean: Float) -> Float:
         """Return the squared mean."""

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from streamreg.errors import UsageError
 from streamreg.families.base import Family, Float
 from streamreg.families.linked import Linked
-from streamreg.families.links import POSITIVE, link
+from streamreg.families.links import POSITIVE, Link, link
 
 
 class Gaussian(Family):
@@ -78,9 +78,14 @@ class GaussianWith(Linked, Gaussian):
     """Real targets, with a link that was asked for."""
 
     least_squares = False
+    natural = "identity"
     scores = Family.scores
     null_terms, unlike_means, constant = Gaussian.null_terms, Gaussian.unlike_means, Gaussian.constant
     variance, violation = Gaussian.variance, Gaussian.violation
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(link)
+        self.concentrated = link.name == "identity"
 
     def possible(self, mean: Float) -> NDArray[np.bool_]:
         """Return where the mean is finite."""

@@ -12,6 +12,7 @@ class InverseGaussian(Linked):
 
     name, requirement = "inverse_gaussian", "above 0"
     dispersion_known = False
+    natural = "inverse_squared"
 
     def variance(self, mean: Float) -> Float:
         """Return the mean to the third power."""

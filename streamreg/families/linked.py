@@ -29,12 +29,15 @@ class Linked(Family):
     ----------
     links : tuple of str
         Those it can have, its own first.
+    natural : str
+        The canonical one, if it is among them.
     """
 
     links: ClassVar[tuple[str, ...]] = POSITIVE
-    canonical = False
+    natural: ClassVar[str] = ""
 
     def __init__(self, link: Link) -> None:
+        self.canonical = link.name == self.natural
         self._link, self.link, self.activation = link, link.name, link.activation
 
     @classmethod

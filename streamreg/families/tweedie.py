@@ -50,7 +50,8 @@ class Tweedie(Linked):
         """Return ``2 (y**(2-p) / ((1-p)(2-p)) - y mean**(1-p) / (1-p) + mean**(2-p) / (2-p))``."""
         p = self.power
         own = y ** (2.0 - p) / ((1.0 - p) * (2.0 - p))
-        return np.asarray(2.0 * (own - y * mean ** (1.0 - p) / (1.0 - p) + mean ** (2.0 - p) / (2.0 - p)))
+        rest = mean ** (2.0 - p) / (2.0 - p) - y * mean ** (1.0 - p) / (1.0 - p)
+        return np.maximum(2.0 * (own + rest), 0.0)
 
     def null_terms(self, mean: float) -> tuple[float, float, float]:
         """Return the terms of the deviance at one mean."""

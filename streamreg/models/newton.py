@@ -47,6 +47,8 @@ class Step:
         Predicted relative rounding error of the standard errors.
     reach : float
         The most that the step moves the linear predictor of any row; infinite if it does not tell where the maximum is.
+    rate : float
+        Of Fisher scoring, which converges linearly: the share of the distance that a step leaves, as seen last.
     """
 
     problem: Problem
@@ -58,6 +60,7 @@ class Step:
     level_error: float
     se_error: float
     reach: float
+    rate: float = 0.0
 
     @property
     def remainder(self) -> float:
@@ -67,7 +70,8 @@ class Step:
         ``exp(r)`` in these families, so a Newton step leaves at most ``(exp(r) - 1 - r) / r`` of the distance, and the
         standard errors change by ``exp(r / 2)`` at most. For r up to 1/2, r itself bounds both, twice over.
         """
-        return self.reach * self.distance if np.isfinite(self.reach) else np.inf
+        share = max(self.reach, self.rate / (1.0 - self.rate) if self.rate < 1.0 else np.inf)
+        return share * self.distance if np.isfinite(share) else np.inf
 
 
 def newton_step(state: WorkingMoments, intercept: bool) -> Step:
@@ -172,7 +176,7 @@ def maximise(
     tolerance: float,
     iterations: int,
 ) -> Maximum:
-    """Climb to the maximum of a likelihood with a canonical link, which is concave.
+    """Climb to the maximum of a likelihood: Newton's method with a canonical link, else Fisher scoring.
 
     A step that makes the deviance rise is halved. The last step is taken without looking at the rows again: where the
     one before it was below `tolerance`, this one is below its square, up to a factor.
@@ -193,7 +197,7 @@ def maximise(
         Scans at most.
     """
     at, move, share = start if first is None else start.moved(first), first, 1.0
-    below, best = np.inf, None
+    below, best, last = np.inf, None, np.nan
     for passes in range(1, iterations + 1):
         state = read(at, move)
         now = state.likelihood()
@@ -204,6 +208,10 @@ def maximise(
             at, share = at.moved(move, -share / 2), share / 2
             continue
         step = newton_step(state, intercept)
+        if not facts.canonical:
+            rate = 2.0 * step.distance / last if share == 1.0 and last > 0 else 1.0
+            step = replace(step, rate=max(rate, 0.0))
+        last = step.distance
         best = Maximum(at, step, state, passes, "ok")
         apart = separation(facts, now, move, step)
         if apart:
