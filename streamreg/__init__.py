@@ -39,6 +39,7 @@ _HOME = {
     "load": "streamreg.scans.moments_file",
     "merge": "streamreg.scans.merge",
     "open": "streamreg.sources",
+    "profile": "streamreg.scans.profile",
     "robust": "streamreg.models.robust",
     "run_job": "streamreg.jobs",
     "scan": "streamreg.scans.scan",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from streamreg.scans.merge import append as append
     from streamreg.scans.merge import merge as merge
     from streamreg.scans.moments_file import load as load
+    from streamreg.scans.profile import profile as profile
     from streamreg.scans.scan import folds as folds
     from streamreg.scans.scan import scan as scan
     from streamreg.scoring import score as score

@@ -33,6 +33,12 @@ class Problem:
         Penalty ``ridge * sum(coef**2)`` in the units of the data, which `cross` does not hold.
     square_about_mean : float
         Sum of squares of the target about its mean, in the units of `cross`; NaN if that holds it.
+    absorbed : int
+        Degrees of freedom of absorbed effects beyond the constant; `cross` is then what is left within their levels.
+    gross : ndarray of shape (p + 1,) or None
+        Where `cross` is a difference: the diagonal of what it was taken from, which its rounding is relative to.
+    spread : ndarray of shape (p,) or None
+        Root mean square of the columns about their means, in the units of the data, if `cross` does not hold it.
     """
 
     names: tuple[str, ...]
@@ -45,6 +51,9 @@ class Problem:
     intercept: bool
     ridge: float = 0.0
     square_about_mean: float = float("nan")
+    absorbed: int = 0
+    gross: Float | None = None
+    spread: Float | None = None
 
     def penalised(self, ridge: float) -> "Problem":
         """Return the problem whose least squares is this one's plus ``ridge * sum(coef**2)``."""
@@ -52,11 +61,11 @@ class Problem:
 
     def most(self) -> int:
         """Return how many columns can be independent of each other: any number under a penalty."""
-        return len(self.names) if self.ridge else self.n - self.intercept
+        return len(self.names) if self.ridge else self.n - self.intercept - self.absorbed
 
     def df(self, rank: int) -> int:
         """Return residual degrees of freedom, at least 1; all rows under a penalty, which takes an unknown number."""
-        return max(self.n if self.ridge else self.n - rank - self.intercept, 1)
+        return max(self.n if self.ridge else self.n - rank - self.intercept - self.absorbed, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +116,24 @@ class ExactProblem:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """One column that others determine: ``column = sum of coefficient * column + constant``."""
+    """One column that others determine: ``column = sum of coefficient * column + constant``.
+
+    Or, beside the columns, the effects of the factors in `absorbed`, which hold any constant.
+    """
 
     column: str
     terms: tuple[tuple[str, float], ...]
     constant: float
+    absorbed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = ""
         for name, value in self.terms:
             size = f"{abs(value):.6g}"
             text += _signed(value, first=not text) + ("" if size == "1" else f"{size} ") + name
-        if self.constant or not text:
+        if self.absorbed:
+            text += _signed(1.0, first=not text) + f"effects of {', '.join(self.absorbed)}"
+        elif self.constant or not text:
             text += _signed(self.constant, first=not text) + f"{abs(self.constant):.6g}"
         return f"{self.column} = {text}"
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from streamreg.errors import DataError, nearest
 from streamreg.kernels.gram import NAT, finite
+from streamreg.kernels.rowhash import mixed
 from streamreg.sources.base import Schema
 from streamreg.sources.chunk import Chunk, Coded, Column
 
@@ -28,6 +29,8 @@ def require_numbers(schema: Schema, names: tuple[str, ...], label: str) -> None:
         A column is text, a date, or of a type that cannot be used.
     """
     for name in names:
+        if name in schema.refused:
+            raise DataError(f"{label}: column {name!r} {schema.refused[name]}")
         if not schema.numeric(name):
             dtype = schema.dtype(name)
             remedy = {"T": ", as a category", "M": ", as in 'y ~ year(t)'"}.get(dtype.kind, "")
@@ -71,8 +74,10 @@ def beside(chunk: Chunk, names: tuple[str, ...], label: str) -> tuple[NDArray[An
 def keys(chunk: Chunk, name: str, label: str) -> NDArray[Any]:
     """Return the column that says which group a row is in, shape (m,): numbers stay, texts and dates become int64.
 
-    Missing texts and dates are the least int64.
+    Missing texts and dates are the least int64. Where several columns make one group together ("a^b") it is a hash.
     """
+    if len(parts := parts_of(name)) > 1:
+        return _together([_whole(keys(chunk, part, label), chunk, part, label) for part in parts])
     try:
         values = chunk.column(name)
     except KeyError:
@@ -87,6 +92,8 @@ def keys(chunk: Chunk, name: str, label: str) -> NDArray[Any]:
 
 def labels(chunk: Chunk, name: str) -> dict[int, str]:
     """Return the names of the groups of a chunk, by their `keys`; of numbers none, as they name themselves."""
+    if len(parts := parts_of(name)) > 1:
+        return _joined_labels(chunk, parts)
     values = chunk.column(name)
     if isinstance(values, Coded):
         texts = [values.levels[code] for code in np.unique(values.codes).tolist() if code >= 0]
@@ -94,6 +101,47 @@ def labels(chunk: Chunk, name: str) -> dict[int, str]:
     if values.dtype.kind != "M":
         return {}
     return {int(value.view(np.int64)): str(value) for value in np.unique(values[~np.isnat(values)])}
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """Return the columns that a key is made of: "a^b" is both together."""
+    return tuple(part.strip() for part in name.split("^"))
+
+
+def _whole(values: NDArray[Any], chunk: Chunk, name: str, label: str) -> NDArray[np.int64]:
+    """Return a part of a key as integers; NaN is the least int64."""
+    if values.dtype.kind == "f":
+        absent = np.isnan(values)
+        values = np.where(absent, 0.0, values)
+        good = (values == np.rint(values)) & (np.abs(values) <= _EXACT)
+        if not good.all():
+            row = int(np.argmin(good))
+            raise DataError(
+                f"{label}, row {chunk.start + row:,} (from 0), column {name!r}: {values[row]} does not name a group; "
+                "groups are whole numbers that int64 holds, so code the column as such"
+            )
+        return np.where(absent, NAT, values.astype(np.int64))
+    return values.astype(np.int64)
+
+
+def _together(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return 63 bits of a hash of several keys; the least int64 where one is missing."""
+    absent = np.any([part == NAT for part in parts], axis=0)
+    z = np.zeros(len(absent), dtype=np.uint64)
+    for part in parts:
+        z = mixed(z * np.uint64(0x9E3779B97F4A7C15) + part.view(np.uint64))
+    return np.where(absent, NAT, (z >> np.uint64(1)).astype(np.int64))
+
+
+def _joined_labels(chunk: Chunk, parts: tuple[str, ...]) -> dict[int, str]:
+    own = [_whole(keys(chunk, part, ""), chunk, part, "") for part in parts]
+    named = [labels(chunk, part) for part in parts]
+    each, first = np.unique(_together(own), return_index=True)
+    return {
+        key: "^".join(names.get(int(part[row]), str(int(part[row]))) for part, names in zip(own, named, strict=True))
+        for key, row in zip(each.tolist(), first.tolist(), strict=True)
+        if key != NAT
+    }
 
 
 @lru_cache(maxsize=2**18)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
-from streamreg.design.columns import beside, keys, labels, missing_integers, require_numbers
+from streamreg.design.columns import beside, keys, labels, missing_integers, parts_of, require_numbers
 from streamreg.design.encoded import EncodedSource, Encoder
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, NonFiniteError, UsageError
@@ -38,7 +38,7 @@ class Design:
     sample : Sample or None
         Which part of the rows; None: all of them.
     keys : tuple of str
-        Columns of whole numbers, text or dates that say which groups a row belongs to.
+        Columns of whole numbers, text or dates that say which groups a row belongs to; "a^b" is both together.
     encoder : Encoder or None
         What made columns of the source out of others.
     beside : tuple of (str, str)
@@ -80,7 +80,7 @@ class Design:
         if features is not None:
             source = source.with_roles(features=features)
         roles, names = source.roles, source.schema.names
-        for key in keys:
+        for key in (name for joined in keys for name in parts_of(joined)):
             if source.schema.require(key, source.label) in (roles.target, roles.weights):
                 what = "target" if key == roles.target else "weights"
                 raise UsageError(f"{source.label}: column {key!r} is the {what} and cannot say which group a row is in")
@@ -89,7 +89,7 @@ class Design:
             if source.schema.require(name, source.label) in (roles.target, roles.weights, *(roles.features or ())):
                 what = "target" if name == roles.target else "weights" if name == roles.weights else "a feature"
                 raise UsageError(f"{source.label}: column {name!r} is {what} and cannot be the {role} too")
-        others = {roles.target, roles.weights, *keys, *more.values()}
+        others = {roles.target, roles.weights, *(n for key in keys for n in parts_of(key)), *more.values()}
         chosen = roles.features if roles.features is not None else tuple(n for n in names if n not in others)
         Terms.of(chosen, powers or {})
         raised = tuple((powers or {}).items())
@@ -127,7 +127,8 @@ class Design:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that are read."""
-        others = (self.target, self.weights, *self.keys, *(name for _, name in self.beside))
+        others = (self.target, self.weights, *(name for key in self.keys for name in parts_of(key)))
+        others += tuple(name for _, name in self.beside)
         return tuple(dict.fromkeys((*self.features, *(name for name in others if name is not None))))
 
     @property

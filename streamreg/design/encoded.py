@@ -29,6 +29,10 @@ class Encoder(Protocol):
     target : str or None
         The column to explain, which is among `names` if it is made of others.
     intercept : bool
+    absorbed : tuple of tuples of str
+        Columns whose levels each have an effect that is not among the features: several make one factor together.
+    replaced : tuple of str
+        Those of `names` that take the place of columns of the data: dates as numbers.
     """
 
     @property
@@ -49,6 +53,14 @@ class Encoder(Protocol):
 
     @property
     def intercept(self) -> bool:
+        """See above."""
+
+    @property
+    def absorbed(self) -> tuple[tuple[str, ...], ...]:
+        """See above."""
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
         """See above."""
 
     def encode(
@@ -112,13 +124,14 @@ class EncodedSource(Source):
     def __init__(self, inner: Source, encoder: Encoder, learned: int = 0) -> None:
         for name in encoder.columns:
             inner.schema.require(name, inner.label)
-        if both := set(encoder.names) & set(inner.schema.names):
+        if both := set(encoder.names) & set(inner.schema.names) - set(encoder.replaced):
             raise UsageError(f"{inner.label}: column {min(both)!r} is called as a term of the formula is; rename it")
         self.inner, self.encoder, self.label, self.learned = inner, encoder, inner.label, learned
         self.one_pass, self.in_memory = inner.one_pass, inner.in_memory
         schema, made = inner.schema, encoder.names
-        dtypes = (*[np.dtype(np.float64)] * len(made), *schema.dtypes)
-        self.schema = Schema((*made, *schema.names), dtypes, schema.n_rows, schema.zones)
+        kept = tuple(name for name in schema.names if name not in encoder.replaced)
+        dtypes = (*[np.dtype(np.float64)] * len(made), *map(schema.dtype, kept))
+        self.schema = Schema((*made, *kept), dtypes, schema.n_rows, schema.zones)
         roles = inner.roles
         self.roles = Roles(encoder.target or roles.target, roles.weights, encoder.features, roles.sample)
 

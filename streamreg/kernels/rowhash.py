@@ -31,9 +31,9 @@ def uniform(start: int, count: int, seed: int = 0, use: str = "hash") -> NDArray
     The numbers of SplitMix64 (Steele, Lea & Flood 2014, *Fast splittable pseudorandom number generators*, section 4),
     which can be made in any order.
     """
-    first = _mixed(np.array([(seed + USES[use]) % 2**64], dtype=np.uint64))
+    first = mixed(np.array([(seed + USES[use]) % 2**64], dtype=np.uint64))
     rows = np.arange(start + 1, start + count + 1, dtype=np.uint64)
-    high = _mixed(first + rows * np.uint64(_GOLDEN)) >> np.uint64(11)
+    high = mixed(first + rows * np.uint64(_GOLDEN)) >> np.uint64(11)
     return np.asarray(high.astype(np.float64) * 2.0**-53)
 
 
@@ -77,7 +77,8 @@ class Sample:
         return np.asarray(own if self.within is None else own & self.within.mask(start, count))
 
 
-def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return 64 mixed bits for each number: the finaliser of SplitMix64."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))

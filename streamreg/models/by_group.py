@@ -140,3 +140,5 @@ def require_classical(model: Linear) -> None:
     require(model, Linear, rule)
     if model.errors != "classical":
         raise UsageError("fits by group are made from moments, which have classical errors only; leave errors out")
+    if model.absorb:
+        raise UsageError("fits by group absorb no factors; leave out absorb, or select the rows of each group")

@@ -99,7 +99,7 @@ def result(
         # The trace of the hat matrix: of the inverse times the cross-products without the penalty.
         share = np.ldexp(problem.ridge, -2 * found.exponent[found.kept]) / found.scale[found.kept] ** 2
         slopes -= float(share @ np.diag(found.inverse))
-    df = nobs - slopes - model.intercept
+    df = nobs - slopes - model.intercept - (problem.absorbed if isinstance(problem, Problem) else 0)
     with np.errstate(over="ignore"):
         total = found.square_about_mean if found.constant else found.tss
         rss, tss = (float(np.ldexp(v, 2 * found.target_exponent)) for v in (found.rss, total))

@@ -57,6 +57,13 @@ class Estimator(Spec):
         target = getattr(self, "target", None)
         source = encoded(as_source(data), self.formula, run)
         changed = {"formula": None, "intercept": source.encoder.intercept, "target": target or source.encoder.target}
+        if absorbed := tuple("^".join(several) for several in source.encoder.absorbed):
+            if "absorb" not in type(self).model_fields:
+                raise UsageError(
+                    f"{type(self).__name__} absorbs no factors; write those after '|' as terms, such as C(f), or fit "
+                    "sr.Linear"
+                )
+            changed |= {"absorb": (*getattr(self, "absorb", ()), *absorbed), "intercept": True}
         return source, self.model_copy(update={k: v for k, v in changed.items() if k in type(self).model_fields})
 
 

@@ -130,7 +130,7 @@ class Glm(Estimator):
 
     def needs(self) -> Needs:
         """Return what a fit takes: a pass for each step, and one of exact sums if columns may be dependent."""
-        line = dataclasses.replace(self._line().needs(), moments=False)
+        line = dataclasses.replace(self._line().needs(), moments=False, beside=self.beside)
         steps = max(self.max_iterations, 2) + 1
         return line if family(self.spelling).least_squares else dataclasses.replace(line, passes=steps, at_most=True)
 

@@ -64,6 +64,10 @@ class Linear(Estimator):
     errors : {"classical", "HC0", "HC1", "HC2", "HC3"}, {"cluster": columns} or {"newey_west": lags}
         What the standard errors allow for. All but the first take one more pass: see `streamreg.robust`. The columns
         that name clusters are features only if `features` has them.
+    absorb : str or tuple of str
+        Factors: columns of whole numbers, of any number of levels. The model holds an effect of each level, as it would
+        with indicator columns, and they are not among the coefficients; see `FitResult.effects`. One pass; a second
+        one only where little is left of a column within the levels and the digits need it.
     device : str, optional
         "gpu", or "gpu:1": where the cross-products of the first pass are taken, by the library that Keras runs on, in
         double precision. Default: the processors, by this package's own kernel.
@@ -80,7 +84,16 @@ class Linear(Estimator):
     missing: Missing = "error"
     weights: Literal["analytic", "frequency"] = "analytic"
     errors: Literal["classical"] | Errors = "classical"
+    absorb: tuple[str, ...] = ()
     device: Device | None = None
+
+    @field_validator("absorb", mode="before")
+    @classmethod
+    def _some_factors(cls, value: Any) -> Any:
+        names = (value,) if isinstance(value, str) else value
+        if isinstance(names, list | tuple) and len(set(map(str, names))) < len(names):
+            raise ValueError("a factor is named twice; name it once")
+        return names
 
     @field_validator("errors", mode="before")
     @classmethod
@@ -97,8 +110,10 @@ class Linear(Estimator):
             formula=self.formula,
             powers=self.powers,
             missing=self.missing,
-            keys=clusters(self.errors),
-            moments=not (self.formula or self.powers or self.device or robust or self.precision == "exact"),
+            keys=tuple(dict.fromkeys((*self.absorb, *clusters(self.errors)))),
+            moments=not (
+                self.formula or self.absorb or self.powers or self.device or robust or self.precision == "exact"
+            ),
             passes=1 + climbs + robust + (self.formula is not None),
             at_most=climbs or self.formula is not None,
         )
@@ -164,6 +179,8 @@ class Linear(Estimator):
             from streamreg.models.robust import rows_twice
 
             data = rows_twice(data)
+        if self.absorb:
+            return self._absorbed(data, moments, run, began)
         state = as_state(data)
         if moments is not None:
             if not isinstance(moments, Moments):
@@ -182,6 +199,19 @@ class Linear(Estimator):
         from streamreg.models.robust import robust
 
         return robust(fit, data, self.errors, engine=run)
+
+    def _absorbed(self, data: Any, moments: Any, run: Run, began: float) -> FitResult:
+        """Fit with absorbed factors."""
+        from streamreg.models.absorbed import fit_absorbed, require_plain
+
+        require_plain(self, data, moments)
+        fit, within = fit_absorbed(self, data, run)
+        fit = dataclasses.replace(fit, seconds=time.perf_counter() - began)
+        if self.errors == "classical":
+            return fit
+        from streamreg.models.robust import replaced
+
+        return replaced(fit, data, self.errors, run, within)
 
     def _from_state(self, state: Statistic) -> Solved:
         """Solve from moments of an earlier scan."""

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamreg.design.design import Design
-from streamreg.design.formula.formula import parse
+from streamreg.design.formula.expressions import names
+from streamreg.design.formula.grammar import parse
+from streamreg.design.formula.value import Formula
 from streamreg.sources.base import Source
 from streamreg.stats.grouped import By, Column, Hash
 
@@ -40,6 +42,8 @@ class Needs:
         Share of the rows that the fit holds out by itself.
     formula : str or None
         What says which columns and target are read.
+    beside : mapping of str to str
+        Columns that stand beside the features, such as an offset, by role.
     """
 
     features: tuple[str, ...] | None = None
@@ -55,6 +59,7 @@ class Needs:
     trains: bool = False
     validation: float = 0.0
     formula: str | None = None
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def group(self) -> str | None:
@@ -84,10 +89,10 @@ class Needs:
         """
         keys = self.keys if self.group is None else (self.group, *self.keys)
         if self.formula is not None:
-            read = parse(self.formula, source.schema, [n for n in (source.roles.target, source.roles.weights) if n])
-            return read.design(source, self.target, keys).with_target()
+            others = [name for name in source.schema.names if name not in (source.roles.target, source.roles.weights)]
+            return unlearned(parse(self.formula, others), source, self.target, keys).with_target()
         part = source.with_roles(target=self.target)
-        return Design.of(part, self.features, powers=self.powers, keys=keys).with_target()
+        return Design.of(part, self.features, powers=self.powers, keys=keys, beside=self.beside).with_target()
 
     def columns(self, source: Source) -> tuple[str, ...]:
         """Return the features of `source` that the fit reads, without the column that makes groups."""
@@ -102,6 +107,16 @@ class Needs:
         terms += sum(self.powers.values()) - len(self.powers)
         q = terms + 1
         return self.memory // max(group_bytes(terms), 8 * q * (q + 6) + 3200)
+
+
+def unlearned(formula: Formula, source: Source, target: str | None, keys: tuple[str, ...]) -> Design:
+    """Return what a formula reads of a source, before anything is learned of it: columns in place of terms."""
+    for name in formula.columns:
+        source.schema.require(name, source.label)
+    own = tuple(() if formula.target is None else names(formula.target))
+    aim = target or (own[0] if own else source.roles.target)
+    columns = tuple(name for name in formula.columns if name != aim)
+    return Design(source.label, columns, aim, source.roles.weights, keys=keys)
 
 
 def group_bytes(terms: int) -> int:

@@ -15,21 +15,18 @@ from streamreg.inference import statistics
 from streamreg.inference.covariance import Sandwich
 from streamreg.models.base import as_source, as_state
 from streamreg.models.covariance import Errors, Plan
+from streamreg.models.robust_digits import NONE, SAFE, digits, rounding
 from streamreg.results.base import FitResult
 from streamreg.scans.formulas import as_fitted
 from streamreg.scans.run import Run
-from streamreg.solve.digits import EPS, FULL
-from streamreg.solve.rank import UNIT
 from streamreg.sources.base import Source
+from streamreg.stats.levels.within import Within, WithinLevels
 from streamreg.stats.sandwich.clusters import Clusters
 from streamreg.stats.sandwich.group_sums import Store
 from streamreg.stats.sandwich.meat import Lagged, Meat
 from streamreg.stats.sandwich.scores import Scores
 
 Float = NDArray[np.float64]
-
-_NONE = 1e-13  # a variance below this, relative to what it is a sum or a difference of, is rounding
-_SAFE = 8.0  # rounding errors of a row add up in a sum of several terms
 
 MEMORY = 2**28
 """Bytes of the sums of scores of clusters, beyond which they go to temporary files."""
@@ -76,29 +73,56 @@ def robust(
     With k parameters, n rows (the sum of weights if these are frequencies) and G clusters, the covariance is multiplied
     by ``n / (n - k)`` for HC1 and by ``G / (G - 1) * (n - 1) / (n - k)`` for clusters; two ways (Cameron, Gelbach &
     Miller 2011, *Journal of Business & Economic Statistics* 29) are the sum of both less the intersection, each
-    multiplied by its own factor. HC0 and Newey-West (Bartlett weights) are not multiplied by anything. These are the
-    factors of statsmodels. Tests use Student's t with ``n - k`` degrees of freedom, or ``G - 1`` (the smaller G of two
-    ways) for clusters, as Stata does and as statsmodels does with ``use_t=True``. Rows that were left out keep their
-    place in time for Newey-West.
+    multiplied by its own factor. Absorbed factors that are nested in clusters do not count in k (Cameron & Miller 2015,
+    *Journal of Human Resources* 50, section II.C). HC0 and Newey-West (Bartlett weights) are not multiplied by
+    anything. These are the factors of statsmodels. Tests use Student's t with ``n - k`` degrees of freedom, or
+    ``G - 1`` (the smaller G of two ways) for clusters, as Stata does and as statsmodels does with ``use_t=True``. Rows
+    that were left out keep their place in time for Newey-West.
 
     Cost: one pass, about ``4 p**2`` operations a row.
     """
-    began, run = time.perf_counter(), Run.of(threads, engine, progress)
+    run = Run.of(threads, engine, progress)
     require(fit, FitResult, "robust errors are for the fit that sr.Linear(...).fit(data) returns")
-    plan = Plan.of(errors)
-    source = as_fitted(rows_twice(source), fit.encoder).with_roles(target=fit.target)
+    return replaced(fit, source, errors, run, memory=memory)
+
+
+def replaced(
+    fit: FitResult, data: Any, errors: Any, run: Run, within: Within | None = None, memory: int = MEMORY
+) -> FitResult:
+    """Do as `robust`; `within` is what to take from the rows where factors are absorbed, if it is known already."""
+    began, plan = time.perf_counter(), Plan.of(errors)
+    source = as_fitted(rows_twice(data), fit.encoder).with_roles(target=fit.target)
     _require_errors(fit, source.label, plan)
     missing: Missing = "drop" if fit.n_missing or fit.model.get("missing") == "drop" else "error"
-    design = Design.of(source, fit.columns, missing, fit.powers, plan.keys).with_target()
+    factors = () if fit.absorbed is None else tuple(fit.absorbed.names.tolist())
+    keys = tuple(dict.fromkeys((*factors, *plan.keys)))
+    design = Design.of(source, fit.columns, missing, fit.powers, keys).with_target()
+    passes = 1
+    if factors and within is None:
+        from streamreg.models.absorbed import scanned
+
+        within, passes = scanned(design, source, factors, run).within(), 2
     scores = _scores(fit)
+    if within is not None:
+        scores = dataclasses.replace(
+            scores, centre=0.0 * scores.centre, offset=0.0 * scores.offset, at_centre=(0.0, 0.0)
+        )
     frequency = fit.model.get("weights") == "frequency"
+    nested: tuple[int, ...] = ()
     with Store(memory) as store:
-        state = run.scan(source, design, _statistic(plan, scores, frequency, store), "errors of")
+        places = tuple(keys.index(key) for key in plan.keys)
+        statistic = _statistic(plan, scores, frequency, store, places)
+        if within is None:
+            state = run.scan(source, design, statistic, "errors of")
+        else:
+            outer = run.scan(source, design, WithinLevels(statistic, within, places), "errors of")
+            state, nested = outer.inner, outer.nested()
         found, rss = state.result()
     with np.errstate(over="ignore"):
         _require_same_rows(fit, source.label, state.n, float(np.ldexp(rss, 2 * scores.unit)))
-    meat, gross, df, note = _corrected(plan, found, fit)
+    meat, gross, df, note = _corrected(plan, found, fit, nested)
     spent = time.perf_counter() - began
+    fit = dataclasses.replace(fit, passes=fit.passes + passes - 1)
     return _replaced(fit, scores, (meat, gross), df, note, plan, _most(plan, found), spent)
 
 
@@ -121,18 +145,22 @@ def rows_twice(data: Any) -> Source:
     return source
 
 
-def _statistic(plan: Plan, scores: Scores, frequency: bool, store: Store) -> Meat | Lagged | Clusters:
+def _statistic(
+    plan: Plan, scores: Scores, frequency: bool, store: Store, places: tuple[int, ...]
+) -> Meat | Lagged | Clusters:
     if plan.kind == "cluster":
-        return Clusters(scores, ((0,),) if len(plan.keys) == 1 else ((0,), (1,), (0, 1)), store)
+        each = tuple((place,) for place in places)
+        return Clusters(scores, each if len(each) == 1 else (*each, places), store)
     if plan.lags:
         return Lagged(scores, plan.lags)
     return Meat(scores, {"HC2": 2, "HC3": 3}.get(plan.kind, 0), frequency)
 
 
-def _corrected(plan: Plan, found: Any, fit: FitResult) -> tuple[Float, Float, float, str]:
+def _corrected(plan: Plan, found: Any, fit: FitResult, nested: tuple[int, ...]) -> tuple[Float, Float, float, str]:
     """Return the sum with the factors for small samples, degrees of freedom, and what to say of it.
 
-    Second comes the sum of what it is a sum or a difference of, which is what rounding errors are relative to.
+    Absorbed factors that are `nested` in clusters do not count among the parameters. Second comes the sum of what it is
+    a sum or a difference of, which is what rounding errors are relative to.
     """
     if plan.kind != "cluster":
         meat = found * (fit.nobs / fit.df_resid if plan.kind == "HC1" else 1.0)
@@ -141,7 +169,11 @@ def _corrected(plan: Plan, found: Any, fit: FitResult) -> tuple[Float, Float, fl
     if min(counts) < 2:
         name = plan.keys[min(counts.index(min(counts)), len(plan.keys) - 1)]
         raise DataError(f"column {name!r} names one cluster only; errors cannot be estimated from that")
-    rest = (fit.nobs - 1.0) / fit.df_resid
+    df_resid = fit.df_resid
+    if nested and fit.absorbed is not None:
+        others = tuple(f for f in range(len(fit.absorbed.names)) if f not in nested)
+        df_resid += fit.absorbed.df - fit.absorbed.df_of(others)
+    rest = (fit.nobs - 1.0) / df_resid
     parts = [meat * (rest * count / (count - 1.0)) for meat, count in found]
     if len(parts) == 1:
         return parts[0], parts[0], counts[0] - 1.0, ""
@@ -156,6 +188,8 @@ def _require_errors(fit: FitResult, label: str, plan: Plan) -> None:
         raise UsageError(f"robust errors are for sr.Linear without ridge, and this is a {kind} fit of {fit.source}")
     if not fit.df_resid > 0:
         raise UsageError(f"{label}: as many coefficients as rows leave no residuals to estimate errors from")
+    if fit.absorbed is not None and plan.kind in ("HC2", "HC3"):
+        raise UsageError(f"{plan.kind} takes leverages, which are not known where factors are absorbed; choose HC1")
     if plan.kind == "Newey-West" and fit.model.get("weights") == "frequency":
         raise UsageError("Newey-West errors need rows in order of time, and a row that occurred often has no one place")
 
@@ -181,7 +215,7 @@ def _require_same_rows(fit: FitResult, label: str, n: int, rss: float) -> None:
         )
     # Estimates of few digits leave another sum than the one that was predicted, and so do great coefficients of
     # opposite sign, whose products are rounded.
-    few = 10.0 ** -float(np.fmin(fit.digits_se, 6.0)) + 4.0 * _SAFE * _rounding(fit)
+    few = 10.0 ** -float(np.fmin(fit.digits_se, 6.0)) + 4.0 * SAFE * rounding(fit)
     if abs(rss - fit.rss) > few * fit.rss + 1e-9 * fit.tss:
         raise ChangedError(
             f"{label}: the residual sum of squares is {rss:.6g} here, and was {fit.rss:.6g} in the fit; pass the rows "
@@ -223,14 +257,14 @@ def _replaced(
     errors = np.full(len(fit.names), np.nan)
     with np.errstate(invalid="ignore", over="ignore"):
         variance = np.diag(cov)[1:]
-        least = _NONE * np.diag(geometry.inverse) * np.diag(gross)[1:].max(initial=0.0)
+        least = NONE * np.diag(geometry.inverse) * np.diag(gross)[1:].max(initial=0.0)
         # No residual tells of a coefficient that single rows determine: a zero is not its error.
         told = (variance > least) | (fit.rss == 0)
         errors[kept] = np.ldexp(np.sqrt(np.where(told, variance, np.nan)), unit) / norms[kept]
         errors[np.isnan(fit.std_errors)] = np.nan
         at = np.concatenate([[scores.level], -geometry.along(fit.centre[None, :])[0]])
         intercept = float(np.ldexp(np.sqrt(at @ whole @ at), unit))
-    trusted = _digits(fit, whole, gross)
+    trusted = digits(fit, whole, gross)
     with np.errstate(over="ignore"):
         cov, whole = np.ldexp(cov, 2 * unit), np.ldexp(whole, 2 * unit)
     rank, reason = statistics.rank_of(meat), note or "few rows have a residual that tells of them"
@@ -247,50 +281,3 @@ def _replaced(
         model=fit.model | {"errors": plan.spec()},
         sandwich=Sandwich(str(plan), cov, df, whole, rank, reason if rank < scores.width else ""),
     )
-
-
-def _digits(fit: FitResult, meat: Float, gross: Float) -> float:
-    """Return the digits to trust of the standard errors that a sum of scores gives; for `gross` see `_corrected`.
-
-    The coordinates t = R z of a row are off by about ``u |R| |z|``, R being nearly dependent columns' great
-    coefficients, and so is its residual by ``u |z| |b|``. With s the coordinates of a coefficient, its variance
-    ``sum e**2 (s't)**2`` is off by twice the root of ``sum e**2 (s'dt)**2`` relative to its own. Where the fit is of
-    float64 moments, R is off by more: ``R (I + E)`` with ``|E| <= eps |R|**2``, and the variance by
-    ``2 |E s| |M s|``.
-    """
-    assert fit.geometry is not None
-    geometry = fit.geometry
-    root, r = geometry.root, len(geometry.kept)
-    if not r or not fit.rss > 0:
-        return FULL
-    own = gross[1:, 1:]
-    lower = _inverse_lower(root)
-    spread = np.sqrt(np.maximum(((lower @ own) * lower).sum(axis=1), 0.0))  # of each column times the residuals
-    terms = np.maximum(((own @ root) * root).sum(axis=0), 0.0)
-    variance = ((meat[1:, 1:] @ root) * root).sum(axis=0)
-    known = variance > _NONE * terms
-    if not known.any():
-        return 0.0
-    moved = np.abs(root).T @ (np.abs(root) @ spread)
-    variance = np.where(known, variance, np.inf)
-    relative = UNIT * moved * np.sqrt(terms) / variance
-    if fit.level != "exact":
-        inverse = geometry.inverse
-        strength = EPS * float(np.linalg.norm(root, 2))
-        relative = relative + strength * np.linalg.norm(inverse, axis=0) * np.linalg.norm(own @ root, axis=0) / variance
-    worst = float(np.max(relative)) + _rounding(fit)
-    return float(np.clip(-np.log10(max(_SAFE * worst, 1e-16)), 0.0, FULL))
-
-
-def _rounding(fit: FitResult) -> float:
-    """Return what the residuals of a pass are off by, relative to themselves."""
-    assert fit.geometry is not None
-    size = float(np.sqrt(fit.tss) + np.abs(fit.geometry.basic(fit.coef)).sum())
-    return UNIT * size / float(np.sqrt(fit.rss)) if fit.rss > 0 else 0.0
-
-
-def _inverse_lower(root: Float) -> Float:
-    """Return the inverse of a lower triangular matrix, shape (r, r): the Cholesky factor itself."""
-    from scipy.linalg import solve_triangular
-
-    return np.asarray(solve_triangular(root, np.eye(len(root)), lower=True))

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import UsageError, typed
+from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.persist import archive
+from streamreg.results.absorbed import AbsorbedEffects, Effects
 from streamreg.results.estimates import Estimates, Scale
 
 Float = NDArray[np.float64]
@@ -19,6 +21,28 @@ Float = NDArray[np.float64]
 @dataclass(frozen=True, eq=False, repr=False)
 class FitResult(Estimates):
     """Estimates of a linear predictor, and what is known about them; the attributes are those of `Estimates`."""
+
+    @property
+    def rsquared_within(self) -> float:
+        """Share explained of the sum of squares that effects of absorbed factors leave; `rsquared` without such."""
+        return self.rsquared if self.absorbed is None else statistics.r_squared(self.absorbed.tss, self.rss)
+
+    @typed
+    def effects(self, factor: str) -> Effects:
+        """Return the effect of each level of an absorbed factor: a mapping, and arrays.
+
+        The effects of each factor have mean zero over the rows, with their weights.
+
+        Raises
+        ------
+        NotFound
+            No such factor was absorbed.
+        UsageError
+            None was.
+        """
+        if self.absorbed is None:
+            raise UsageError("no factor was absorbed; fit sr.Linear(absorb=...) for effects")
+        return self.absorbed.of(factor)
 
     def cov(self) -> Float:
         """Return the covariance of the slopes, shape (p, p); NaN where a coefficient is not identifiable.
@@ -38,21 +62,22 @@ class FitResult(Estimates):
 
     @typed
     def predict(
-        self, data: Any, kind: Scale = "mean", unseen: Literal["error", "reference", "missing"] = "error"
+        self, data: Any, kind: Scale = "mean", unseen: Literal["error", "reference", "own", "missing"] = "error"
     ) -> Float:
         """Return fitted values: means of the target, which are probabilities in the binomial family.
 
         Parameters
         ----------
         data : array of shape (m, number of columns), data frame, or Source
-            An array has its columns in the order of `columns`; a data frame has them by name, in any order and beside
-            others. A row with a missing value has no prediction: NaN. A source is read as a stream, by column names;
-            `streamreg.results.predict.predict_to` writes to a file what does not fit in memory.
+            An array has its columns in the order of `columns`, then absorbed factors; a data frame has them by name, in
+            any order and beside others. A row with a missing value has no prediction: NaN. A source is read as a
+            stream, by column names; `streamreg.results.predict.predict_to` writes what does not fit in memory to a
+            file.
         kind : {"mean", "link"}
             "link": the linear predictor, such as the logit of a probability.
-        unseen : {"error", "reference", "missing"}
-            Of a fit by a formula: a level of a category that did not occur in the fit is refused, taken for the
-            reference, or has no prediction.
+        unseen : {"error", "reference", "own", "missing"}
+            A level of a category or of an absorbed factor that did not occur in the fit is refused, taken for the
+            reference (of absorbed factors: for one with the mean of their effects), or has no prediction.
 
         Returns
         -------
@@ -102,17 +127,20 @@ class FitResult(Estimates):
         CorruptError
             The file is damaged, or is not a saved fit.
         """
-        return archive.restore(path, "fit", cls, geometry=Geometry, sandwich=Sandwich)
+        return archive.restore(path, "fit", cls, geometry=Geometry, sandwich=Sandwich, absorbed=AbsorbedEffects)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""
         out: dict[str, Any] = {}
         for f in dataclasses.fields(self):
-            if f.name in ("geometry", "centre", "at_centre", "log_weight", "sandwich"):
+            if f.name in ("geometry", "centre", "at_centre", "log_weight", "sandwich", "absorbed"):
                 continue
             out[f.name] = getattr(self, f.name)
         out["errors"] = self.errors
         for name in ("tstats", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
             out[name] = getattr(self, name)
+        if self.absorbed is not None:
+            out["absorbed"] = self.absorbed.to_dict()
+            out["rsquared_within"] = self.rsquared_within
         out["log_likelihood"], out["conf_int"] = self.log_likelihood, self.conf_int()
         return {name: archive.plain(value) for name, value in out.items()}

@@ -11,6 +11,7 @@ from streamreg.errors import UsageError, typed
 from streamreg.families import family
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, Sandwich
+from streamreg.results.absorbed import AbsorbedEffects
 from streamreg.solve.conditioning import Conditioning, analyse
 
 Float = NDArray[np.float64]
@@ -82,6 +83,8 @@ class Estimates:
     geometry : Geometry or None
     training : dict
         Loss curve and the like, for models that train.
+    absorbed : AbsorbedEffects or None
+        Effects of absorbed factors. The intercept leaves those of each factor with mean zero over the rows.
     family : str
         Whose mean is a function of the linear predictor, spelt with parameter and link: "gamma", "binomial/probit".
     deviance, null_deviance, log_lik : float
@@ -136,6 +139,7 @@ class Estimates:
     encoder: dict[str, Any] = field(default_factory=dict)
     geometry: Geometry | None = None
     training: dict[str, Any] = field(default_factory=dict)
+    absorbed: AbsorbedEffects | None = None
     family: str = "gaussian"
     deviance: float = NAN
     null_deviance: float = NAN
@@ -236,7 +240,8 @@ class Estimates:
             slopes = self.geometry.orthonormal(self.coef)
             return statistics.wald_f(slopes, self.sandwich.meat[1:, 1:], self.sandwich.df)
         df_model = self.rank - (self.constant and not self.has_intercept)
-        return statistics.f_test(self.tss, self.rss, df_model, self.df_resid)
+        total = self.tss if self.absorbed is None else self.absorbed.tss
+        return statistics.f_test(total, self.rss, df_model, self.df_resid)
 
     @property
     def no_f(self) -> str:
@@ -245,15 +250,8 @@ class Estimates:
 
         return no_f(self)
 
-    @property
-    def fvalue(self) -> float:
-        """F statistic of all slopes together; NaN in families other than gaussian."""
-        return self._f[0]
-
-    @property
-    def f_pvalue(self) -> float:
-        """p-value of `fvalue`."""
-        return self._f[1]
+    fvalue = property(lambda self: self._f[0], doc="F statistic of all slopes together; NaN where `no_f` says why.")
+    f_pvalue = property(lambda self: self._f[1], doc="p-value of `fvalue`.")
 
     @property
     def log_likelihood(self) -> float:
@@ -276,8 +274,9 @@ class Estimates:
 
     @property
     def parameters(self) -> float:
-        """Degrees of freedom of slopes (`rank`, or `df_slopes` under a penalty) and intercept."""
-        return (self.rank if np.isnan(self.df_slopes) else self.df_slopes) + self.has_intercept
+        """Degrees of freedom of slopes (`rank`, or `df_slopes` under a penalty), intercept and absorbed effects."""
+        effects = 0 if self.absorbed is None else self.absorbed.df - 1
+        return (self.rank if np.isnan(self.df_slopes) else self.df_slopes) + self.has_intercept + effects
 
     def conditioning(self) -> Conditioning:
         """Return variance inflation factors, condition indices, and which columns nearly depend on each other.

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg import sources
+from streamreg.design.batch import Batch
+from streamreg.design.columns import parts_of
 from streamreg.design.design import Design, Missing
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, UsageError
@@ -48,12 +50,17 @@ def predict(fit: Estimates, data: Any, kind: Scale = "mean", unseen: Unseen = "e
         raise UsageError(f"predict: no kind {kind!r}; it can be 'mean' or 'link'")
     if isinstance(data, Source):
         return np.concatenate([values for _, values in predictions(fit, data, kind, unseen=unseen)])
-    if fit.encoder:
+    if fit.encoder or fit.absorbed is not None:
         refuse_elsewhere(data)
-        source = sources.open(data)
+        source = sources.open(data if fit.encoder else _named(data, needed(fit)))
         found = [v for _, v in predictions(fit, source, kind, missing="drop", progress=False, unseen=unseen)]
         return np.concatenate(found) if found else np.zeros(0)
     return of_rows(fit, in_memory(data, fit.columns), kind)
+
+
+def _named(data: Any, columns: tuple[str, ...]) -> Any:
+    """Return data whose columns have names: those of a matrix are taken to be these."""
+    return sources.open(table(data, "predict", columns)[0], columns=columns) if isinstance(data, np.ndarray) else data
 
 
 def of_rows(fit: Estimates, table: NDArray[Any], kind: Scale) -> Float:
@@ -63,6 +70,18 @@ def of_rows(fit: Estimates, table: NDArray[Any], kind: Scale) -> Float:
     if absent is not None:
         eta[absent] = np.nan
     return eta if kind == "link" else family(fit.family).mean(eta)
+
+
+def factors(fit: "Estimates | Network") -> tuple[str, ...]:
+    """Return the absorbed factors, whose levels a prediction needs beside the columns."""
+    absorbed = fit.absorbed if isinstance(fit, Estimates) else None
+    return () if absorbed is None else tuple(absorbed.names.tolist())
+
+
+def needed(fit: "Estimates | Network") -> tuple[str, ...]:
+    """Return the columns that a prediction reads: those of the fit, then those of its absorbed factors."""
+    own = fit.columns if isinstance(fit, Estimates) else fit.names
+    return tuple(dict.fromkeys((*own, *(name for key in factors(fit) for name in parts_of(key)))))
 
 
 def in_memory(data: Any, columns: tuple[str, ...]) -> NDArray[Any]:
@@ -137,8 +156,9 @@ def predictions(
         "drop": the prediction for a row with NaN is NaN, so that predictions stay beside their rows.
     engine : optional
         Who works on the rows, as in `streamreg.scan`; a network predicts in this process.
-    unseen : {"error", "reference", "missing"}
-        A level of a category that did not occur in the fit is refused, taken for the reference, or has no prediction.
+    unseen : {"error", "reference", "own", "missing"}
+        A level of a category or of an absorbed factor that did not occur in the fit is refused, taken for the reference
+        (of absorbed factors: for one with the mean of their effects), or has no prediction.
 
     Raises
     ------
@@ -156,21 +176,36 @@ def predictions(
         raise UsageError("a network predicts in this process; leave out engine")
     columns = fit.columns if isinstance(fit, Estimates) else fit.names
     source = as_fitted(source, fit.encoder, target=False, unseen=unseen)
-    for name in columns:
+    for name in needed(fit):
         source.schema.require(name, source.label)
-    design = Design(source.label, columns, missing=missing)
-    work = partial(_of_partition, fit=fit, design=design, kind=kind)
+    design = Design(source.label, columns, missing=missing, keys=factors(fit))
+    work = partial(_of_partition, fit=fit, design=design, kind=kind, unseen=unseen)
     yield from run.map(work, source, design.columns, "predict")
 
 
-def _of_partition(partition: Partition, *, fit: Estimates | Network, design: Design, kind: Scale) -> Float:
+def _of_partition(
+    partition: Partition, *, fit: Estimates | Network, design: Design, kind: Scale, unseen: Unseen
+) -> Float:
     pieces = []
     for chunk in partition.chunks(4096):
+        if isinstance(fit, Estimates) and fit.absorbed is not None:
+            pieces.append(_with_effects(fit, design.batch(chunk), kind, unseen))
+            continue
         x, complete = design.rows(chunk)
         values = np.full(len(chunk), np.nan)
         values[complete] = of_rows(fit, x, kind) if isinstance(fit, Estimates) else fit.predict(x)
         pieces.append(values)
     return np.concatenate(pieces) if pieces else np.zeros(0)
+
+
+def _with_effects(fit: Estimates, batch: Batch, kind: Scale, unseen: Unseen) -> Float:
+    """Return the fitted values of rows with levels of absorbed factors; NaN for those with a missing value."""
+    assert fit.absorbed is not None
+    assert batch.keys is not None
+    eta = _linear(fit, batch.x) + fit.absorbed.at(batch.keys, unseen, batch.labels)
+    values = np.full(batch.read, np.nan)
+    values[slice(None) if batch.kept is None else batch.kept] = eta if kind == "link" else family(fit.family).mean(eta)
+    return values
 
 
 def predict_to(
@@ -180,6 +215,7 @@ def predict_to(
     kind: Scale = "mean",
     *,
     missing: Missing = "error",
+    unseen: Unseen = "error",
     threads: int | None = None,
     progress: bool | None = None,
     engine: Any = None,
@@ -204,6 +240,6 @@ def predict_to(
         raise UsageError(f"{out}: holds the rows that predictions are made of; choose another name")
     layout = table_writer.Layout({NAME: None}, source.schema.n_rows)
     with table_writer.create(Path(out), layout, force=force) as put:
-        for start, values in predictions(fit, source, kind, missing=missing, engine=run):
+        for start, values in predictions(fit, source, kind, missing=missing, unseen=unseen, engine=run):
             put(start, **{NAME: values})
     return source.schema.n_rows

@@ -33,6 +33,7 @@ def summary(fit: Estimates, rows: int | None = None) -> str:
         ("condition", number(fit.condition, 3)),
         ("seconds", number(fit.seconds, 3)),
         *([] if fit.sandwich is None else [("std errors", f"{fit.errors}, {fit.df_test:,.10g} df")]),
+        *([] if fit.absorbed is None else fit.absorbed.facts(fit.rss)),
         *_explained(fit),
         ("log-likelihood", number(fit.log_likelihood, 8)),
         ("AIC", number(fit.aic, 8)),
@@ -152,6 +153,8 @@ def _notes(fit: Estimates) -> list[str]:
         notes += [f"  {text}" for text in fit.dependencies]
     if family(fit.family).least_squares and fit.no_f and not fit.no_likelihood:
         notes.append(f"{fit.no_f}.")
+    if fit.absorbed is not None:
+        notes += fit.absorbed.notes()
     if fit.geometry is not None:
         near = fit.conditioning().near
         notes += [f"Nearly dependent, {text}" for text in near[:3]]

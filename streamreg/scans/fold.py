@@ -93,6 +93,8 @@ def folded(
     """
     before = source.fingerprint()
     blocks = statistic.block_rows
+    if engine.in_process and checkpoint is None:  # a checkpoint needs all sums of what is done, and no others
+        statistic = statistic.shared()
     total = Folded(statistic.fresh())
     partitions = source.partitions(blocks, design.columns)
     require_reach(source, engine, partitions)
@@ -120,6 +122,7 @@ def folded(
     for chunk in _joined(total.tail):
         total.state.update(design.batch(chunk))
     total.state.settle()
+    total.state.gather()
     return total
 
 

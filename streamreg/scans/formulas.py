@@ -4,15 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streamreg.design.encoded import EncodedSource
-from streamreg.design.formula.category import Unseen
-from streamreg.design.formula.encoder import FormulaEncoder, learners
-from streamreg.design.formula.formula import parse
+from streamreg.design.formula.encoder import FormulaEncoder
+from streamreg.design.formula.grammar import parse
+from streamreg.design.formula.joining import joined
+from streamreg.design.formula.levels import Unseen
+from streamreg.design.formula.passes import learn
+from streamreg.design.formula.profile import Inquiry, Key, Profile
 from streamreg.errors import OnePassError, UsageError
 from streamreg.scans.run import Run
 from streamreg.sources.base import Source
+from streamreg.sources.chunk import Chunk
 from streamreg.stats.learning import AsStored, Learning
 
-__all__ = ["Unseen", "as_fitted", "encoded", "with_terms"]
+__all__ = ["Unseen", "as_fitted", "encoded", "profiled", "with_terms"]
+
+_FIRST = 1024
+"""Rows that are looked at before a pass, for numbers near the values."""
 
 
 def encoded(source: Source, formula: str, run: Run) -> EncodedSource:
@@ -33,32 +40,53 @@ def encoded(source: Source, formula: str, run: Run) -> EncodedSource:
         It names a column that is not there.
     DataError
         A column is not what a term needs.
+    OnePassError
+        Something must be learned of rows that can be read only once.
 
     Notes
     -----
-    Cost: one pass over the columns of which something must be learned (levels, means, knots), if there are any.
+    Cost: one pass over the columns of which something must be learned (levels, means, knots), if there are any; one
+    more where a term that learns is within another one, as in ``poly(center(x), 3)``.
     """
     if isinstance(source, EncodedSource):
-        raise UsageError(f"{source.label}: has the terms of {source.encoder.to_dict()['formula']!r} already")
-    roles = source.roles
-    read = parse(formula, source.schema, [name for name in (roles.target, roles.weights) if name is not None])
-    wanted = learners(read)
-    needed = {factor: learner for factor, learner in wanted.items() if learner is not None}
-    learned: dict[Any, Any] = {factor: factor for factor in wanted}
-    if needed:
+        raise UsageError(f"{source.label}: has the terms of {source.encoder.to_dict()['formula']['text']!r} already")
+    roles, passes = source.roles, 0
+    others = [name for name in source.schema.names if name not in (roles.target, roles.weights)]
+
+    def read(inquiry: Inquiry) -> dict[Key, Profile]:
+        nonlocal passes
+        passes += 1
         if source.one_pass:
+            wanted = ", ".join(text for text, _ in inquiry.wanted)
             raise OnePassError(
-                f"{source.label}: {', '.join(factor.text for factor in needed)} must be learned of the rows before the "
-                "fit, and they can be read only once; pass a file, a frame, or a function that returns fresh batches"
+                f"{source.label}: {wanted} must be learned of the rows first, and they can be read only once; "
+                "pass a file, a frame, or a function that returns fresh batches"
             )
-        aliases = dict(read.aliases)
-        columns = tuple(dict.fromkeys(aliases.get(c, c) for one in needed.values() for c in one.columns))
-        design = AsStored(source.label, columns, sample=None)
-        state = Learning(list(needed.values()), _renamed(source.schema.zones, aliases), source.label, aliases)
-        state = run.scan(source, design, state, "learn terms of")
-        for factor, learner in zip(needed, state.learners, strict=True):
-            learned[factor] = factor.learned(learner)
-    return EncodedSource(source, FormulaEncoder.of(read, learned), int(bool(needed)))
+        return profiled(source, inquiry, run)
+
+    encoder = learn(parse(formula, others), source.schema, read, source.label)
+    return EncodedSource(source, encoder, passes)
+
+
+def profiled(source: Source, inquiry: Inquiry, run: Run, title: str = "learn terms of") -> dict[Key, Profile]:
+    """Return what a pass over all rows finds out."""
+    design = AsStored(source.label, inquiry.columns)
+    if inquiry.opens:
+        inquiry = inquiry.opened({name: _first(source, inquiry.columns).column(name) for name in inquiry.columns})
+    found = run.scan(source, design, Learning(inquiry, source.label), title)
+    return found.profiles
+
+
+def _first(source: Source, columns: tuple[str, ...]) -> Chunk:
+    """Return the first rows of a source: as many, however it is cut."""
+    chunks, rows = [], 0
+    for partition in source.partitions(_FIRST, columns):
+        for chunk in partition.chunks(_FIRST):
+            chunks.append(chunk.cut(0, min(len(chunk), _FIRST - rows)).owned())
+            rows += len(chunks[-1])
+            if rows == _FIRST:
+                return Chunk.joined(chunks)
+    return Chunk.joined(chunks)
 
 
 def as_fitted(source: Source, encoder: Mapping[str, Any], *, target: bool = True, unseen: Unseen = "error") -> Source:
@@ -71,7 +99,7 @@ def as_fitted(source: Source, encoder: Mapping[str, Any], *, target: bool = True
         That of the fit; empty: it has no formula.
     target : bool
         Whether the target is needed; rows to predict have none.
-    unseen : {"error", "reference", "missing"}
+    unseen : {"error", "reference", "own", "missing"}
         What to do with levels that did not occur in the fit.
     """
     if not encoder or isinstance(source, EncodedSource):
@@ -91,9 +119,4 @@ def with_terms(source: Source, encoders: Sequence[Mapping[str, Any]]) -> Source:
     made = [FormulaEncoder.from_dict(encoder) for encoder in encoders if encoder]
     if not made or isinstance(source, EncodedSource):
         return source
-    return EncodedSource(source, FormulaEncoder.joined(made))
-
-
-def _renamed(zones: Mapping[str, str], aliases: Mapping[str, str]) -> dict[str, str]:
-    marks = {column: mark for mark, column in aliases.items()}
-    return {marks.get(column, column): zone for column, zone in zones.items()}
+    return EncodedSource(source, joined(made))

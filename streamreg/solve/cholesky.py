@@ -22,6 +22,8 @@ Float = NDArray[np.float64]
 # Up to so many columns eigenvalues are found to the last digit; of more they are bounded, and estimated.
 _EIGENVALUES = 500
 
+_NOISE = 4.0  # times the rounding of a difference, below which nothing is left
+
 _TOLD = 1e-8  # a squared distance that rounding hides more than this of is not told from none
 
 
@@ -56,16 +58,26 @@ def factor(problem: Problem) -> Factored:
     p = len(problem.names)
     cross, exponent = problem.cross, problem.exponent[:p]
     square = np.diag(cross)[:p] + np.ldexp(problem.ridge, -2 * exponent)
+    lost = 0.0
+    certain = True
+    if problem.gross is not None:
+        # What is left of a column after the effects, where it is no more than the rounding of both.
+        noise = square <= _NOISE * EPS * problem.gross[:p]
+        certain, square = not np.any(noise & (square != 0)), np.where(noise, 0.0, square)
+        left = square > 0
+        lost = EPS * float(np.max(problem.gross[:p][left] / square[left], initial=0.0))
     norm = np.sqrt(np.maximum(square, 0.0))
     scale = np.where(norm > 0, norm, 1.0)
     gram = cross[:p, :p] / scale[:, None]
     gram /= scale
     gram[np.arange(p), np.arange(p)] = square / scale / scale
     deviation = np.ldexp(norm, exponent) / np.sqrt(problem.weight)
-    size = np.hypot(problem.mean[0][:p], deviation) if problem.intercept else deviation
+    spread = deviation if problem.spread is None else problem.spread
+    size = np.hypot(problem.mean[0][:p], spread) if problem.intercept else deviation
     nu = ranks.input_rounding(size, deviation)
     live = np.flatnonzero((norm > 0) & (nu < ranks.CONSTANT))
-    found, certain = _factor(gram, live, nu, problem.most())
+    found, whole = _factor(gram, live, nu, problem.most(), lost)
+    certain &= whole
     # What looks like a constant with rounding noise may be an integer far from zero, which has none.
     certain &= not np.any((norm > 0) & (nu >= ranks.CONSTANT))
     return Factored(found, certain, scale, gram)
@@ -111,6 +123,9 @@ def _solve(problem: Problem, factored: Factored) -> Solution:
         penalty = np.ldexp(problem.ridge, -2 * exponent[kept]) / scale[kept] ** 2
         data = np.diag(cross)[kept] / scale[kept] ** 2
         rss -= float(penalty @ slopes**2)
+    summed = yy
+    if problem.gross is not None:
+        data, summed = problem.gross[kept] / scale[kept] ** 2, float(problem.gross[p])
     rss = max(rss, 0.0)
 
     unit = np.where(np.diag(factored.gram) > 0, np.ldexp(scale, exponent), 1.0)
@@ -127,7 +142,7 @@ def _solve(problem: Problem, factored: Factored) -> Solution:
     errors = Errors(
         inverse=inverse,
         slopes=slopes,
-        yy=yy,
+        yy=summed,
         rss=rss,
         df=problem.df(len(kept)),
         mean=relative_mean if problem.intercept else None,
@@ -189,32 +204,33 @@ def _constant(weight: float, leans: Float, slopes: Float) -> bool:
     return bool(len(leans) and abs(distance) <= rounding <= _TOLD)
 
 
-def _factor(gram: Float, live: NDArray[np.int64], nu: Float, most: int) -> tuple[_Factor, bool]:
+def _factor(gram: Float, live: NDArray[np.int64], nu: Float, most: int, lost: float = 0.0) -> tuple[_Factor, bool]:
     """Factor the Gram matrix of the live columns, leaving out dependent ones if there are any.
 
-    Returns the factor and whether its rank is beyond doubt.
+    `lost` is what its entries may be off by, where they are differences of greater numbers. Returns the factor and
+    whether its rank is beyond doubt.
     """
     p = len(gram)
     inner = gram if len(live) == p else gram[np.ix_(live, live)]
     if 0 < len(live) <= most:
         rounding = float(nu[live].max())
-        found = _whole(inner, rounding)
+        found = _whole(inner, rounding, lost)
         if found is not None:
             root, inverse, kappa = found
             return _Factor(live, root, inverse, np.zeros((len(live), p - len(live))), kappa), True
-    kept, lower, combination = _in_order(gram, live, nu)
+    kept, lower, combination = _in_order(gram, live, nu, lost)
     root = triangular.inverse(lower)
     inverse = triangular.gram(root)
     kappa = _kappa(np.linalg.eigvalsh(gram[np.ix_(kept, kept)])) if len(kept) else 1.0
     return _Factor(kept, root, inverse, combination, kappa), not len(live)
 
 
-def _whole(gram: Float, nu: float) -> tuple[Float, Float, float] | None:
+def _whole(gram: Float, nu: float, lost: float) -> tuple[Float, Float, float] | None:
     """Return inverse factor, inverse and condition number if all columns are independent beyond doubt."""
     p = len(gram)
     if p <= _EIGENVALUES:
         eigenvalues = np.linalg.eigvalsh(gram)
-        if not _clear(p, eigenvalues[0], eigenvalues[-1], nu):
+        if not _clear(p, eigenvalues[0], eigenvalues[-1], nu, lost):
             return None
         root = triangular.inverse(triangular.cholesky(gram))
         return root, triangular.gram(root), _kappa(eigenvalues)
@@ -224,27 +240,27 @@ def _whole(gram: Float, nu: float) -> tuple[Float, Float, float] | None:
         return None
     inverse = triangular.gram(root)
     # Norms that take p**2 operations bound eigenvalues; where that is not enough they are found.
-    if not _clear(p, float(1.0 / np.linalg.norm(inverse)), float(np.linalg.norm(gram)), nu):
+    if not _clear(p, float(1.0 / np.linalg.norm(inverse)), float(np.linalg.norm(gram)), nu, lost):
         eigenvalues = np.linalg.eigvalsh(gram)
-        return (root, inverse, _kappa(eigenvalues)) if _clear(p, eigenvalues[0], eigenvalues[-1], nu) else None
+        return (root, inverse, _kappa(eigenvalues)) if _clear(p, eigenvalues[0], eigenvalues[-1], nu, lost) else None
     return root, inverse, triangular.condition(gram, inverse)
 
 
-def _clear(p: int, least: float, greatest: float, nu: float) -> bool:
+def _clear(p: int, least: float, greatest: float, nu: float, lost: float) -> bool:
     """Say whether eigenvalues in that range, found in float64, leave no column dependent on others."""
     # Coefficients of one column on others are at most about 1 / sqrt(smallest eigenvalue).
     tolerance = ranks.pivot_tolerance(nu, np.zeros(0), np.zeros(0))
-    return bool(least > 16.0 * p * UNIT * greatest and least**2 > tolerance)
+    return bool(least > max(16.0 * p * UNIT * greatest, p * lost) and least**2 > tolerance)
 
 
 def _kappa(eigenvalues: NDArray[np.floating[Any]]) -> float:
     return float(eigenvalues[-1] / max(eigenvalues[0], UNIT / 16 * eigenvalues[-1]))
 
 
-def _in_order(gram: Float, live: NDArray[np.int64], nu: Float) -> tuple[NDArray[np.int64], Float, Float]:
+def _in_order(gram: Float, live: NDArray[np.int64], nu: Float, lost: float) -> tuple[NDArray[np.int64], Float, Float]:
     """Cholesky in column order, skipping each column that those before it determine."""
     p = len(gram)
-    floor = 16.0 * p * UNIT
+    floor = max(16.0 * p * UNIT, lost)
     kept: list[int] = []
     lower = np.zeros((p, p))
     combinations: dict[int, Float] = {j: np.zeros(0) for j in range(p) if j not in set(live.tolist())}

@@ -53,6 +53,7 @@ class Errors:
     inverse : ndarray of shape (r, r)
     slopes : ndarray of shape (r,)
     yy, rss : float
+        The squared norm of the target, before effects were taken from it; and of the residuals.
     df : float
         Residual degrees of freedom, at least 1.
     mean : ndarray of shape (r,) or None
@@ -64,7 +65,8 @@ class Errors:
     penalty : ndarray of shape (r,) or None
         Part of each column's squared norm that is a ridge penalty; None without.
     data : ndarray of shape (r,) or None
-        The other part.
+        The other part; or, where the cross-products are what effects left of greater ones, the norm of these. Rounding
+        is relative to it.
 
     Notes
     -----
@@ -142,9 +144,11 @@ class Errors:
 
     def se_digits(self, rss_error: float) -> float:
         """Return digits of the standard errors, given the relative error of the residual sum of squares."""
-        own = (self.each.reach**2 / np.diag(self.inverse)).max(initial=1.0)
+        reach = np.maximum(self.each.reach, self.each.data_reach)
+        own = (reach**2 / np.diag(self.inverse)).max(initial=1.0)
         if self.mean is not None and len(self.mean):
-            own = max(own, float(self.means.reach[0]) ** 2 / self._leverage())
+            at_mean = max(float(self.means.reach[0]), float(self.means.data_reach[0]))
+            own = max(own, at_mean**2 / self._leverage())
         return float(_digits(np.array([0.5 * (EPS * own + rss_error)]), np.ones(1))[0])
 
     def rss_digits(self, rss_error: float) -> float:

@@ -1,6 +1,5 @@
 """Where rows live: `open` turns a path, arrays, a dask collection or batches into a `Source`."""
 
-import importlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
@@ -12,34 +11,13 @@ import numpy as np
 from streamreg.errors import UsageError
 from streamreg.sources.base import Partition, Roles, Schema, Source
 from streamreg.sources.chunk import Chunk
+from streamreg.sources.formats import CONVERTED, DATABASES, STREAMS, SUFFIXES, TABLES, kind_of, load
 from streamreg.sources.rows import all_numbers, is_frame
 
 __all__ = ["Chunk", "Partition", "Roles", "Schema", "Source", "open"]
 
 MissingChunks: TypeAlias = Literal["error", "fill"]
 """What to do about chunks that were never written: refuse them, or read the fill value."""
-
-_SUFFIXES = {
-    ".h5": "hdf5",
-    ".hdf5": "hdf5",
-    ".hdf": "hdf5",
-    ".zarr": "zarr",
-    ".npy": "npy",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".parq": "parquet",
-    ".feather": "arrow",
-    ".arrow": "arrow",
-    ".ipc": "arrow",
-}
-_TABLES = {
-    "parquet": "streamreg.sources.arrow.parquet:open_parquet",
-    "arrow": "streamreg.sources.arrow.ipc:open_ipc",
-}
-"""Formats of tables of columns, and what opens a file, a folder, a pattern or a list of files of each."""
-
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-_CONVERTED = (".xlsx", ".mat", ".npz", ".sas7bdat", ".dta")
 
 
 def open(
@@ -52,21 +30,25 @@ def open(
     columns: Sequence[str] | None = None,
     missing_chunks: MissingChunks = "error",
     format: str | None = None,
+    options: Mapping[str, Any] | None = None,
     query: str | None = None,
 ) -> Source:
-    """Return a source over `data`. No rows are read, but for the first batch of an iterable.
+    """Return a source over `data`. No rows are read, but for the first batch of an iterable, and text.
 
     Parameters
     ----------
     data : path, array, data frame, mapping, tuple, dask array(s), iterable of batches, callable or Source
-        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.parquet``, ``.pq``, ``.feather`` or
-        ``.arrow``. Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``,
-        or a folder, in which ``year=2020`` names a column. ``"duckdb:trips.db"`` is a database, of which `query` is
-        read. A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no
-        argument and returns a fresh iterator of batches.
-        In tuples and batches y is the column ``"y"``, the target, and the weight is the column ``"weight"``; X may be a
-        data frame, whose columns keep their names and are found by them in every batch. A mapping has a column for each
-        name: numbers, dates or text.
+        A path ends in ``.h5``, ``.hdf5``, ``.hdf``, ``.zarr``, ``.npy``, ``.npz``, ``.parquet``, ``.pq``, ``.feather``,
+        ``.arrow``, ``.csv``, ``.tsv`` or ``.txt``, and the last three also in ``.gz``, ``.bz2``, ``.xz`` or ``.zst``.
+        Tables of columns may be several files: a list of paths, a pattern such as ``"trips/*.parquet"``, or a folder,
+        in which ``year=2020`` names a column; they may lie elsewhere (``"s3://..."``, by fsspec).
+        ``"duckdb:trips.db"`` is a database, of which `query` is read. A data frame of pandas, polars, pyarrow or Dask,
+        and a relation of DuckDB, may have columns of any type. A mapping has a column for each name: numbers, dates or
+        text.
+        A tuple is ``(X, y)`` or ``(X, y, weight)``, and so is each batch of an iterable. A callable takes no argument
+        and returns a fresh iterator of batches. In tuples and batches y is the column ``"y"``, the target, and the
+        weight is the column ``"weight"``; X may be a data frame, whose columns keep their names and are found by them
+        in every batch.
     x : str, optional
         Dataset inside an HDF5 file or Zarr group that holds the matrix: ``"group/X"``.
     target, weights : str, optional
@@ -77,8 +59,11 @@ def open(
         Names for the columns of the matrix, instead of those in the file or x0, x1, ...
     missing_chunks : {"error", "fill"}
         Whether chunks that are not in the storage are refused, or stand for its fill value.
-    format : {"hdf5", "zarr", "npy", "parquet", "arrow"}, optional
+    format : {"hdf5", "zarr", "npy", "npz", "parquet", "arrow", "csv"}, optional
         What files hold whose names do not tell.
+    options : mapping, optional
+        How a CSV file is written: ``delimiter``, ``quote``, ``header``, ``encoding``, ``decimal``, ``na_values`` and
+        ``dtypes``, as `streamreg.sources.csv.open.open_csv` describes them.
     query : str, optional
         What to read of a database.
 
@@ -96,25 +81,30 @@ def open(
     if not isinstance(missing_chunks, str) or missing_chunks not in ("error", "fill"):
         raise UsageError(f"missing_chunks is {missing_chunks!r}; it can be 'error' or 'fill'")
     columns, features = _names("columns", columns), _names("features", features)
-    if isinstance(data, str) and data.startswith("duckdb:"):
+    if isinstance(data, str) and data.startswith(DATABASES):
         from streamreg.sources.arrow.sql import open_sql
 
         _require_columns_named(data, x, columns)
         return open_sql(data, query).with_roles(target, weights, features)
     if query is not None:
         raise UsageError("query= reads a database, as in sr.open('duckdb:trips.db', query='select ...'); leave it out")
-    if isinstance(data, str) and "://" in data:
-        raise UsageError(f"{data}: only local files can be read; fetch it first")
-    if isinstance(data, str | os.PathLike) or _are_paths(data):
+    if isinstance(data, str | os.PathLike) or (_are_paths(data) and kind_of(data, format) in TABLES):
         x, target, weights = (_name(n, v) for n, v in (("x", x), ("target", target), ("weights", weights)))
         kind = kind_of(data, format)
-        if kind in _TABLES:
+        if options is not None and kind != "csv":
+            raise UsageError(f"{data}: options are for CSV files; leave them out")
+        if kind == "csv":
+            _require_columns_named(data, x, None)
+            source = load(TABLES[kind])(data, columns, options)
+        elif kind in TABLES:
             _require_columns_named(data, x, columns)
-            source = _load(_TABLES[kind])(data)
-        elif isinstance(data, str | os.PathLike):
-            source = _open_path(Path(data), kind, x, target, weights, columns, missing_chunks)
+            source = load(TABLES[kind])(data)
+        elif isinstance(data, str) and "://" in data:
+            raise UsageError(
+                f"{data}: only local files can be read, but for tables such as Parquet; fetch it first, or pass format"
+            )
         else:
-            raise UsageError("a list of files is of tables of columns, such as Parquet; open one file")
+            source = _open_path(Path(data), kind, x, target, weights, columns, missing_chunks)
     elif x is not None:
         raise UsageError(f"x={x!r} names a dataset inside a file, and data is a {type(data).__name__}; leave x out")
     else:
@@ -126,38 +116,11 @@ def _are_paths(data: Any) -> bool:
     return isinstance(data, list | tuple) and bool(data) and all(isinstance(one, str | os.PathLike) for one in data)
 
 
-def _load(place: str) -> Callable[[Any], Source]:
-    """Return a function by its place, which is imported now."""
-    module, _, name = place.partition(":")
-    try:
-        found: Callable[[Any], Source] = getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        raise UsageError(f"such tables are read with {error.name}: pip install 'streamreg[tables]'") from None
-    return found
-
-
 def _require_columns_named(data: Any, x: str | None, columns: Sequence[str] | None) -> None:
     """Refuse options that are for matrices."""
     for option, value in (("x", x), ("columns", columns)):
         if value is not None:
             raise UsageError(f"{data}: is a table whose columns have names; leave {option} out")
-
-
-def kind_of(data: Any, format: str | None = None) -> str | None:
-    """Return the format of a file, or of the files of a folder, a pattern or a list; None if it is not known."""
-    known = sorted({*_SUFFIXES.values()})
-    if format is not None:
-        if format not in known:
-            raise UsageError(f"format is {format!r}; it can be {', '.join(known)}")
-        return format
-    path = Path(data[0] if isinstance(data, list | tuple) else data)
-    while path.suffix.lower() in _COMPRESSED:
-        path = path.with_suffix("")
-    kind = _SUFFIXES.get(path.suffix.lower())
-    if kind is None and path.is_dir():
-        inside = (_SUFFIXES.get(file.suffix.lower()) for file in sorted(path.rglob("*")) if file.is_file())
-        return next((found for found in inside if found in _TABLES), None)
-    return kind
 
 
 def _name(option: str, value: Any) -> str | None:
@@ -192,6 +155,11 @@ def _open_path(
 
         if x is not None:
             raise UsageError(f"{path}: x={x!r} names a dataset, and a .npy file holds one array only; leave x out")
+        from streamreg.sources.npz import open_records
+
+        if (records := open_records(path)) is not None:
+            _require_columns_named(path, x, columns)
+            return records
         return open_npy(path, target, weights, columns)
     if kind == "hdf5":
         from streamreg.sources.hdf5.open import open_hdf5
@@ -203,9 +171,9 @@ def _open_path(
         return open_zarr(path, x, target, weights, columns, missing_chunks)
     if path.suffix.lower() == ".moments":
         raise UsageError(f"{path}: holds moments, not rows; every linear model takes its path, and sr.load reads it")
-    known = ", ".join(_SUFFIXES)
+    known = ", ".join(SUFFIXES)
     advice = ""
-    if path.suffix.lower() in _CONVERTED:
+    if path.suffix.lower() in CONVERTED:
         advice = (
             "; write such a table as Parquet, CSV, .npy or HDF5 once, or pass a function that yields batches (X, y)"
         )
@@ -218,16 +186,20 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
             raise UsageError(f"{data.label}: is open already and its columns have names; pass columns when opening it")
         return data
     first = data[0] if isinstance(data, tuple) and data else data
+    if _is_dask(data) and hasattr(data, "dtypes") and hasattr(data, "columns"):
+        _require_columns_named("data", None, columns)
+        return load("streamreg.sources.arrow.dask:open_dask_frame")(data)
     if _is_dask(first):
         from streamreg.sources.dask import open_dask
 
         return open_dask(data if isinstance(data, tuple) else (data,), columns)
     if is_frame(data) and not all_numbers(data):
-        if columns is not None:
-            raise UsageError("data is a frame, whose columns have names; leave columns out")
-        return _load("streamreg.sources.arrow.frames:open_frame")(data)
-    if not is_frame(first) and hasattr(data, "__arrow_c_stream__"):
-        return _load("streamreg.sources.arrow.frames:open_stream")(data)
+        return load("streamreg.sources.arrow.frames:open_frame")(data, columns)
+    if not is_frame(data) and (
+        hasattr(data, "__arrow_c_stream__") or hasattr(data, "get_fragments") or type(data).__name__ in STREAMS
+    ):
+        _require_columns_named("data", None, columns)
+        return load("streamreg.sources.arrow.streams:open_stream")(data)
     if isinstance(first, np.ndarray) or is_frame(first):
         from streamreg.sources.arrays import open_arrays
 

@@ -39,12 +39,15 @@ class Schema:
         None until an iterator has been read.
     zones : dict of str to str
         Time zones of columns that have one: their values are UTC.
+    refused : dict of str to str
+        Why columns of kind "O" cannot be used, where more is known: ``"holds numbers, and others such as '?'; ..."``.
     """
 
     names: tuple[str, ...]
     dtypes: tuple[np.dtype[Any], ...]
     n_rows: int | None
     zones: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         seen: set[str] = set()

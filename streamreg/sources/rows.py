@@ -1,5 +1,6 @@
 """Tables in memory, whatever holds them, as a matrix of numbers: the one check for rows that a caller passes."""
 
+import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,9 +31,15 @@ def is_frame(data: Any) -> bool:
 
 
 def all_numbers(frame: Any) -> bool:
-    """Return whether all columns of a frame are numbers or booleans."""
+    """Return whether all columns of a frame are numbers or booleans that one type holds without rounding."""
     types = frame.schema.types if hasattr(getattr(frame, "schema", None), "types") else list(frame.dtypes)
-    return all(str(kind).lower().startswith(_NUMBERS) for kind in types)
+    words = [str(kind).lower() for kind in types]
+    large = any(word in ("int64", "uint64") for word in words) and len(set(words)) > 1
+    return all(word.startswith(_NUMBERS) for word in words) and not (large and _has_arrow())
+
+
+def _has_arrow() -> bool:
+    return importlib.util.find_spec("pyarrow") is not None
 
 
 def table(

@@ -83,6 +83,16 @@ class Statistic(ABC):
     def settle(self) -> None:  # noqa: B027  # most statistics have nothing under way
         """Finish what `update` began. Called where the rows were read, after the last of a partition."""
 
+    def shared(self) -> Self:
+        """Return an empty statistic for one scan by threads of this process.
+
+        What does not depend on the order of the rows may be kept in one place by all that are `fresh` of it.
+        """
+        return self
+
+    def gather(self) -> None:  # noqa: B027  # most statistics share nothing
+        """Take what those that are `fresh` of the same `shared` statistic kept in one place, after the last row."""
+
     def merge(self, other: Self) -> Self:
         """Absorb another state, whose rows come after this one's; returns self. Associative."""
         if other.n_read:

@@ -1,6 +1,6 @@
 """What the terms of a formula learn of the data, as a statistic of a scan."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
 from streamreg.design.design import Design
-from streamreg.design.formula.learning import Learner
+from streamreg.design.formula.profile import Inquiry
 from streamreg.sources.chunk import Chunk
 from streamreg.stats.base import Statistic
 
@@ -25,41 +25,36 @@ class AsStored(Design):
 
 
 class Learning(Statistic):
-    """Several learners, each of some columns.
+    """Profiles of columns and expressions.
 
     Parameters
     ----------
-    learners : sequence of Learner
-        Empty ones.
-    zones : mapping of str to str
-        Time zones of columns.
+    inquiry : Inquiry
+        What to find out.
     label : str
         What errors call the data.
-    aliases : mapping of str to str
-        Columns by the names that the learners have for them.
     """
 
     block_rows = 4096
 
-    def __init__(
-        self, learners: Sequence[Learner], zones: Mapping[str, str], label: str, aliases: Mapping[str, str]
-    ) -> None:
-        self.learners, self.zones = [one.fresh() for one in learners], dict(zones)
-        self.label, self.aliases = label, dict(aliases)
+    def __init__(self, inquiry: Inquiry, label: str) -> None:
+        self.inquiry, self.label, self.profiles = inquiry, label, inquiry.profiles()
 
     def fresh(self) -> Self:
         """Return one that has seen no row."""
-        return type(self)(self.learners, self.zones, self.label, self.aliases)
+        return type(self)(self.inquiry, self.label)
 
     def _absorb(self, batch: Batch) -> None:
-        rows = slice(batch.start, batch.start + batch.read)
-        columns = batch.columns | {mark: batch.columns[c] for mark, c in self.aliases.items() if c in batch.columns}
-        for learner in self.learners:
-            learner.add(columns, self.zones, self.label, rows)
+        self.inquiry.absorb(self.profiles, batch.columns, batch.start, self.label)
+
+    def settle(self) -> None:
+        """Count what waits."""
+        for profile in self.profiles.values():
+            profile.settle()
 
     def _join(self, other: Self) -> None:
-        for learner, more in zip(self.learners, other.learners, strict=True):
-            learner.join(more)
+        for key, profile in self.profiles.items():
+            profile.merge(other.profiles[key])
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Not saved: what was learned is kept with the terms."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from streamreg import sources
 from streamreg.errors import CorruptError, DataError, NotFound, UsageError
+from streamreg.sources.formats import kind_of
 from streamreg.sources.stored.files import require
 
 _SHOWN = 12  # columns, in text
@@ -101,11 +102,11 @@ def inspect(
     try:
         source = sources.open(path, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
     except (UsageError, DataError) as error:
-        several = sources._SUFFIXES.get(path.suffix.lower()) in ("hdf5", "zarr")
+        several = kind_of(path) in ("hdf5", "zarr")
         if not several or x is not None or isinstance(error, CorruptError | NotFound):
             raise
         source, note = None, str(error)
-    datasets = tuple(_datasets(path, sources._SUFFIXES[path.suffix.lower()]))
+    datasets = tuple(_datasets(path, kind_of(path)))
     stored = sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size
     if source is None:
         return Inspection(str(path), stored, datasets, {}, None, None, None, note)
@@ -128,14 +129,14 @@ def _many(count: int | None, noun: str) -> str:
     return f"? {noun}s" if count is None else f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _datasets(path: Path, kind: str) -> Iterator[Dataset]:
+def _datasets(path: Path, kind: str | None) -> Iterator[Dataset]:
     if kind == "npy":
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         order = "columns one after the other" if array.ndim > 1 and not array.flags.c_contiguous else "contiguous"
         yield Dataset("", array.shape, str(array.dtype), order, array.nbytes)
     elif kind == "hdf5":
         yield from _hdf5(path)
-    else:
+    elif kind == "zarr":
         yield from _zarr(path)
 
 

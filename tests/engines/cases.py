@@ -15,6 +15,7 @@ from streamreg.sources import Source
 from streamreg.stats.base import Statistic
 from streamreg.stats.grouped import Column, Grouped, Hash, Stretch
 from streamreg.stats.integer_moments import IntegerMoments
+from streamreg.stats.levels.moments import AbsorbedMoments
 from streamreg.stats.losses import Losses, Scored
 from streamreg.stats.moments import Moments
 from streamreg.stats.opening import OpeningMoments
@@ -30,10 +31,10 @@ NAMES = ("a", "b", "c", "d", "e")
 
 @cache
 def rows(count: int = ROWS) -> tuple[np.ndarray, np.ndarray]:
-    """Return features, the last of them whole numbers below 40, and a target."""
+    """Return features, the second and the last of them whole numbers (the last below 40), and a target."""
     random = np.random.default_rng(5)
     x = random.normal(size=(count, COLUMNS)) * [1.0, 1e3, 1e-3, 1.0, 5.0] + [0.0, 1e4, 0.0, 3.0, 0.0]
-    x[:, 4] = random.integers(0, 40, count)
+    x[:, 1], x[:, 4] = np.rint(x[:, 1]), random.integers(0, 40, count)
     return x, x @ np.arange(1.0, 6.0) + random.normal(size=count)
 
 
@@ -112,6 +113,10 @@ STATISTICS: dict[str, Case] = {
     "groups": Case(lambda: Grouped(Moments((*NAMES[:4], "y")), Column("e")), lambda: design(("e",))),
     "exact groups": Case(
         lambda: Grouped(IntegerMoments((*NAMES[:4], "y")), Column("e")), lambda: design(("e",)), numbers=_exact
+    ),
+    "absorbed": Case(
+        lambda: AbsorbedMoments(("a", "c", "d", "y"), ("e", "b")),
+        lambda: design(("e", "b")),
     ),
     "residuals": Case(_residuals, design),
     "working moments": Case(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import NAMES, SMALL, STATISTICS, Case
+from cases import NAMES, STATISTICS, Case
 from helpers import Cut
 
 import streamreg as sr
@@ -43,12 +43,6 @@ class Breaking(Serial):
             yield result
 
 
-@pytest.fixture(scope="module", autouse=True)
-def files():
-    with SMALL:
-        yield
-
-
 def rows(case: Case) -> Any:
     return Cut(case.source(), BORDERS, (900, 1, 4000))
 
@@ -72,9 +66,8 @@ def test_a_broken_pass_goes_on(name, after, tmp_path):
         np.testing.assert_array_equal(resumed[key], whole[key], err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["clusters", "spilled clusters"])
-def test_sums_over_clusters_go_on_or_start_over(name, tmp_path):
-    case = STATISTICS[name]
+def test_sums_over_clusters_go_on(tmp_path):
+    case = STATISTICS["clusters"]
     whole = numbers(case, Serial())
     with pytest.raises(BreakError):
         numbers(case, Breaking(4), tmp_path)

@@ -30,6 +30,7 @@ BOOKKEEPING = {
         "about_mean",
     ),
     *("parameters", "df_slopes"),  # what AIC counts
+    *("absorbed", "effects", "rsquared_within"),  # of absorbed factors: tests/absorb
     *("save", "load", "to_dict", "to_csv", "brief", "summary", "label", "features", "get", "items", "keys", "values"),
     *("at", "best", "one_standard_error", "candidate"),  # one of the candidates: its numbers are the law's
 }

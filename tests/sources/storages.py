@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import dask.array as da
+import dask.dataframe as dd
+import duckdb
 import h5py
 import hdf5plugin
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import zarr
+from pyarrow import feather
+from pyarrow.dataset import dataset
 
 import streamreg.sources as sources
 from streamreg.sources import Source
+from streamreg.sources.arrow.frames import open_frame
 
 Maker = Callable[[Path, np.ndarray, np.ndarray], Source]
 
@@ -119,6 +128,101 @@ def dask_and_array(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
     return sources.open((da.from_array(x, chunks=(rows, (x.shape[1],))), y))
 
 
+def frame(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    return {f"x{k}": np.ascontiguousarray(x[:, k]) for k in range(x.shape[1])} | {"y": y}
+
+
+def whole(x: np.ndarray, y: np.ndarray) -> pa.Table:
+    """Return a table that says of itself that nothing is missing."""
+    found = pa.table(frame(x, y))
+    return found.cast(pa.schema([pa.field(f.name, f.type, nullable=False) for f in found.schema]))
+
+
+def parquet(rows: int, **options: Any) -> Maker:
+    def make(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+        pq.write_table(pa.table(frame(x, y)), folder / "a.parquet", row_group_size=rows, **options)
+        return sources.open(folder / "a.parquet", target="y")
+
+    return make
+
+
+def parquet_folder(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    (folder / "a").mkdir()
+    held = whole(x, y)
+    for k, (a, b) in enumerate(itertools.pairwise([0, 1, 600, 600, len(x)])):
+        order = held.column_names[k:] + held.column_names[:k]
+        pq.write_table(held.select(order).slice(a, b - a), folder / "a" / f"{k}.parquet")
+    return sources.open(folder / "a", target="y")
+
+
+def arrow_file(**options: Any) -> Maker:
+    def make(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+        feather.write_feather(whole(x, y), folder / "a.feather", **options)
+        return sources.open(folder / "a.feather", target="y")
+
+    return make
+
+
+def arrow_stream(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    with pa.ipc.new_stream(folder / "a.arrows", whole(x, y).schema) as writer:
+        writer.write_table(whole(x, y), max_chunksize=777)
+    return sources.open(folder / "a.arrows", target="y")
+
+
+def arrow_table(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    held = whole(x, y)
+    return open_frame(pa.concat_tables([held.slice(0, 800), held.slice(800)])).with_roles(target="y")
+
+
+def arrow_data_set(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    pq.write_table(whole(x, y), folder / "a.parquet", row_group_size=500)
+    return sources.open(dataset(folder / "a.parquet"), target="y")
+
+
+def pandas_frame(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    return open_frame(pd.DataFrame(frame(x, y))).with_roles(target="y")
+
+
+def polars_frame(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    return open_frame(pl.DataFrame(frame(x, y))).with_roles(target="y")
+
+
+def polars_lazy(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    return sources.open(pl.DataFrame(frame(x, y)).lazy(), target="y")
+
+
+def dask_frame(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    return sources.open(dd.from_pandas(pd.DataFrame(frame(x, y)), chunksize=611), target="y")
+
+
+def duckdb_query(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    pq.write_table(pa.table(frame(x, y)), folder / "a.parquet")
+    return sources.open("duckdb:", query=f"select * from '{folder / 'a.parquet'}'", target="y")
+
+
+def duckdb_file(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    with duckdb.connect(folder / "a.db") as connection:
+        connection.register("held", whole(x, y))
+        connection.execute("create table rows as select * from held")
+    return sources.open(f"duckdb:{folder / 'a.db'}", query="select * from rows", target="y")
+
+
+def npz(save: Callable[..., None]) -> Maker:
+    def make(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+        save(folder / "a.npz", x=x, y=y)
+        return sources.open(folder / "a.npz", target="y")
+
+    return make
+
+
+def npy_records(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
+    records = np.empty(len(x), [*((f"x{k}", x.dtype) for k in range(x.shape[1])), ("y", ">f8")])
+    for name, values in frame(x, y).items():
+        records[name] = values
+    np.save(folder / "a.npy", records)
+    return sources.open(folder / "a.npy", target="y")
+
+
 def batches(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
     cuts = [0, 1, 2, 2, 500, len(x)]
     return sources.open([(x[a:b], y[a:b]) for a, b in itertools.pairwise(cuts)])
@@ -170,6 +274,24 @@ MAKERS: dict[str, Maker] = {
     "zarr 3 by the library": zarr_group(chunks=(100, 4), filters=zarr.codecs.TransposeCodec(order=(1, 0))),
     "dask": dask_array,
     "dask and array": dask_and_array,
+    "parquet": parquet(1000),
+    "parquet small row groups": parquet(97, compression="zstd", write_page_checksum=True),
+    "parquet one row group": parquet(10**6, use_dictionary=False, data_page_size=4096),
+    "parquet folder": parquet_folder,
+    "feather": arrow_file(chunksize=700),
+    "feather uncompressed": arrow_file(compression="uncompressed"),
+    "arrow stream": arrow_stream,
+    "arrow table": arrow_table,
+    "arrow data set": arrow_data_set,
+    "pandas": pandas_frame,
+    "polars": polars_frame,
+    "polars lazy": polars_lazy,
+    "dask frame": dask_frame,
+    "duckdb query": duckdb_query,
+    "duckdb file": duckdb_file,
+    "npz": npz(np.savez),
+    "npz compressed": npz(np.savez_compressed),
+    "npy records": npy_records,
     "batches": batches,
     "function": function,
 }

@@ -257,8 +257,8 @@ def test_npy_with_rows_appended_by_hand(tmp_path: Path) -> None:
 def test_npy_that_is_no_table(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     for content, words in [
-        (np.zeros(3, [("a", "f8")]), "fields a"),
-        (np.zeros(3, [("ä", "f8")]), "records"),
+        (np.zeros((3, 1), [("a", "f8")]), "fields a"),
+        (np.zeros((3, 1), [("ä", "f8")]), "records"),
         (X.astype(object), "Python objects"),
         (X.astype(complex), "real and imaginary"),
         (X[:, 0], "reshape one feature"),

@@ -1,1 +1,1 @@
-"""Formulas: what a text in Wilkinson's notation says, and the columns that its terms make of data."""
+"""Formulas: parsed without running anything, learned from a profile of the rows, and turned into columns."""

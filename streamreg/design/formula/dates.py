@@ -1,88 +1,106 @@
-"""Parts of dates: year(t), month(t) and so on, on the clock of the column's time zone."""
+"""Parts of dates and times, in their time zones, as whole numbers; and dates as numbers."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import DataError
-from streamreg.sources.chunk import Coded, Column
+from streamreg.design.columns import lacking
+from streamreg.errors import DataError, UsageError
+from streamreg.kernels import doubledouble as dd
+from streamreg.kernels.gram import NAT
 
-Float = NDArray[np.float64]
-Times = NDArray[Any]
+Integers = NDArray[np.int64]
 
-
-def _within(unit: str, larger: str) -> Callable[[Times], NDArray[Any]]:
-    return lambda t: (t.astype(f"M8[{unit}]") - t.astype(f"M8[{larger}]").astype(f"M8[{unit}]")).astype(np.int64)
-
-
-PARTS: dict[str, Callable[[Times], NDArray[Any]]] = {
-    "year": lambda t: t.astype("M8[Y]").astype(np.int64) + 1970,
-    "quarter": lambda t: t.astype("M8[M]").astype(np.int64) % 12 // 3 + 1,
-    "month": lambda t: t.astype("M8[M]").astype(np.int64) % 12 + 1,
-    "day": lambda t: _within("D", "M")(t) + 1,
-    "dayofyear": lambda t: _within("D", "Y")(t) + 1,
-    "weekday": lambda t: (t.astype("M8[D]").astype(np.int64) + 3) % 7,
-    "hour": _within("h", "D"),
-    "minute": _within("m", "h"),
-    "second": _within("s", "m"),
-}
-"""Functions of dates. Weekdays are 0 (Monday) to 6, as in Python and pandas."""
+_DAY = 86_400
+_FIRST, _LAST = -719_162 * _DAY, 2_932_896 * _DAY  # years 1 to 9999, in seconds
 
 
-def part(name: str, values: Column, column: str, zone: str | None, label: str) -> Float:
-    """Return a part of dates as numbers, shape (m,); NaN where a date is missing.
+def part(function: str, times: NDArray[Any], zone: str | None) -> Integers:
+    """Return a part of each time, shape (m,); the least int64 where it is missing.
 
-    Raises
-    ------
-    DataError
-        The column does not hold dates, or its time zone is not known.
+    Parameters
+    ----------
+    function : str
+        One of `functions.DATES`.
+    times : datetime64 ndarray of shape (m,)
+        UTC if there is a zone, else as on the clock.
+    zone : str or None
+        Name of a time zone, as in "Europe/Berlin".
     """
-    if isinstance(values, Coded) or values.dtype.kind != "M":
-        raise DataError(f"{label}: {name}({column}) needs dates, and column {column!r} holds none")
-    missing = np.isnat(values)
-    times = np.where(missing, np.zeros(1, values.dtype), values)
-    if zone is not None:
-        times = _local(times, zone, column, label)
-    return np.where(missing, np.nan, PARTS[name](times).astype(np.float64))
+    missing = np.isnat(times)
+    times = np.where(missing, np.datetime64(0, "s"), times)
+    if zone is not None and zone != "UTC":
+        seconds = times.astype("M8[s]").astype(np.int64)
+        times = (seconds + offsets(seconds, zone)).astype("M8[s]")
+    out = _PARTS[function](times).astype(np.int64)
+    out[missing] = NAT
+    return out
 
 
-def days(values: NDArray[Any]) -> Float:
-    """Return dates as days since 1970-01-01; the whole days are taken off as integers, before any rounding."""
-    missing = np.isnat(values)
-    times = np.where(missing, np.zeros(1, values.dtype), values)
-    whole = times.astype("M8[D]")
-    rest = (times - whole.astype(values.dtype)).astype(np.int64)
-    day = np.ones(1, "M8[D]").astype(values.dtype).astype(np.int64)  # in the column's unit
-    out = whole.astype(np.int64) + rest / np.maximum(day, 1)
-    return np.where(missing, np.nan, out)
-
-
-def _local(times: Times, zone: str, column: str, label: str) -> Times:
-    """Return what clocks show in a zone; one look at its rules for each quarter of an hour that occurs."""
-    try:
-        rules = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise DataError(f"{label}: column {column!r} has time zone {zone!r}, which this system does not know") from None
-    quarters, where = np.unique(times.astype("M8[s]").astype(np.int64) // 900, return_inverse=True)
-    offsets = np.array([_offset(int(quarter) * 900, rules) for quarter in quarters.tolist()], np.int64)
-    return np.asarray(times.astype(f"M8[{_finer(times)}]") + offsets[where].astype("m8[s]"))
-
-
-def _finer(times: Times) -> str:
+def since_epoch(times: NDArray[Any]) -> dd.DD:
+    """Return dates as days since 1970-01-01, divided in double-double; NaN is missing."""
+    missing = np.isnat(times)
     unit = np.datetime_data(times.dtype)[0]
-    return "s" if unit in ("Y", "M", "W", "D", "h", "m") else unit
+    counts = times.astype("M8[D]" if unit in "YMW" else f"M8[{unit}]").view(np.int64)
+    counts = np.where(missing, 0, counts)
+    high = counts.astype(np.float64)
+    low = lacking(counts, high)
+    if unit not in "YMWD":
+        per = float(np.ones(1, "m8[D]").astype(f"m8[{unit}]").astype(np.int64)[0])
+        high, low = dd.divide((high, low), (np.full(len(high), per), np.zeros(len(high))))
+    high[missing], low[missing] = np.nan, 0.0
+    return high, low
 
 
-def _offset(seconds: int, rules: ZoneInfo) -> int:
-    from datetime import UTC, datetime, timedelta
+def offsets(seconds: Integers, zone: str) -> Integers:
+    """Return what a zone's clock is ahead of UTC, in seconds, at seconds since 1970.
 
+    Days are looked up once. On a day at whose ends the offset differs each second is looked up.
+    """
+    if len(seconds) and (seconds.min() < _FIRST + _DAY or seconds.max() >= _LAST - _DAY):
+        raise DataError(f"a time outside of the years 1 to 9999 has no clock time in {zone}")
+    days, where = np.unique(seconds // _DAY, return_inverse=True)
+    ends = [(_offset(day * _DAY, zone), _offset((day + 1) * _DAY, zone)) for day in days.tolist()]
+    table = np.array(ends, np.int64).reshape(-1, 2)
+    out: Integers = table[where, 0]
+    for row in np.flatnonzero((table[:, 0] != table[:, 1])[where]).tolist():
+        out[row] = _offset(int(seconds[row]), zone)
+    return out
+
+
+@lru_cache(maxsize=2**18)
+def _offset(second: int, zone: str) -> int:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
+    ahead = moment.astimezone(_zone(zone)).utcoffset()
+    return 0 if ahead is None else round(ahead.total_seconds())
+
+
+@lru_cache
+def _zone(name: str) -> ZoneInfo:
     try:
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-        away = moment.astimezone(rules).utcoffset()
-    except OverflowError:  # beyond the years 1 to 9999
-        return 0
-    assert away is not None
-    return int(away.total_seconds())
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise UsageError(f"no time zone {name!r} on this machine; pip install tzdata brings all of them") from None
+
+
+def _since(times: NDArray[Any], unit: str, start: str) -> Integers:
+    begun = times.astype(f"M8[{start}]")
+    return np.asarray((times.astype(f"M8[{unit}]") - begun.astype(f"M8[{unit}]")).astype(np.int64))
+
+
+_PARTS: dict[str, Callable[[NDArray[Any]], Integers]] = {
+    "year": lambda t: t.astype("M8[Y]").astype(np.int64) + 1970,
+    "quarter": lambda t: _since(t, "M", "Y") // 3 + 1,
+    "month": lambda t: _since(t, "M", "Y") + 1,
+    "day": lambda t: _since(t, "D", "M") + 1,
+    "weekday": lambda t: (t.astype("M8[D]").astype(np.int64) + 3) % 7,
+    "dayofyear": lambda t: _since(t, "D", "Y") + 1,
+    "hour": lambda t: _since(t, "h", "D"),
+    "minute": lambda t: _since(t, "m", "h"),
+    "second": lambda t: _since(t, "s", "m"),
+}

@@ -1,29 +1,47 @@
-"""The columns of a design, from the terms of a formula: which codings keep full rank, and what each row holds."""
+"""A formula that has learned all it needs: columns of numbers out of columns of any type."""
 
-import dataclasses
-import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Self
+from math import prod
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design.formula.category import Category, Unseen
-from streamreg.design.formula.formula import Formula
-from streamreg.design.formula.learning import Learner
-from streamreg.design.formula.numeric import Number, Place
-from streamreg.design.formula.reading import KINDS, Factor
+from streamreg.design.formula.block import Block
+from streamreg.design.formula.coders import Category, Coder, Interacted, Numeric
+from streamreg.design.formula.expressions import Name
+from streamreg.design.formula.learning import Scaling
+from streamreg.design.formula.levels import Unseen
+from streamreg.design.formula.rows import Rows, missing
+from streamreg.design.formula.smooth import BSpline, NaturalSpline, Polynomial, Powers
+from streamreg.design.formula.structure import Part
+from streamreg.design.formula.value import Formula
 from streamreg.errors import UsageError
 from streamreg.sources.chunk import Column
 
 Float = NDArray[np.float64]
 
-Piece = tuple[tuple[Factor, bool], ...]
-"""Factors that are multiplied, and whether each is a category with one level left out."""
+KINDS: dict[str, type[Coder]] = {
+    kind.__name__: kind for kind in (Numeric, Category, Interacted, Polynomial, Powers, BSpline, NaturalSpline)
+}
+"""The kinds of factors, by the names under which they are stored."""
 
-_WIDEST = 20_000  # columns
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A term, or a part of one: a product of factors, times a number.
+
+    Attributes
+    ----------
+    factors : tuple of (int, bool)
+        Places in `FormulaEncoder.coders`, and whether each is reduced.
+    scale : float
+    """
+
+    factors: Part
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,240 +50,209 @@ class FormulaEncoder:
 
     Attributes
     ----------
-    text : str
-        The formula.
-    explained : Factor or None
-    intercept : bool
-    pieces : tuple of Piece
-    absorbed : tuple of tuples of str
-    aliases : dict of str to str
+    formula : Formula
+    coders : tuple of Coder
+        The factors.
+    products : tuple of Product
+        What the columns are made of, in their order.
+    explained : Coder or None
+        The target.
+    stored : tuple of str
+        Columns of numbers, which are read as they are.
+    scalings : dict
+        What center(x) and scale(x) have learned.
+    unseen : {"error", "reference", "own", "missing"}
+        What to do with levels that were not there; see `levels.Unseen`.
     """
 
-    text: str
-    explained: Factor | None
-    intercept: bool
-    pieces: tuple[Piece, ...]
-    absorbed: tuple[tuple[str, ...], ...] = ()
-    aliases: dict[str, str] = field(default_factory=dict)
+    formula: Formula
+    coders: tuple[Coder, ...]
+    products: tuple[Product, ...]
+    explained: Coder | None = None
+    stored: tuple[str, ...] = ()
+    scalings: dict[str, Scaling] = field(default_factory=dict)
+    unseen: Unseen = "error"
 
-    @classmethod
-    def of(cls, formula: Formula, learned: Mapping[Factor, Factor]) -> Self:
-        """Return the encoder of a formula whose factors are as they were learned.
+    @property
+    def text(self) -> str:
+        """The formula."""
+        return self.formula.text
 
-        Raises
-        ------
-        UsageError
-            It makes more columns than a regression can have.
-        """
-        explained = None if formula.target is None else learned[formula.target]
-        terms = [tuple(learned[factor] for factor in term) for term in formula.terms]
-        pieces = _full_rank(terms, formula.intercept or bool(formula.absorbed))
-        made = cls(formula.text, explained, formula.intercept, pieces, formula.absorbed, dict(formula.aliases))
-        if (width := sum(_width(piece) for piece in pieces)) > _WIDEST:
-            raise UsageError(
-                f"formula: {formula.text!r} makes {width:,} columns, and a regression has {_WIDEST:,} at most; absorb "
-                "the factor with the most levels, or leave it out"
-            )
-        return made
+    @property
+    def intercept(self) -> bool:
+        """Whether the formula has an intercept."""
+        return self.formula.intercept
 
-    @cached_property
+    @property
+    def absorbed(self) -> tuple[tuple[str, ...], ...]:
+        """What comes after ``|``; see `Formula.absorb`."""
+        return self.formula.absorb
+
+    @property
     def target(self) -> str | None:
         """The column to explain."""
-        return None if self.explained is None else self._names(((self.explained, False),))[0]
+        return None if self.explained is None else self.explained.factor.text
+
+    @property
+    def width(self) -> int:
+        """The number of features."""
+        sizes = {(k, r): len(self.coders[k].names(r)) for product in self.products for k, r in product.factors}
+        return sum(prod(sizes[factor] for factor in product.factors) for product in self.products)
 
     @cached_property
     def features(self) -> tuple[str, ...]:
-        """The columns of the design."""
-        return tuple(name for piece in self.pieces for name in self._names(piece))
+        """Names of the columns of the design, as formulaic has them: ``C(g)[T.b]``, ``log(x)``, ``a:b``."""
+        return tuple(name for product in self.products for name in self._named(product))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Those columns, the target among them, that are made of others."""
-        return tuple(name for piece in self._made for name in self._names(piece))
+        """Those columns that are made of others, and the target if it is."""
+        return tuple(name for product in self._made for name in self._named(product)) + self._made_target
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """What is read to make them."""
-        return tuple(dict.fromkeys(self.aliases.get(name, name) for name in self._read))
+        """Columns that are read: also those that only tell in which rows a value is missing."""
+        coders = [*self.coders, *([] if self.explained is None else [self.explained])]
+        absorbed = [name for some in self.absorbed for name in some if self.explained is not None]
+        return tuple(dict.fromkeys([*(name for coder in coders for name in coder.columns), *absorbed]))
 
     @cached_property
-    def _read(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for piece in self._made for factor, _ in piece for name in factor.columns))
+    def replaced(self) -> tuple[str, ...]:
+        """Columns of dates whose numbers have the same name."""
+        return tuple(name for name in self.names if name in self.columns)
 
     @cached_property
-    def _made(self) -> tuple[Piece, ...]:
-        target: list[Piece] = [] if self.explained is None else [((self.explained, False),)]
-        return tuple(piece for piece in (*self.pieces, *target) if not _plain(piece))
+    def _made(self) -> tuple[Product, ...]:
+        return tuple(product for product in self.products if not self._is_stored(product))
 
-    def _names(self, piece: Piece) -> tuple[str, ...]:
-        """Return the names of a product's columns, those of the first factor changing fastest."""
-        each = [f.coded_names(reduced) if isinstance(f, Category) else f.names for f, reduced in piece]
-        shown = [[self._shown(name) for name in names] for names in each]
-        return tuple(":".join(reversed(names)) for names in itertools.product(*reversed(shown)))
+    @cached_property
+    def _made_target(self) -> tuple[str, ...]:
+        return () if self.target is None or self._stored(self.explained) else (self.target,)
 
-    def _shown(self, name: str) -> str:
-        """Put the columns' own names back, in backticks within an expression."""
-        for mark, column in self.aliases.items():
-            alone = name == mark or name.startswith(f"{mark}[")
-            name = name.replace(mark, column if alone else f"`{column}`")
-        return name
+    def _is_stored(self, product: Product) -> bool:
+        ((k, _), *others) = product.factors
+        return not others and product.scale == 1.0 and self._stored(self.coders[k])
+
+    def _stored(self, coder: Coder | None) -> bool:
+        return isinstance(coder, Numeric) and isinstance(coder.factor, Name) and coder.factor.text in self.stored
+
+    def _named(self, product: Product) -> Iterable[str]:
+        made = [""]
+        for k, reduced in product.factors:
+            inner = self.coders[k].names(reduced)
+            made = [f"{before}:{name}" if before else name for name in inner for before in made]
+        return made
 
     def encode(
-        self, columns: Mapping[str, Column], zones: Mapping[str, str], label: str, start: int
+        self, columns: Mapping[str, Column], zones: Mapping[str, str], place: str, start: int
     ) -> tuple[Float, Float | None]:
-        """Return the columns `names`, shape (m, len(names)); NaN where what they are made of is missing.
+        """Return the columns `names` of some rows, and what they lack to the exact values.
+
+        Parameters
+        ----------
+        columns : mapping of str to Column
+            Those in `columns`, of one length, which is m.
+        zones : mapping of str to str
+            Time zones of columns.
+        place, start : str, int
+            The name of the data and the number of the first row, for messages.
+
+        Returns
+        -------
+        high : float64 ndarray of shape (m, len(names))
+            NaN where a value is missing.
+        low : float64 ndarray of the same shape, or None where nothing is lacking
 
         Raises
         ------
         DataError
-            A value that a term cannot take, with its row.
+            A level that was not seen, a number outside of splines, log(0) and the like, with row, column and value.
+            Rows in which something is missing are not looked at.
         """
-        table = {name: columns[self.aliases.get(name, name)] for name in self._read}
-        clocks = {name: zones[column] for name in table if (column := self.aliases.get(name, name)) in zones}
-        place = Place(label, start, clocks)
-        m = len(next(iter(table.values()))) if table else 0
-        out = np.empty((len(self.names), m))
-        at = 0
-        known: dict[tuple[Factor, bool], Float] = {}
-        for piece in self._made:
-            for factor, reduced in piece:
-                if (factor, reduced) not in known:
-                    known[factor, reduced] = _values(factor, reduced, table, place)
-            width = _width(piece)
-            out[at : at + width] = _product([known[part] for part in piece]).T
-            at += width
-        return out.T, None
+        blocks = self._blocks(self._made, columns, zones, place, start, bool(self._made_target))
+        return _beside(blocks, len(next(iter(columns.values()))) if columns else 0)
+
+    def design(
+        self, columns: Mapping[str, Column], zones: Mapping[str, str] | None = None, place: str = "rows", start: int = 0
+    ) -> tuple[Float, Float | None]:
+        """Return the columns `features` of some rows: those that `encode` makes, and the stored ones."""
+        blocks = self._blocks(self.products, columns, zones or {}, place, start, target=False)
+        return _beside(blocks, len(next(iter(columns.values()))) if columns else 0)
+
+    def _blocks(
+        self,
+        products: Sequence[Product],
+        columns: Mapping[str, Column],
+        zones: Mapping[str, str],
+        place: str,
+        start: int,
+        target: bool,
+    ) -> list[Block]:
+        absent = [missing(columns[name]) for name in self.columns if name in columns]
+        complete = ~np.logical_or.reduce(absent) if absent else None
+        rows = Rows(columns, self.scalings, zones, start, None, complete, place)
+        known: dict[tuple[int, bool], Block] = {}
+        blocks = []
+        for product in products:
+            made: Block | None = None
+            for k, reduced in product.factors:
+                if (k, reduced) not in known:
+                    known[k, reduced] = self.coders[k].block(rows, reduced, self.unseen)
+                made = known[k, reduced] if made is None else made.times(known[k, reduced])
+            assert made is not None
+            blocks.append(made.scaled(product.scale))
+        if target and self.explained is not None:
+            blocks.append(self.explained.block(rows, False, self.unseen))
+        return blocks
 
     def without_target(self) -> Self:
         """Return the same terms for rows to predict."""
-        return dataclasses.replace(self, explained=None)
+        return replace(self, explained=None)
 
     def with_unseen(self, unseen: Unseen) -> Self:
         """Return the same terms with another treatment of levels that did not occur."""
-        pieces = tuple(
-            tuple((dataclasses.replace(f, unseen=unseen) if isinstance(f, Category) else f, r) for f, r in piece)
-            for piece in self.pieces
-        )
-        return dataclasses.replace(self, pieces=pieces)
-
-    @classmethod
-    def joined(cls, several: Sequence[Self]) -> Self:
-        """Return the terms of several encoders, each once.
-
-        Raises
-        ------
-        UsageError
-            Two of them learned different things of a term.
-        """
-        first = several[0]
-        pieces = tuple(dict.fromkeys(piece for one in several for piece in one.pieces))
-        aliases = {mark: column for one in several for mark, column in one.aliases.items()}
-        text = " and ".join(dict.fromkeys(one.text for one in several))
-        made = dataclasses.replace(first, text=text, pieces=pieces, aliases=aliases)
-        twice = [name for name in made.features if made.features.count(name) > 1]
-        if twice or any(aliases[mark] != column for one in several for mark, column in one.aliases.items()):
-            raise UsageError(
-                f"formulas {text}: the fits learned other levels, means or knots of {twice[0] if twice else 'a term'}; "
-                "fit them to the same rows, or score them apart"
-            )
-        return made
+        if unseen not in get_args(Unseen):
+            raise UsageError(f"unseen={unseen!r}; it is one of {', '.join(map(repr, get_args(Unseen)))}")
+        return replace(self, unseen=unseen)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return plain values for JSON, to be stored with a fit."""
         return {
-            "formula": self.text,
-            "target": None if self.explained is None else _to_dict(self.explained),
-            "intercept": self.intercept,
-            "pieces": [[[_to_dict(factor), reduced] for factor, reduced in piece] for piece in self.pieces],
-            "absorbed": [list(several) for several in self.absorbed],
-            "aliases": self.aliases,
+            "formula": self.formula.to_dict(),
+            "coders": [coder.to_dict() for coder in self.coders],
+            "products": [{"factors": [list(f) for f in p.factors], "scale": p.scale} for p in self.products],
+            "explained": None if self.explained is None else self.explained.to_dict(),
+            "stored": list(self.stored),
+            "scalings": {text: list(values) for text, values in self.scalings.items()},
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Undo `to_dict`, from JSON's lists too."""
+        """Undo `to_dict`; formulaic is not needed for it."""
+        products = [
+            Product(tuple((int(k), bool(reduced)) for k, reduced in p["factors"]), float(p["scale"]))
+            for p in values["products"]
+        ]
+        explained = values["explained"]
         return cls(
-            values["formula"],
-            None if values["target"] is None else _from_dict(values["target"]),
-            values["intercept"],
-            tuple(tuple((_from_dict(factor), reduced) for factor, reduced in piece) for piece in values["pieces"]),
-            tuple(tuple(several) for several in values["absorbed"]),
-            dict(values["aliases"]),
+            Formula.from_dict(values["formula"]),
+            tuple(KINDS[coder["kind"]].from_dict(coder) for coder in values["coders"]),
+            tuple(products),
+            None if explained is None else Numeric.from_dict(explained),
+            tuple(values["stored"]),
+            {text: (float(a), float(b), float(c)) for text, (a, b, c) in values["scalings"].items()},
         )
 
 
-def learners(formula: Formula) -> dict[Factor, Learner | None]:
-    """Return the factors of a formula, and what each has to learn."""
-    found = [*([] if formula.target is None else [formula.target]), *(f for term in formula.terms for f in term)]
-    return {factor: factor.learns() for factor in found}
-
-
-def _full_rank(terms: Sequence[tuple[Factor, ...]], intercept: bool) -> tuple[Piece, ...]:
-    """Return the products of factors that span what the terms do, with as few columns.
-
-    A category spans the constant and its contrasts. The products of these that earlier terms have are left out, and
-    the others are put together again where one is the other times a contrast (the rule of patsy and formulaic).
-    """
-    spanned: set[frozenset[tuple[Factor, bool]]] = {frozenset()} if intercept else set()
-    pieces: list[Piece] = []
-    for term in terms:
-        choices = [
-            (((factor, True), None) if isinstance(factor, Category) and factor.spans else ((factor, False),))
-            for factor in dict.fromkeys(term)
-        ]
-        span = [tuple(part for part in product if part is not None) for product in itertools.product(*choices)]
-        new = [piece for piece in span if frozenset(piece) not in spanned]
-        spanned.update(frozenset(piece) for piece in new)
-        pieces.extend(_together(new))
-    return tuple(piece for piece in pieces if piece)
-
-
-def _together(pieces: Sequence[Piece]) -> list[Piece]:
-    """Put pieces together: ``a`` and ``a`` times a contrast of b are ``a`` times all levels of b."""
-    out: list[Piece] = []
-    for piece in sorted(pieces, key=len):
-        for other in out:
-            more = set(piece) - set(other)
-            if len(piece) != len(other) + 1 or len(more) != 1:
-                continue
-            (factor, reduced) = next(iter(more))
-            if reduced:
-                whole = tuple((f, False) if f == factor else (f, r) for f, r in piece)
-                out = _together([*(p for p in out if p != other), whole])
-                break
-        else:
-            out.append(piece)
-    return out
-
-
-def _plain(piece: Piece) -> bool:
-    return len(piece) == 1 and isinstance(piece[0][0], Number) and piece[0][0].plain
-
-
-def _width(piece: Piece) -> int:
-    out = 1
-    for factor, reduced in piece:
-        out *= factor.width(reduced) if isinstance(factor, Category) else len(factor.names)
-    return out
-
-
-def _values(factor: Factor, reduced: bool, table: Mapping[str, Column], place: Place) -> Float:
-    return factor.coded(table, reduced, place) if isinstance(factor, Category) else factor.values(table, place)
-
-
-def _product(parts: Sequence[Float]) -> Float:
-    """Return the products of columns, those of the first part changing fastest."""
-    out = parts[0]
-    for part in parts[1:]:
-        out = (part[:, :, None] * out[:, None, :]).reshape(len(out), -1)
-    return out
-
-
-def _to_dict(factor: Factor) -> dict[str, Any]:
-    kind = next(name for name, known in KINDS.items() if isinstance(factor, known))
-    return {"kind": kind, **{f.name: getattr(factor, f.name) for f in dataclasses.fields(factor)}}
-
-
-def _from_dict(values: Mapping[str, Any]) -> Any:
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name != "kind"}
-    return KINDS[values["kind"]](**given)
+def _beside(blocks: Sequence[Block], m: int) -> tuple[Float, Float | None]:
+    """Return blocks side by side, in memory column by column."""
+    width = sum(block.high.shape[1] for block in blocks)
+    high, at = np.empty((width, m)), 0
+    low = np.zeros((width, m)) if any(block.low is not None for block in blocks) else None
+    for block in blocks:
+        end = at + block.high.shape[1]
+        high[at:end] = block.high.T
+        if low is not None and block.low is not None:
+            low[at:end] = np.where(np.isfinite(block.low), block.low, 0.0).T
+        at = end
+    return high.T, None if low is None else low.T

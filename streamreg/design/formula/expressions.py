@@ -1,178 +1,201 @@
-"""Arithmetic in a formula: checked against a list of what is allowed, and computed by walking its syntax tree.
+"""What a factor of a formula can be: columns, numbers, and calls of a fixed list of functions. Nothing is run.
 
-Nothing of the text is ever given to Python to run.
+The text is parsed with `ast` against an allow-list; what is not on it is refused by name.
 """
 
 import ast
-from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import Any
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from streamreg.design.columns import missing_integers
-from streamreg.design.formula import dates
-from streamreg.errors import DataError, UsageError, nearest
-from streamreg.sources.chunk import Coded, Column
-
-Float = NDArray[np.float64]
-
-FUNCTIONS: dict[str, Callable[[Float], Float]] = {
-    "I": lambda x: x,
-    "log": np.log,
-    "log2": np.log2,
-    "log10": np.log10,
-    "log1p": np.log1p,
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "sqrt": np.sqrt,
-    "abs": np.abs,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "tanh": np.tanh,
-    "floor": np.floor,
-    "ceil": np.ceil,
-}
-"""Functions of numbers. `I` keeps arithmetic apart from the signs of a formula."""
-
-_BINARY: dict[type, Any] = {
-    ast.Add: np.add,
-    ast.Sub: np.subtract,
-    ast.Mult: np.multiply,
-    ast.Div: np.divide,
-    ast.Pow: np.power,
-    ast.BitXor: np.power,  # as formulas write powers
-    ast.Mod: np.mod,
-}
-_COMPARE: dict[type, Any] = {
-    ast.Gt: np.greater,
-    ast.GtE: np.greater_equal,
-    ast.Lt: np.less,
-    ast.LtE: np.less_equal,
-    ast.Eq: np.equal,
-    ast.NotEq: np.not_equal,
-}
+from streamreg.design.formula.functions import CALLS, CODINGS, Option, Signature
+from streamreg.errors import UsageError, nearest
 
 
-@lru_cache(maxsize=1024)
-def tree(text: str) -> ast.expr:
-    """Return the syntax tree of an expression, which holds nothing but arithmetic on columns.
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A column."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number."""
+
+    value: float | int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function or an operator, its arguments and its options."""
+
+    function: str
+    args: "tuple[Expression, ...]"
+    options: tuple[tuple[str, Option], ...]
+    text: str
+
+    def option(self, name: str) -> Option:
+        """Return an option, as given or as it is by default."""
+        given = dict(self.options)
+        return given[name] if name in given else dict(CALLS[self.function].options)[name]
+
+
+Expression: TypeAlias = Name | Number | Call
+
+_OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%"}
+_COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
+_PIECES = re.compile(r"`[^`]*`|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|\^")
+
+
+def expression(text: str) -> Expression:
+    """Parse one factor.
 
     Raises
     ------
     UsageError
-        It is not written as an expression, or holds what is not on the list.
+        It holds something else than columns, numbers, operators and the functions of `functions.CALLS`.
     """
+    mark = "q"
+    while mark in text:
+        mark += "q"
+    quoted: list[str] = []
+
+    def plain(match: re.Match[str]) -> str:
+        piece = match.group()
+        if piece == "^":
+            return "**"
+        if piece[0] != "`":
+            return piece
+        quoted.append(piece[1:-1])
+        return f" {mark}{len(quoted) - 1}{mark} "
+
     try:
-        node = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise UsageError(f"formula: {text!r} is no expression; write it as in log(x) or I(x**2)") from None
-    _check(node, text)
-    return node
+        tree = ast.parse(_PIECES.sub(plain, text).strip(), mode="eval").body
+        return _Reader(text, re.compile(f"{mark}([0-9]+){mark}"), quoted).read(tree)
+    except (SyntaxError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{shown(text)} is not an expression: {getattr(error, 'msg', error)}") from None
+    except (RecursionError, MemoryError):
+        raise UsageError(f"{shown(text)} is too deeply nested") from None
 
 
-def _check(node: ast.expr, text: str) -> None:
-    match node:
-        case ast.Name():
-            return
-        case ast.Constant(value=int() | float()):
-            return
-        case ast.UnaryOp(op=ast.UAdd() | ast.USub(), operand=inner):
-            _check(inner, text)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            _check(left, text)
-            _check(right, text)
-        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
-            _check(left, text)
-            _check(right, text)
-        case ast.Call(func=ast.Name(id=name), args=[ast.Name()], keywords=[]) if name in dates.PARTS:
-            return
-        case ast.Call(func=ast.Name(id=name), args=[inner], keywords=[]) if name in FUNCTIONS:
-            _check(inner, text)
-        case ast.Call(func=ast.Name(id=name)):
-            known = (*FUNCTIONS, *dates.PARTS)
-            if name in known:
-                raise UsageError(f"formula: {name}() in {text!r} takes one argument")
-            raise UsageError(f"formula: no function {name!r} in {text!r}{nearest(name, known)}")
-        case _:
-            raise UsageError(
-                f"formula: {ast.unparse(node)!r} in {text!r} is not allowed; a term is made of columns, numbers, "
-                f"+ - * / ** %, comparisons, and the functions {', '.join((*FUNCTIONS, *dates.PARTS))}"
-            )
+def shown(text: str) -> str:
+    """Return a text as errors show it."""
+    return repr(text if len(text) <= 100 else f"{text[:97]}...")
 
 
-def columns(text: str) -> tuple[str, ...]:
-    """Return the columns that an expression reads, in the order in which they are named."""
-    called = {id(node.func) for node in ast.walk(tree(text)) if isinstance(node, ast.Call)}
-    names = [n for n in ast.walk(tree(text)) if isinstance(n, ast.Name) and id(n) not in called]
-    names.sort(key=lambda n: (n.lineno, n.col_offset))
-    return tuple(dict.fromkeys(n.id for n in names))
+def walk(found: Expression) -> "Iterator[Expression]":
+    """Yield an expression and all in it, the outer ones first."""
+    yield found
+    if isinstance(found, Call):
+        for arg in found.args:
+            yield from walk(arg)
 
 
-def value(text: str, table: Mapping[str, Column], zones: Mapping[str, str], label: str, start: int) -> Float:
-    """Return the values of an expression, shape (m,); NaN where a value that it reads is missing.
-
-    Raises
-    ------
-    DataError
-        A column is text, or a value is outside a function's range, with its row.
-    """
-    given = {name: numbers(table[name], name, zones, label) for name in columns(text)}
-    with np.errstate(all="ignore"):
-        found = _value(tree(text), given, table, zones, label)
-    m = len(next(iter(table.values())))
-    out = np.broadcast_to(np.asarray(found, np.float64), (m,))
-    known = np.isfinite(np.vstack(list(given.values()))).all(axis=0) if given else np.ones(m, bool)
-    if (bad := known & ~np.isfinite(out)).any():
-        row = int(np.argmax(bad))
-        where = ", ".join(f"{name} = {values[row]:.17g}" for name, values in given.items())
-        raise DataError(
-            f"{label}, row {start + row:,} (from 0): {text} is {'no number' if np.isnan(out[row]) else 'infinite'} "
-            f"where {where}; leave such rows out, or choose another term"
-        )
-    return out
+def names(found: Expression) -> Iterator[str]:
+    """Yield the columns that an expression reads."""
+    yield from (part.text for part in walk(found) if isinstance(part, Name))
 
 
-def numbers(values: Column, name: str, zones: Mapping[str, str], label: str) -> Float:
-    """Return a column as float64, NaN where a value is missing; dates are days since 1970-01-01 in UTC.
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    whole: str
+    marks: re.Pattern[str]
+    quoted: list[str]
 
-    Raises
-    ------
-    DataError
-        The column is text.
-    """
-    if isinstance(values, Coded):
-        raise DataError(f"{label}: column {name!r} is text; a formula takes it as a category: {name}, or C({name})")
-    if values.dtype.kind == "M":
-        return dates.days(values)
-    if values.dtype.kind not in "fiub":
-        raise DataError(f"{label}: column {name!r} is of type {values.dtype}, which a formula cannot use")
-    out = values.astype(np.float64)
-    absent = missing_integers(values)
-    if absent.any():
-        out[absent] = np.nan
-    return out
+    def read(self, node: ast.expr) -> Expression:
+        match node:
+            case ast.Name(id):
+                found = self.marks.fullmatch(id)
+                return Name(self.quoted[int(found[1])] if found else id)
+            case ast.Constant() | ast.UnaryOp(ast.USub() | ast.UAdd(), ast.Constant()):
+                value = self._constant(node)
+                if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e308:
+                    return Number(value, self._text(node))
+                raise self._refused(node, "is no number")
+            case ast.UnaryOp(ast.USub(), inner):
+                return Call("-", (Number(0, "0"), self.read(inner)), (), self._text(node))
+            case ast.UnaryOp(ast.UAdd(), inner):
+                return self.read(inner)
+            case ast.BinOp(left, operator, right) if type(operator) in _OPERATORS:
+                return Call(_OPERATORS[type(operator)], (self.read(left), self.read(right)), (), self._text(node))
+            case ast.Compare(left, [comparison], [right]) if type(comparison) in _COMPARISONS:
+                return Call(_COMPARISONS[type(comparison)], (self.read(left), self.read(right)), (), self._text(node))
+            case ast.Call():
+                return self._call(node)
+        raise self._refused(node, "is not allowed: a formula holds columns, numbers, operators and known functions")
 
+    def _call(self, node: ast.Call) -> Call:
+        match node.func:
+            case ast.Name(id) if not self.marks.fullmatch(id):
+                name = id
+            case ast.Attribute(ast.Name("np"), attribute) if attribute in CALLS and CALLS[attribute].numpy:
+                name = attribute
+            case _:
+                raise self._refused(node, "is not allowed: functions go by their name alone, as in log(x)")
+        if name not in CALLS:
+            raise self._refused(node, f"calls {name}, which formulas do not know{nearest(name, CALLS)}")
+        return self._bound(name, CALLS[name], node)
 
-def _value(node: ast.expr, given: Mapping[str, Float], table: Mapping[str, Column], zones: Any, label: str) -> Any:
-    match node:
-        case ast.Name(id=name):
-            return given[name]
-        case ast.Constant(value=int() | float() as number):
-            return float(number)
-        case ast.UnaryOp(op=op, operand=inner):
-            found = _value(inner, given, table, zones, label)
-            return -found if isinstance(op, ast.USub) else found
-        case ast.BinOp(left=left, op=op, right=right):
-            sides = (_value(side, given, table, zones, label) for side in (left, right))
-            return _BINARY[type(op)](*sides)
-        case ast.Compare(left=left, ops=[op], comparators=[right]):
-            a, b = (_value(side, given, table, zones, label) for side in (left, right))
-            return np.where(np.isnan(a) | np.isnan(b), np.nan, _COMPARE[type(op)](a, b).astype(np.float64))
-        case ast.Call(func=ast.Name(id=name), args=[ast.Name(id=column)]) if name in dates.PARTS:
-            return dates.part(name, table[column], column, zones.get(column), label)
-        case ast.Call(func=ast.Name(id=name), args=[inner]):
-            return FUNCTIONS[name](_value(inner, given, table, zones, label))
-    raise AssertionError(f"{ast.dump(node)} is not allowed")  # _check let nothing else through
+    def _bound(self, name: str, signature: Signature, node: ast.Call) -> Call:
+        """Tell a call's arguments from its options, and check both."""
+        args, given = list(node.args), {}
+        count = signature.args
+        if signature.second is not None and len(args) > count:
+            count += 1
+        for option, value in zip([key for key, _ in signature.options], args[count:], strict=False):
+            given[option] = value
+        for keyword in node.keywords:
+            if keyword.arg == signature.second and len(args) == signature.args == count:
+                args, count = [*args, keyword.value], count + 1
+            elif keyword.arg is None or keyword.arg in given or keyword.arg not in dict(signature.options):
+                known = ", ".join(dict(signature.options)) or "no options"
+                raise self._refused(node, f"{name} takes {known}, and not {keyword.arg or '**'}")
+            else:
+                given[keyword.arg] = keyword.value
+        if len(args) < count or len(args) > count + len(signature.options):
+            raise self._refused(node, f"{name} takes {signature.args} column or expression, then options")
+        options = tuple((key, self._option(name, key, value)) for key, value in given.items())
+        return Call(name, tuple(self.read(arg) for arg in args[:count]), options, self._text(node))
+
+    def _option(self, function: str, key: str, node: ast.expr) -> Option:
+        if key == "contrasts":
+            return self._coding(node)
+        if isinstance(node, ast.List | ast.Tuple):
+            value: Option = tuple(self._constant(item) for item in node.elts)
+        else:
+            value = self._constant(node)
+        if not CALLS[function].takes(key, value):
+            raise self._refused(node, f"cannot be {key} of {function}")
+        return value
+
+    def _coding(self, node: ast.expr) -> Option:
+        """Return (coding, reference)."""
+        call, given, keywords = node, [], set()
+        if isinstance(node, ast.Call):
+            call, given = node.func, [*node.args, *(keyword.value for keyword in node.keywords)]
+            keywords = {keyword.arg for keyword in node.keywords}
+        right = isinstance(call, ast.Name) and call.id in CODINGS and not keywords - {"reference", "base"}
+        if not isinstance(call, ast.Name) or not right or len(given) > (call.id == "Treatment"):
+            known = ", ".join(CODINGS)
+            raise self._refused(node, f"is no coding of categories; there is {known}, as in Treatment(reference='a')")
+        return (call.id, self._constant(given[0]) if given else None)
+
+    def _constant(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value) if isinstance(value, bool | int | float | str | None):
+                return value
+            case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, ast.Constant(int() | float() as number)):
+                return -number if isinstance(sign, ast.USub) else number
+        raise self._refused(node, "is no constant")
+
+    def _text(self, node: ast.expr) -> str:
+        """Return the text of a part, spaced as Python does: the name that it gives to a column."""
+        return self.marks.sub(lambda found: f"`{self.quoted[int(found[1])]}`", ast.unparse(node))
+
+    def _refused(self, node: ast.expr, why: str) -> UsageError:
+        return UsageError(f"{shown(self.whole)}: {shown(self._text(node))} {why}")

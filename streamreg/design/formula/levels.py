@@ -1,96 +1,114 @@
-"""The levels of a category, and how often each occurs."""
+"""Levels of a category: in which order, under which names, and which row has which."""
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self, TypeAlias
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design.formula import expressions
-from streamreg.errors import DataError, UsageError
-from streamreg.kernels.gram import NAT
-from streamreg.sources.chunk import Coded, Column
+from streamreg.design.formula.expressions import Expression
+from streamreg.design.formula.rows import Rows, missing
+from streamreg.errors import DataError, UsageError, nearest
+from streamreg.sources.chunk import Coded
 
-Level: TypeAlias = str | int | float | bool
+Unseen = Literal["error", "reference", "own", "missing"]
+"""What to do with a level that the fit has not seen: refuse it, take it for the reference, give it no effect, or
+take it for a missing value.
 
-MOST = 100_000
-"""Levels that a category may have."""
+"own" puts zero into all columns of the category. Without an intercept that is a level of its own whose effect is not
+known; with one and treatment coding it is the reference; with sum coding it is the mean of the levels.
+"""
+Level = str | int | float | bool
+
+MISSING = -1
+OTHER = -2
+"""Code of a level that was not seen and stands for itself."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Levels:
-    """How often each level of a column, or value of an expression, occurs.
+    """The levels of a category.
 
     Attributes
     ----------
-    inner : str
-    counts : Counter
-        By level; dates are texts.
+    values : tuple
+        Texts, numbers or truth values, sorted unless the formula says otherwise; or dates as ISO texts.
+    dates : bool
+        Whether they are dates.
     """
 
-    inner: str
-    counts: Counter[Level] = field(default_factory=Counter)
+    values: tuple[Level, ...]
+    dates: bool = False
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @classmethod
+    def of(cls, values: Iterable[Any], given: Sequence[Any] | None, text: str, dates: bool = False) -> Self:
+        """Return the levels found in the rows, or those `given` by the formula, in its order."""
+        if given is None:
+            return cls(tuple(sorted(values)), dates)
+        if not given or len(set(given)) < len(given):
+            raise UsageError(f"{text}: levels are a list of different values")
+        return cls(tuple(given), dates)
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Those of the expression."""
-        return expressions.columns(self.inner)
+    def names(self) -> tuple[str, ...]:
+        """As names of columns have them."""
+        return tuple(map(str, self.values))
 
-    def fresh(self) -> Self:
-        """Return one without levels."""
-        return type(self)(self.inner)
+    def place(self, level: Any, text: str) -> int:
+        """Return where a level stands. Raises `UsageError` if it is none."""
+        if level in self.values and (isinstance(level, str) or not isinstance(self.values[0], str)):
+            return self.values.index(level)
+        raise UsageError(f"{text}: {level!r} is no level of it{nearest(str(level), self.names)}")
 
-    def add(self, table: Mapping[str, Column], zones: Mapping[str, str], label: str, rows: slice) -> None:
-        """Count the levels of a block."""
-        values = valued(self.inner, table, zones, label, rows.start)
+    def codes(self, found: Expression, rows: Rows, unseen: Unseen, reference: int) -> NDArray[np.int32]:
+        """Return the place of each row's level, shape (m,); -1 where it is missing, -2 for `unseen` = "own".
+
+        Raises
+        ------
+        DataError
+            A level is not among these, and `unseen` is "error"; with its row.
+        """
+        values = rows.raw(found)
         if isinstance(values, Coded):
-            used, times = np.unique(values.codes, return_counts=True)
-            found = [None if code < 0 else values.levels[code] for code in used.tolist()]
+            inner = self._of_texts(values.levels)
+            codes: NDArray[Any] = values.codes
         else:
-            used, times = np.unique(values, return_counts=True)
-            found = named(used)
-        for level, count in zip(found, times.tolist(), strict=True):
-            if level is not None:
-                self.counts[level] += count
-        self._require_few(label)
+            absent = missing(values)
+            distinct, codes = np.unique(values, return_inverse=True)
+            inner = self._of_numbers(distinct, rows, found)
+            codes = np.where(absent, MISSING, codes)
+        table = np.append(inner, MISSING).astype(np.int32)  # the code -1 means the last
+        out = table[codes]
+        strange = out == OTHER
+        if strange.any():
+            if unseen == "error":
+                seen = ", ".join(self.names[:5]) + (", ..." if len(self) > 5 else "")
+                rows.refuse(
+                    strange,
+                    found.text,
+                    lambda i: repr(values.levels[values.codes[i]]) if isinstance(values, Coded) else str(values[i]),
+                    f"is a level that the fit has not seen ({seen}); predict with unseen='reference', 'own' or "
+                    "'missing'",
+                )
+            if unseen != "own":  # after "error" only rows are left that are not used
+                out[strange] = reference if unseen == "reference" else MISSING
+        return np.asarray(out, np.int32)
 
-    def join(self, other: Self) -> None:
-        """Add the counts of later rows."""
-        self.counts.update(other.counts)
+    def _of_texts(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        place = {str(level): code for code, level in enumerate(self.values)}
+        return np.array([place.get(text, OTHER) for text in texts], np.int64)
 
-    def _require_few(self, label: str) -> None:
-        if len(self.counts) > MOST:
-            raise UsageError(
-                f"{label}: {self.inner} has more than {MOST:,} levels, too many for columns of their own; "
-                "absorb it, or leave it out"
+    def _of_numbers(self, distinct: NDArray[Any], rows: Rows, found: Expression) -> NDArray[np.int64]:
+        if distinct.dtype.kind == "M":
+            place = {np.datetime64(str(level)): code for code, level in enumerate(self.values)} if self.dates else {}
+            return np.array([place.get(value, OTHER) for value in distinct], np.int64)
+        if self.dates or (self.values and isinstance(self.values[0], str)):
+            raise DataError(
+                f"{rows.label}: {found.text} holds numbers, and its levels are texts or dates: {self.names[0]}"
             )
-
-    def levels(self) -> tuple[Level, ...]:
-        """Return the levels in their order."""
-        try:
-            return tuple(sorted(self.counts))
-        except TypeError:
-            raise DataError(f"{self.inner}: holds texts and numbers; make them all one or the other") from None
-
-
-def valued(inner: str, table: Mapping[str, Column], zones: Mapping[str, str], label: str, start: int) -> Column:
-    """Return a column as it is, or the values of an expression: whole numbers as such."""
-    if inner in table:
-        return table[inner]
-    found = expressions.value(inner, table, zones, label, start)
-    missing = np.isnan(found)
-    whole = np.where(missing, 0.0, found)
-    if (whole == np.rint(whole)).all() and (np.abs(whole) < 2.0**53).all():
-        return np.where(missing, NAT, whole.astype(np.int64))
-    return found
-
-
-def named(values: NDArray[Any]) -> list[Level | None]:
-    """Return numbers or dates as levels: plain Python values, dates as text; None for what is missing."""
-    if values.dtype.kind == "M":
-        return [None if np.isnat(value) else str(value) for value in values]
-    if values.dtype == np.int64:
-        return [None if value == NAT else value for value in values.tolist()]
-    return [None if value != value else value for value in values.tolist()]
+        known = {level: code for code, level in enumerate(self.values)}
+        return np.array([known.get(value, OTHER) for value in distinct.tolist()], np.int64)

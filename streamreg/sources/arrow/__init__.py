@@ -1,1 +1,1 @@
-"""Tables of columns: Parquet, Arrow files, frames and streams, SQL."""
+"""Tables that keep columns, through Apache Arrow: Parquet, Arrow files, data frames, SQL."""

@@ -14,6 +14,8 @@ from streamreg.sources.chunk import Coded, Column
 
 _UNUSABLE = np.dtype(object)
 _DAYS = {"date32[day]": "D", "date64[ms]": "ms"}
+_PLAIN = {"b": pa.bool_()}
+_WHOLE = 2**53
 
 
 def dtype_of(kind: Any, nullable: bool = False) -> np.dtype[Any]:
@@ -25,6 +27,8 @@ def dtype_of(kind: Any, nullable: bool = False) -> np.dtype[Any]:
         return dtype_of(kind.value_type, nullable)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return TEXT
+    if pa.types.is_null(kind):
+        return np.dtype(np.float64)
     if pa.types.is_boolean(kind):
         return np.dtype(np.int64 if nullable else np.bool_)
     if pa.types.is_integer(kind):
@@ -38,25 +42,25 @@ def dtype_of(kind: Any, nullable: bool = False) -> np.dtype[Any]:
     return _UNUSABLE
 
 
-def common(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any] | None:
-    """Return a type that holds the values of both, without rounding any; None if there is none.
+class Levels:
+    """The texts of a dictionary that may grow from one batch to the next: only what is new is turned into texts."""
 
-    Integers beside floats become float64, which is checked as they are read.
-    """
-    if a == b:
-        return a
-    kinds = {a.kind, b.kind}
-    if kinds == {"M"}:
-        return np.promote_types(a, b)
-    if not kinds <= set("fiub"):
-        return None
-    found = np.promote_types(a, b)
-    if "f" in kinds:
-        return found if kinds == {"f"} else np.dtype(np.float64)
-    return np.dtype(np.int64) if found.kind == "f" or "b" in kinds else found
+    def __init__(self) -> None:
+        self._last: Any = None
+        self._levels: tuple[str, ...] = ()
+
+    def of(self, dictionary: Any) -> tuple[str, ...]:
+        """Return the values of an array of texts, of which none is missing."""
+        held = 0 if self._last is None else len(self._last)
+        if not (held and len(dictionary) >= held and dictionary.slice(0, held).equals(self._last)):
+            held, self._levels = 0, ()
+        if len(dictionary) > held:
+            self._levels = (*self._levels, *dictionary.slice(held).to_pylist())
+        self._last = dictionary
+        return self._levels
 
 
-def column(values: Any, label: str, dtype: np.dtype[Any]) -> Column:
+def column(values: Any, label: str, dtype: np.dtype[Any], levels: Levels | None = None) -> Column:
     """Return a column of Arrow as one of a chunk, without a copy where nothing is missing and the type is the same.
 
     Parameters
@@ -66,14 +70,17 @@ def column(values: Any, label: str, dtype: np.dtype[Any]) -> Column:
         What errors call the column.
     dtype : dtype
         That of the column in the schema, which may be wider than that of these values.
+    levels : Levels, optional
+        What is known of the dictionaries of the batches before.
 
     Raises
     ------
     DataError
         A value does not fit the type.
     """
+    levels = levels or Levels()
     if isinstance(values, pa.ChunkedArray):
-        parts = [column(part, label, dtype) for part in values.chunks if len(part)]
+        parts = [column(part, label, dtype, levels) for part in values.chunks if len(part)]
         if not parts:
             values = pa.array([], values.type)
         elif len(parts) == 1:
@@ -81,39 +88,84 @@ def column(values: Any, label: str, dtype: np.dtype[Any]) -> Column:
         else:
             coded = [part for part in parts if isinstance(part, Coded)]
             return Coded.joined(coded) if coded else np.concatenate([p for p in parts if not isinstance(p, Coded)])
-    if dtype == TEXT:
-        return _coded(values)
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if dtype.kind == "M":
-        return np.asarray(values.to_numpy(zero_copy_only=False)).astype(dtype, copy=False)
-    if dtype.kind == "f":
-        return _floats(values, label, dtype)
-    return _integers(values, label, dtype)
+    try:
+        if dtype == TEXT:
+            return _coded(values, levels)
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        if pa.types.is_null(values.type):
+            values = pa.nulls(len(values), _PLAIN.get(dtype.kind) or pa.from_numpy_dtype(dtype))
+        if dtype.kind == "M":
+            return _dates(values, label, dtype)
+        return _floats(values, label, dtype) if dtype.kind == "f" else _integers(values, label, dtype)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(f"{label}: cannot be read as {dtype} ({error})") from error
 
 
-def _coded(values: Any) -> Coded:
+def _coded(values: Any, known: Levels) -> Coded:
+    if pa.types.is_null(values.type):
+        return Coded(np.full(len(values), -1, np.int32), ())
     if not pa.types.is_dictionary(values.type):
+        if pa.types.is_string_view(values.type):
+            values = values.cast(pa.large_string())
         values = values.dictionary_encode()
-    codes = values.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-    levels = values.dictionary.to_pylist()
-    if None in levels:  # a dictionary may hold null itself
-        codes = np.where(codes == levels.index(None), np.int32(-1), codes)
-        levels = ["" if level is None else level for level in levels]
+    codes = values.indices
+    if codes.null_count:
+        codes = codes.cast(pa.int64()).fill_null(-1)
+    found = codes.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    texts = values.dictionary
+    if len(texts) > len(found):  # most of them belong to other rows
+        used, found = np.unique(found, return_inverse=True)
+        missing = int(len(used) > 0 and used[0] < 0)
+        texts, found = texts.take(pa.array(used[missing:])), (found - missing).astype(np.int32)
+        known = Levels()
+    if texts.null_count:  # a dictionary may hold null itself
+        place = np.cumsum(valid := np.asarray(pc.is_valid(texts))) - 1
+        found = np.where(found >= 0, np.where(valid, place, -1).astype(np.int32)[found], found)
+        texts = texts.drop_null()
+    levels = known.of(texts)
     if len(set(levels)) < len(levels):
-        return Coded.joined([Coded(codes, tuple(levels)), Coded(np.empty(0, np.int32), ())])
-    return Coded(codes, tuple(levels))
+        return Coded.joined([Coded(found, levels), Coded(np.empty(0, np.int32), ())])
+    return Coded(found, levels)
+
+
+def _dates(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    found = np.asarray(values.to_numpy(zero_copy_only=False))
+    out = found.astype(dtype, copy=False)
+    if out.dtype != found.dtype and not np.array_equal(out.astype(found.dtype), found, equal_nan=True):
+        raise DataError(f"{label}: holds dates that {dtype} of the other files cannot hold; write all in one unit")
+    return out
 
 
 def _floats(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
     if pa.types.is_integer(values.type):
         ends = pc.min_max(values).as_py()
-        if ends["max"] is not None and max(ends["max"], -ends["min"]) > 2**53:
-            raise DataError(f"{label}: has integers beyond 2^53, and floats elsewhere; convert the column to one type")
-    if pa.types.is_decimal(values.type) or pa.types.is_boolean(values.type):
-        values = values.cast(pa.uint8()) if pa.types.is_boolean(values.type) else values
+        if ends["max"] is not None and max(ends["max"], -ends["min"]) > _WHOLE:
+            raise DataError(
+                f"{label}: holds integers beyond 2^53 here and other numbers elsewhere, which takes float64, which "
+                "rounds them; subtract an offset first"
+            )
         values = values.cast(pa.float64())
+    if pa.types.is_decimal(values.type):
+        return _decimals(values).astype(dtype, copy=False)
     return np.asarray(values.to_numpy(zero_copy_only=False)).astype(dtype, copy=False)
+
+
+def _decimals(values: Any) -> NDArray[np.float64]:
+    """Return the nearest float64 of decimals; Arrow's own conversion may be off by one."""
+    kind = values.type
+    if (
+        pa.types.is_decimal128(kind)
+        and kind.precision <= 18
+        and 0 <= kind.scale <= 22
+        and values.buffers()[1] is not None
+    ):
+        words = np.frombuffer(values.buffers()[1], "<i8", 2 * len(values), 16 * values.offset)
+        whole = np.where(np.asarray(pc.is_valid(values)), words[::2], 0)  # of 128 bits 64 hold so few digits
+        if np.abs(whole).max(initial=0) <= _WHOLE:
+            found = whole / 10.0**kind.scale  # both are exact, so the quotient is the nearest
+            return np.where(np.asarray(pc.is_valid(values)), found, np.nan) if values.null_count else found
+    return np.asarray(values.cast(pa.string()).cast(pa.float64()).to_numpy(zero_copy_only=False))
 
 
 def _integers(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -124,12 +176,15 @@ def _integers(values: Any, label: str, dtype: np.dtype[Any]) -> NDArray[Any]:
         missing = np.asarray(pc.is_null(values).to_numpy(zero_copy_only=False))
         values = pc.fill_null(values, False if pa.types.is_boolean(values.type) else 0)
     found = np.asarray(values.to_numpy(zero_copy_only=False))
+    if missing is not None and dtype != np.int64:
+        raise DataError(f"{label}: has missing values, and what is said of the column denies it; write the data again")
     if found.dtype == np.uint64 and dtype == np.int64 and (found >= 2**63).any():
-        raise DataError(f"{label}: has missing values, and integers beyond 2^63; convert the column to float64")
-    if dtype == np.int64 and found.dtype == np.int64 and missing is None and len(found) and found.min() == NAT:
+        raise DataError(f"{label}: may have missing values, and has integers beyond 2^63; convert it to float64")
+    least = found if missing is None or found.dtype != np.int64 else found[~missing]
+    if found.dtype == np.int64 and least.min(initial=0) == NAT:
         raise DataError(f"{label}: holds -2^63, which stands for a missing integer here; convert the column")
-    found = found.astype(dtype, copy=False)
-    if missing is not None:
-        found = found.copy()
-        found[missing] = NAT
+    if missing is None:
+        return found.astype(dtype, copy=False)
+    found = found.astype(np.int64)
+    found[missing] = NAT
     return found

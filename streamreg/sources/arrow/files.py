@@ -1,96 +1,194 @@
-"""The files of a table: one, a list, a pattern, or a folder whose names of folders are columns (``year=2020``)."""
+"""Files of a table: one, a list, those of a pattern or a folder, here or at a URL; and what names of folders say."""
 
 import glob
 import os
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
-from streamreg.errors import DataError, NotFound, UsageError
-from streamreg.sources.stored.files import require, require_file
+from streamreg.errors import ChangedError, DataError, MissingExtra, NotFound, UsageError
+from streamreg.sources.stored.files import file_fingerprint, require, require_file
 
-_NULL = "__HIVE_DEFAULT_PARTITION__"
-
-Parts = tuple[tuple[str, str | None], ...]
-"""Columns that folders name, and their values in one file."""
+_MISSING = "__HIVE_DEFAULT_PARTITION__"
+_PAIR = re.compile(r"([^=]+)=(.*)")
 
 
-def find(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], suffixes: Sequence[str]) -> list[Path]:
-    """Return the files of a table, sorted by name where they were not listed one by one.
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was when it was opened.
+
+    Attributes
+    ----------
+    path : str
+        Or URL.
+    seen : str
+        Its fingerprint.
+    constants : tuple of (str, str or None)
+        Columns that the names of its folders give a value: ``year=2020``.
+    """
+
+    path: str
+    seen: str
+    constants: tuple[tuple[str, Any], ...] = ()
+
+    def require_unchanged(self) -> None:
+        """Raise `ChangedError` unless the file is as it was."""
+        if fingerprint(self.path) != self.seen:
+            raise ChangedError(f"{self.path}: was written to since it was opened; open it anew when the writer is done")
+
+
+def is_url(path: str) -> bool:
+    """Return whether a path names another file system than that of this machine."""
+    return "://" in path
+
+
+def fingerprint(path: str) -> str:
+    """Return size, time of last change and identity of a file, or what its file system has of that."""
+    if not is_url(path):
+        return file_fingerprint(path)
+    system, inner = _system(path)
+    try:
+        known = system.info(inner)
+    except Exception as error:  # of any file system
+        raise ChangedError(f"{path}: is gone since it was opened ({error}); open it anew") from error
+    marks = {
+        k: str(known[k]) for k in ("size", "mtime", "created", "LastModified", "ETag", "etag", "updated") if k in known
+    }
+    return f"url {path} {marks}"
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Any]:
+    """Return what pyarrow reads a file by: its path, or an open file of another file system."""
+    if not is_url(path):
+        yield path
+        return
+    system, inner = _system(path)
+    with system.open(inner, "rb") as file:
+        yield file
+
+
+def listed(data: str | os.PathLike[str] | Sequence[Any], suffixes: Sequence[str]) -> list[File]:
+    """Return the files of a table in a fixed order: as listed, or by name.
 
     Parameters
     ----------
-    given : path, pattern such as ``"trips/*.parquet"``, folder, or list of paths
+    data : path, URL, or a sequence of these
+        Folders are searched, and those of a name like ``year=2020`` make a column. In a pattern ``*`` stands for any
+        part of a name, ``**`` for any folders.
     suffixes : sequence of str
-        What names of files in a folder end in.
+        Of the files of a folder that belong to the table.
 
     Raises
     ------
     NotFound
-        There is no such file, or none in the folder or of the pattern.
+        No such file, or no file of that kind in a folder.
     DataError
-        A file cannot be read.
-    UsageError
-        The list is empty or names a file twice.
+        Folders differ in the columns that their names make.
     """
-    if isinstance(given, str | os.PathLike):
-        return _of_one(Path(given), tuple(suffixes))
-    files = [file for one in given for file in _of_one(Path(one), tuple(suffixes))]
-    if not files:
-        raise UsageError("the list of files is empty; name at least one")
-    twice = [file for file in files if files.count(file) > 1] if len(set(files)) < len(files) else []
-    if twice:
-        raise UsageError(f"{twice[0]}: is listed twice, and its rows would count twice; list it once")
-    return files
-
-
-def _of_one(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    if is_pattern(path):
-        found = sorted(file for file in _root(path).glob(str(path.relative_to(path.anchor))) if file.is_file())
-        if not found:
-            raise NotFound(f"{path}: no file has such a name; check the pattern")
-        return [require_file(file) for file in found]
-    require(path)
-    if not path.is_dir():
-        return [require_file(path)]
-    found = sorted(file for file in path.rglob("*") if file.name.endswith(suffixes) and not _hidden(file, path))
-    if not found:
-        raise NotFound(f"{path}: no file in this folder ends in {' or '.join(suffixes)}")
-    return [require_file(file) for file in found]
-
-
-def _root(path: Path) -> Path:
-    return Path(path.anchor or ".")
-
-
-def is_pattern(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path stands for the files whose names are like it."""
-    return glob.has_magic(os.fspath(path)) and not Path(path).exists()
-
-
-def _hidden(file: Path, folder: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
-
-
-def parts_of(files: Sequence[Path], label: str) -> list[Parts]:
-    """Return what the names of folders say of each file: ``year=2020/month=1`` is two columns.
-
-    Raises
-    ------
-    DataError
-        Folders of some files name other columns than those of others.
-    """
-    found = [_parts(file) for file in files]
-    names = [[name for name, _ in parts] for parts in found]
-    for file, own in zip(files, names, strict=True):
-        if own != names[0]:
+    given = [os.fspath(p) for p in ([data] if isinstance(data, str | os.PathLike) else data)]
+    if not given:
+        raise UsageError("the list of files is empty; name one at least")
+    found = [(path, _hive(path, root)) for one in given for path, root in _expanded(one, suffixes)]
+    path, times = Counter(path for path, _ in found).most_common(1)[0]
+    if times > 1:
+        raise UsageError(f"{path}: is listed twice, and its rows would count twice; list it once")
+    names = found[0][1].keys()
+    for path, pairs in found:
+        if pairs.keys() != names:
             raise DataError(
-                f"{label}: the folders of {file} name the columns {own or 'none'}, and those of {files[0]} name "
-                f"{names[0] or 'none'}; read them apart"
+                f"{path}: its folders say {_said(pairs)}, and those of {found[0][0]} say {_said(found[0][1])}; "
+                "all must name the same columns"
             )
-    return found
+    whole = {
+        n
+        for n in names
+        if all(v is None or re.fullmatch(r"-?(0|[1-9]\d{0,17})", v) for _, p in found if (v := p[n], 1))
+    }
+    return [
+        File(
+            path, fingerprint(path), tuple((n, int(v) if n in whole and v is not None else v) for n, v in pairs.items())
+        )
+        for path, pairs in found
+    ]
 
 
-def _parts(file: Path) -> Parts:
-    pairs = [part.partition("=") for part in file.parts[:-1]]
-    return tuple((name, None if value == _NULL else unquote(value)) for name, equals, value in pairs if equals and name)
+def _said(pairs: dict[str, str | None]) -> str:
+    return "/".join(f"{name}={value}" for name, value in pairs.items()) or "nothing"
+
+
+def _hive(path: str, root: str) -> dict[str, str | None]:
+    """Return what the names of folders below `root` say: ``year=2020``."""
+    folders = path[len(root) :].replace(os.sep, "/").split("/")[:-1]
+    pairs = [match.groups() for folder in folders if (match := _PAIR.fullmatch(folder))]
+    return {unquote(name): None if value == _MISSING else unquote(value) for name, value in pairs}
+
+
+def _expanded(path: str, suffixes: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the files that a path stands for, and the folder below which their folders' names count."""
+    if is_url(path):
+        yield from _remote(path, suffixes)
+    elif not os.path.exists(path) and glob.has_magic(path):  # noqa: PTH110
+        names = sorted(glob.glob(path, recursive=True))  # noqa: PTH207
+        if not names:
+            raise NotFound(f"{path}: no file matches; check the pattern")
+        root = _fixed(path)
+        yield from ((str(require_file(Path(name))), root) for name in names if not Path(name).is_dir())
+    elif Path(path).is_dir():
+        names = [
+            str(f) for f in sorted(Path(path).rglob("*")) if f.is_file() and _counts(f.relative_to(path), suffixes)
+        ]
+        if not names:
+            raise NotFound(f"{path}: no file in this folder ends in {', '.join(suffixes)}; check the path")
+        yield from ((name, path) for name in names)
+    else:
+        require(Path(path))
+        yield str(require_file(Path(path))), str(Path(path).parent)
+
+
+def _fixed(pattern: str) -> str:
+    """Return the folder of a pattern that is the same for all names that match."""
+    match = glob.magic_check.search(pattern)  # type: ignore[attr-defined]
+    return pattern[: match.start()].rpartition("/")[0]
+
+
+def _counts(path: Path, suffixes: Sequence[str]) -> bool:
+    """Return whether a file of a folder belongs to the table; hidden ones, and those of writers, do not."""
+    return path.name.lower().endswith(tuple(suffixes)) and not any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _remote(path: str, suffixes: Sequence[str]) -> Iterator[tuple[str, str]]:
+    system, inner = _system(path)
+    scheme = path.partition("://")[0]
+    try:
+        if glob.has_magic(inner):
+            names = sorted(system.glob(inner))
+            root = _fixed(inner)
+        elif system.isdir(inner):
+            names = [n for n in sorted(system.find(inner)) if _counts(Path(n[len(inner) :].lstrip("/")), suffixes)]
+            root = inner
+        else:
+            names, root = [inner] if system.exists(inner) else [], inner.rpartition("/")[0]
+    except Exception as error:  # of any file system
+        raise DataError(f"{path}: cannot be looked for ({type(error).__name__}: {error}); check the address") from error
+    if not names:
+        raise NotFound(f"{path}: no such file; check the address")
+    full = {name: f"{scheme}://{name.removeprefix(f'{scheme}://')}" for name in (*names, root)}
+    yield from ((full[name], full[root]) for name in names)
+
+
+def _system(path: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingExtra(f"{path}: files at other places need fsspec; pip install fsspec") from error
+    try:
+        system, inner = fsspec.core.url_to_fs(path)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{path}: this kind of address cannot be read ({error})") from error
+    return system, inner

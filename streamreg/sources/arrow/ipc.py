@@ -1,130 +1,90 @@
-"""Arrow files and Feather (version 2): record batches that are mapped from the file, and decoded one by one."""
+"""Arrow files, which Feather files (version 2) are too, and streams of Arrow in a file: batch by batch."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from streamreg.errors import CorruptError
-from streamreg.sources.arrow import files as found
-from streamreg.sources.arrow.table import Fields, chunk_of, joined, schema_of, usable, with_folders
-from streamreg.sources.base import BLOCK, Partition, Source
-from streamreg.sources.chunk import Chunk
-from streamreg.sources.stored.files import file_fingerprint, require_unchanged
+from streamreg.sources.arrow.files import File, opened
+from streamreg.sources.arrow.lane import Stream
 
-SUFFIXES = (".feather", ".arrow", ".ipc")
-
-_ROWS = 16384  # of a chunk
+_MAGIC = b"ARROW1"
+_LANE_ROWS = 2**17
 
 
 @dataclass(slots=True)
-class IpcPartition(Partition):
-    """One record batch of a file."""
+class Batches(Stream):
+    """Record batches `first` to `last` of a file; all of a stream."""
 
-    start: int
-    stop: int
-    path: str
-    seen: str
-    number: int
-    dtypes: dict[str, np.dtype[Any]]
-    folders: dict[str, str | None]
+    file: File
+    first: int
+    last: int
+    rows: int
+    label: str
+    constants: dict[str, Any]
 
-    def chunks(self, rows: int) -> Iterator[Chunk]:
-        """Yield the rows in order, about 16,000 at a time.
-
-        Raises
-        ------
-        ChangedError
-            The file was written to, or is gone.
-        CorruptError
-            The batch cannot be decoded.
-        """
-        require_unchanged(self.path, self.seen)
-        size = max(1, _ROWS // rows) * rows
-        wanted = [name for name in self.dtypes if name not in self.folders]
-        with _opened(Path(self.path)) as reader:
-            try:
-                batch = reader.get_batch(self.number).select(wanted)
-                batch.validate()
-            except (OSError, pa.ArrowException) as error:
-                first = str(error).splitlines()[0]
-                raise CorruptError(
-                    f"{self.path}, batch {self.number}: cannot be decoded ({first}); write it again"
-                ) from error
-            for at in range(0, self.stop - self.start, size):
-                part = batch.slice(at, size)
-                yield chunk_of(part, self.start + at, self.dtypes, self.folders, self.path)
-        require_unchanged(self.path, self.seen)
+    def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
+        """Yield all rows; other columns are not decoded."""
+        self.file.require_unchanged()
+        with _reading(self.file.path, columns) as reader:
+            if isinstance(reader, pa.ipc.RecordBatchStreamReader):
+                yield from reader
+            else:
+                yield from (reader.get_batch(k) for k in range(self.first, self.last))
+        self.file.require_unchanged()
 
 
-class IpcSource(Source):
-    """A table in one Arrow file or several.
-
-    Parameters
-    ----------
-    label : str
-    files : sequence of Path
-        In the order of their rows.
-    """
-
-    def __init__(self, label: str, files: Sequence[Path]) -> None:
-        self.label = label
-        self._folders = [dict(parts) for parts in found.parts_of(files, label)]
-        self._files, fields = [], []
-        for file in files:
-            seen = file_fingerprint(file)
-            with _opened(file) as reader:
-                try:
-                    rows = [reader.get_batch(k).num_rows for k in range(reader.num_record_batches)]
-                except (OSError, pa.ArrowException) as error:
-                    raise CorruptError(f"{file}: not a readable Arrow file ({error}); write it again") from error
-                fields.append(Fields.of(reader.schema))
-            self._files.append((str(file), seen, rows))
-        whole = with_folders(joined(fields, files), found.parts_of(files, label))
-        self.schema = schema_of(whole, sum(sum(rows) for *_, rows in self._files))
-
-    def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> list[Partition]:
-        """Return one partition for each record batch."""
-        dtypes = usable(self.schema, columns)
-        out: list[Partition] = []
-        start = 0
-        for (path, seen, rows), folders in zip(self._files, self._folders, strict=True):
-            for number, count in enumerate(rows):
-                if count:
-                    out.append(IpcPartition(start, start + count, path, seen, number, dtypes, folders))
-                start += count
-        return out
-
-    def fingerprint(self) -> str:
-        """Return those of the files."""
-        return "arrow " + " ".join(file_fingerprint(path) for path, *_ in self._files)
+@contextmanager
+def _reading(path: str, columns: Sequence[str] | None = None) -> Iterator[Any]:
+    """Open a file; batches have these columns, or one at least."""
+    with opened(path) as where, pa.OSFile(where) if isinstance(where, str) else pa.PythonFile(where, "r") as file:
+        random = file.read(len(_MAGIC)) == _MAGIC
+        file.seek(0)
+        start = pa.ipc.open_file if random else pa.ipc.open_stream
+        reader = start(file)
+        if columns is not None:
+            schema = reader.schema
+            narrow = [k for k, field in enumerate(schema) if pa.types.is_primitive(field.type)] or [0]
+            wanted = [k for k, name in enumerate(schema.names) if name in set(columns)] or narrow[:1]
+            file.seek(0)
+            reader = start(
+                file, options=pa.ipc.IpcReadOptions(included_fields=wanted if schema.names else [], use_threads=False)
+            )
+        yield reader
 
 
-def open_ipc(given: Any) -> IpcSource:
-    """Return a source over an Arrow file, a list of files, a pattern, or a folder.
+def described(file: File) -> tuple[Any, set[str], list[Batches]]:
+    """Return the schema of a file, the integers and booleans that may be missing, and its batches in runs.
+
+    To know how many rows there are, one column is read.
 
     Raises
     ------
-    NotFound
-        There is no such file.
     CorruptError
-        It is no Arrow file, or damaged.
-    DataError
-        The files are not of one kind.
+        It cannot be read.
     """
-    paths = found.find(given, SUFFIXES)
-    return IpcSource(str(given) if len(paths) > 1 else str(paths[0]), paths)
-
-
-def _opened(file: Path) -> Any:
     try:
-        return pa.ipc.open_file(pa.memory_map(str(file)))
-    except (OSError, pa.ArrowException) as error:
-        first = str(error).splitlines()[0]
+        with _reading(file.path, ()) as reader, _reading(file.path) as whole:
+            schema = whole.schema
+            stream = isinstance(reader, pa.ipc.RecordBatchStreamReader)
+            batches = reader if stream else (reader.get_batch(k) for k in range(reader.num_record_batches))
+            counts = [len(batch) for batch in batches]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        first = (str(error).splitlines() or [""])[0]
         raise CorruptError(
-            f"{file}: not a readable Arrow file ({first}); streams and Feather version 1 are not read: write it with "
-            "pyarrow.feather.write_feather"
+            f"{file.path}: not a readable Arrow file ({first[:200]}); it is damaged, cut short or a Feather file of "
+            "version 1, write it again with pyarrow.feather.write_feather"
         ) from error
+    nullable = {f.name for f in schema if f.nullable}
+    runs: list[Batches] = []
+    first_batch = rows = 0
+    for k, count in enumerate(counts):
+        rows += count
+        if k == len(counts) - 1 or (rows >= _LANE_ROWS and not stream):
+            label = file.path if stream else f"{file.path}, batches {first_batch}-{k}"
+            runs += [Batches(file, first_batch, k + 1, rows, label, dict(file.constants))] if rows else []
+            first_batch, rows = k + 1, 0
+    return schema, nullable, runs

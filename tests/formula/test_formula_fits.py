@@ -1,0 +1,105 @@
+"""Fits by formula from frames and files: equal to statsmodels, the same bits for any source, stored and used again."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import streamreg as sr
+from streamreg.errors import DataError, OnePassError
+
+rng = np.random.default_rng(5)
+ROWS = 6_000
+FRAME = pd.DataFrame(
+    {
+        "x": rng.normal(size=ROWS) + 40,
+        "z": rng.gamma(2.0, size=ROWS) + 1,
+        "g": rng.choice(["a", "b", "c", "d"], ROWS),
+        "k": rng.integers(0, 3, ROWS),
+        "t": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 500_000, ROWS), unit="min"),
+    }
+)
+FRAME["y"] = np.exp(0.1 * FRAME.x - 0.5 * (FRAME.g == "b") * FRAME.z + rng.normal(size=ROWS))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y ~ x + z + g",
+        "np.log(y) ~ g*z + C(k) + poly(x, 3)",
+        "np.log(y) ~ C(g, Sum):C(k) + bs(z, df=5) + center(x) - 1",
+        "y ~ I(x**2) + z + C(g, Treatment('c')) + x:z",
+    ],
+)
+def test_a_fit_is_that_of_statsmodels(text):
+    import statsmodels.formula.api as smf
+
+    theirs = smf.ols(text.replace("poly(x, 3)", "x + I(x**2) + I(x**3)"), FRAME).fit()
+    fit = sr.Linear(formula=text, intercept=True).fit(FRAME)
+    assert fit.status == "ok"
+    np.testing.assert_allclose(fit.predict(FRAME), theirs.fittedvalues, rtol=1e-9, atol=1e-10)
+    if "poly" not in text and "bs" not in text:
+        names = list(fit.names) + ["Intercept"] * ("- 1" not in text)
+        assert sorted(names) == sorted(theirs.params.index)
+        np.testing.assert_allclose(fit.coef, theirs.params[list(fit.names)], rtol=1e-9)
+        np.testing.assert_allclose(fit.std_errors, theirs.bse[list(fit.names)], rtol=1e-9)
+
+
+def test_fits_have_the_same_bits_whatever_holds_the_rows(tmp_path):
+    pytest.importorskip("pyarrow")
+    text = "log(y) ~ g*z + poly(x, 3) + C(month(t)) + bs(z, df=6) + center(z):C(k) + t"
+    FRAME.to_parquet(tmp_path / "one.parquet")
+    FRAME.to_parquet(tmp_path / "cut.parquet", row_group_size=700)
+    model = sr.Linear(formula=text)
+    whole = model.fit(FRAME)
+    for data, threads in [(tmp_path / "one.parquet", 1), (tmp_path / "cut.parquet", 2), (FRAME, 3)]:
+        fit = model.fit(data, threads=threads)
+        assert fit.names == whole.names
+        np.testing.assert_array_equal(fit.coef, whole.coef)
+        assert fit.encoder == whole.encoder
+
+
+def test_a_fit_predicts_new_rows_once_it_is_stored(tmp_path):
+    fit = sr.Linear(formula="y ~ g + poly(x, 2) + hour(t) + C(k):z").fit(FRAME)
+    fit.save(tmp_path / "fit.npz")
+    again = type(fit).load(tmp_path / "fit.npz")
+    new = FRAME.iloc[100:160].drop(columns="y")
+    np.testing.assert_array_equal(again.predict(new), fit.predict(FRAME)[100:160])
+    strange = new.assign(g="zz")
+    with pytest.raises(DataError, match="'zz' is a level that the fit has not seen"):
+        again.predict(strange)
+    np.testing.assert_array_equal(again.predict(strange, unseen="reference"), again.predict(new.assign(g="a")))
+    np.testing.assert_array_equal(again.predict(strange, unseen="own"), again.predict(new.assign(g="a")))
+    assert np.isnan(again.predict(strange, unseen="missing")).all()
+
+
+def test_missing_rows_are_left_out_as_formulaic_does_it():
+    import statsmodels.formula.api as smf
+
+    holes = FRAME.copy()
+    holes.loc[::7, "x"] = np.nan
+    holes.loc[5::11, "g"] = None
+    holes.loc[2, ["g", "x"]] = ["only here", np.nan]
+    fit = sr.Linear(formula="y ~ np.log(x) + g*z", missing="drop").fit(holes)
+    theirs = smf.ols("y ~ np.log(x) + g*z", holes.dropna()).fit()
+    assert fit.n == theirs.nobs
+    assert fit.n_missing == ROWS - theirs.nobs
+    np.testing.assert_allclose(fit.coef, theirs.params[list(fit.names)], rtol=1e-9)
+    with pytest.raises(DataError, match="row 0"):
+        sr.Linear(formula="y ~ x").fit(holes)
+
+
+def test_rows_that_come_once_cannot_be_learned_of():
+    batches = ((FRAME[["x"]].to_numpy()[k::3], FRAME.z.to_numpy()[k::3]) for k in range(3))
+    source = sr.open(batches, columns=["x"])
+    with pytest.raises(OnePassError, match="x must be learned of the rows first"):
+        sr.Linear(formula="poly(x0, 2)".replace("x0", source.schema.names[0])).fit(source)
+
+
+def test_a_poisson_fit_and_a_path_take_terms_too():
+    counts = FRAME.assign(n=rng.poisson(2 + (FRAME.g == "c")))
+    fit = sr.Glm(family="poisson", formula="n ~ g + bs(z, df=4)").fit(counts)
+    assert fit.names[:3] == ("g[T.b]", "g[T.c]", "g[T.d]")
+    import statsmodels.formula.api as smf
+
+    theirs = smf.poisson("n ~ g + bs(z, df=4)", counts).fit(disp=False)
+    np.testing.assert_allclose(fit.predict(counts), theirs.predict(counts), rtol=1e-6)
