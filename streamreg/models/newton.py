@@ -21,6 +21,7 @@ _SLACK = 1e-10  # relative rise of the deviance that rounding may cause
 _ROUNDING = 1e-6  # standard errors; the most that rounding may keep a fit from its maximum
 _PARALLEL = 1e-6  # share of a move that rows may oppose although it separates them, because other steps still go on
 FAR = 0.5  # a move along which the likelihood rises for ever changes the linear predictor by one each time
+_SLOW = 0.02  # of Fisher scoring such moves become shorter: with probit as 1 / eta, with cloglog as exp(-eta)
 _NEAR = 0.5  # beyond this change of a linear predictor a Newton step does not tell how far the maximum is
 _CONVERGES = 0.1  # beyond this product of rounding and the inverse information neither does it
 
@@ -231,7 +232,7 @@ def maximise(
 def separation(facts: Family, now: Likelihood, move: Predictor | None, step: Step) -> str:
     """Return why the likelihood has no finite maximum, or nothing, from the sums after a move and the step there."""
     whole = now.misfit < 0 or (now.reach > 0 and now.opposed <= 0)
-    part = now.reach >= FAR and now.opposed <= _PARALLEL * now.reach
+    part = now.reach >= (FAR if facts.canonical else _SLOW) and now.opposed <= _PARALLEL * now.reach
     if move is None or not (whole or part):
         return ""
     weights = move.coef * np.ldexp(step.solution.scale, step.solution.exponent)

@@ -220,3 +220,12 @@ def test_overdispersion_is_said():
         sr.Glm(family="poisson").fit((X, drawn("poisson", MEAN["log"]))),
     ):
         assert "too small" not in calm.summary()
+
+
+@pytest.mark.parametrize("link", ["probit", "cloglog", "cauchit"])
+def test_quasi_complete_separation_is_said_with_every_link(link):
+    rare = (np.arange(N) % 10 == 0).astype(float)
+    y = np.where(rare == 1, 1.0, data("binomial", "logit"))
+    fit = sr.Glm(link=link).fit((np.column_stack([X, rare]), y))
+    assert "quasi-complete separation: x3 tells some rows" in fit.status
+    assert np.isnan(fit.std_errors).all()
