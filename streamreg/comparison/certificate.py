@@ -39,7 +39,8 @@ def certified(distance: Distance, reference: FitResult, fit: FitResult, data: An
         raise UsageError(f"moments do not hold the rows, which a {reference.family} comparison reads; pass the source")
     source = as_fitted(as_source(data), reference.encoder).with_roles(reference.target)
     missing = reference.model.get("missing", "error")
-    design = Design.of(source, reference.columns, missing, reference.powers).with_target()
+    beside = {role: reference.model[role] for role in ("offset", "exposure", "trials") if reference.model.get(role)}
+    design = Design.of(source, reference.terms_of, missing, reference.powers, beside=beside).with_target()
     place = [reference.names.index(name) for name in design.terms.names]
     line = Line(reference.centre[place], fit.coef[place], fit.line.value(reference.centre))
     # The null model has no part in what is asked here.

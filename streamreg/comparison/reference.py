@@ -127,7 +127,7 @@ def _solved(
     like: FitResult, fits: Sequence[FitResult], intercept: bool, data: Any, run: Run, precision: Precision
 ) -> FitResult:
     """Fit the same model to the rows."""
-    shared: dict[str, Any] = {"intercept": intercept, "features": like.columns, "powers": like.powers}
+    shared: dict[str, Any] = {"intercept": intercept, "features": like.terms_of, "powers": like.powers}
     shared["missing"] = like.model.get("missing", "error")
     shared["target"] = next((fit.target for fit in fits if fit.target), None)
     if like.encoder and not isinstance(data, Statistic):
@@ -137,6 +137,9 @@ def _solved(
             shared |= {"features": like.names, "powers": {}}
             precision = "auto"
         return Linear(**shared, precision=precision).fit(data, engine=run)
+    shared |= {
+        role: like.model.get(role) for role in ("offset", "exposure", "trials", "dispersion") if like.model.get(role)
+    }
     return Glm(**shared | {"family": like.family}).fit(data, engine=run)
 
 

@@ -35,6 +35,8 @@ class Batch:
         For each key, the names of those of its groups that have a name: texts and dates.
     columns : dict of str to Column
         Columns as they are stored, for what learns of them; then `x` has none.
+    beside : dict of str to float64 ndarray of shape (m,)
+        Numbers of the rows that are neither features, nor target, nor weights, by their role: "offset" and the like.
     kept : int ndarray of shape (m,) or None
         Where the rows of `x` stand among the rows read; None: all of them are there.
     """
@@ -50,6 +52,7 @@ class Batch:
     kept: NDArray[np.int64] | None = None
     labels: tuple[dict[int, str], ...] = ()
     columns: dict[str, Column] = field(default_factory=dict)
+    beside: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -64,4 +67,5 @@ class Batch:
             self.start,
             len(x),
             low=None if low is None else low[rows],
+            beside={role: values[rows] for role, values in self.beside.items()},
         )

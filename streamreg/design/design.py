@@ -41,6 +41,8 @@ class Design:
         Columns of whole numbers, text or dates that say which groups a row belongs to; "a^b" is both together.
     encoder : Encoder or None
         What made columns of the source out of others.
+    beside : tuple of (str, str)
+        Further numbers of the rows, such as an offset: the role and the column of each.
     """
 
     label: str
@@ -52,6 +54,7 @@ class Design:
     sample: Sample | None = None
     keys: tuple[str, ...] = ()
     encoder: Encoder | None = None
+    beside: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(
@@ -61,6 +64,7 @@ class Design:
         missing: Missing = "error",
         powers: Mapping[str, int] | None = None,
         keys: tuple[str, ...] = (),
+        beside: Mapping[str, str] | None = None,
     ) -> Self:
         """Read the roles of `source`; `features` overrides which columns are regressed on.
 
@@ -80,14 +84,30 @@ class Design:
             if source.schema.require(key, source.label) in (roles.target, roles.weights):
                 what = "target" if key == roles.target else "weights"
                 raise UsageError(f"{source.label}: column {key!r} is the {what} and cannot say which group a row is in")
-        others = {roles.target, roles.weights, *(name for key in keys for name in parts_of(key))}
+        more = dict(beside or {})
+        for role, name in more.items():
+            if source.schema.require(name, source.label) in (roles.target, roles.weights, *(roles.features or ())):
+                what = "target" if name == roles.target else "weights" if name == roles.weights else "a feature"
+                raise UsageError(f"{source.label}: column {name!r} is {what} and cannot be the {role} too")
+        others = {roles.target, roles.weights, *(n for key in keys for n in parts_of(key)), *more.values()}
         chosen = roles.features if roles.features is not None else tuple(n for n in names if n not in others)
         Terms.of(chosen, powers or {})
         raised = tuple((powers or {}).items())
-        numbers = (*chosen, *(name for name in (roles.target, roles.weights) if name is not None))
+        numbers = (*chosen, *(n for n in (roles.target, roles.weights) if n is not None), *more.values())
         encoder = source.encoder if isinstance(source, EncodedSource) else None
         require_numbers(source.schema, numbers, source.label)
-        return cls(source.label, chosen, roles.target, roles.weights, missing, raised, roles.sample, keys, encoder)
+        return cls(
+            source.label,
+            chosen,
+            roles.target,
+            roles.weights,
+            missing,
+            raised,
+            roles.sample,
+            keys,
+            encoder,
+            tuple(more.items()),
+        )
 
     def with_target(self) -> Self:
         """Return this design, having made sure that there is a target."""
@@ -97,7 +117,7 @@ class Design:
 
     def without_target(self) -> Self:
         """Return this design for rows to predict: features only."""
-        return replace(self, target=None, weights=None, keys=())
+        return replace(self, target=None, weights=None, keys=(), beside=())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,6 +128,7 @@ class Design:
     def columns(self) -> tuple[str, ...]:
         """Columns that are read."""
         others = (self.target, self.weights, *(name for key in self.keys for name in parts_of(key)))
+        others += tuple(name for _, name in self.beside)
         return tuple(dict.fromkeys((*self.features, *(name for name in others if name is not None))))
 
     @property
@@ -128,6 +149,7 @@ class Design:
         x, low = beside(chunk, self.features, self.label)
         y = None if self.target is None else beside(chunk, (self.target,), self.label)[0][:, 0]
         groups = [keys(chunk, name, self.label) for name in self.keys]
+        groups += [beside(chunk, (name,), self.label)[0][:, 0] for _, name in self.beside]
         weight = None
         rows: NDArray[np.int64] | None = None
         if self.sample is not None:
@@ -150,11 +172,12 @@ class Design:
         if self.powers:
             x, low = self.terms.expand(x, low)
             _require_finite_powers(x, self.terms, self.label, chunk.start)
+        more = {role: groups.pop(len(self.keys)).astype(np.float64) for role, _ in self.beside}
         if not groups:
-            return Batch(x, y, weight, chunk.start, len(chunk), missing, low, None, rows)
+            return Batch(x, y, weight, chunk.start, len(chunk), missing, low, None, rows, beside=more)
         named = tuple(labels(chunk, name) for name in self.keys)
         whole = self._whole(groups, chunk.start, rows)
-        return Batch(x, y, weight, chunk.start, len(chunk), missing, low, whole, rows, named)
+        return Batch(x, y, weight, chunk.start, len(chunk), missing, low, whole, rows, named, beside=more)
 
     def rows(self, chunk: Chunk) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return the features of the rows that are complete, in storage order, and which rows those are.
@@ -190,7 +213,8 @@ class Design:
                 value = "-2^63, NaT (a missing value)" if whole else "NaN (a missing value)"
             drop = "leave such rows out with missing='drop' (--missing drop), or fill them"
             remedy = drop if absent[i, j] else "mend it"
-            name = (*self.features, *([] if y is None else [self.target]), *self.keys)[j]
+            others = (*self.keys, *(name for _, name in self.beside))
+            name = (*self.features, *([] if y is None else [self.target]), *others)[j]
             raise NonFiniteError(f"{self.label}, row {row:,} (from 0), column {name!r}: {value}; {remedy}")
         return np.flatnonzero(~absent.any(axis=1))
 

@@ -6,9 +6,12 @@ and the linear predictor eta, elementwise on arrays of shape (m,).
 """
 
 from abc import ABC, abstractmethod
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from streamreg.errors import UsageError
 
 Float = NDArray[np.float64]
 
@@ -34,6 +37,16 @@ class Family(ABC):
         degrees of freedom estimates the dispersion, and tests are from the t distribution.
     labels : bool
         Whether targets are labels 0 and 1 or shares, so that there are a log-loss, an accuracy and a ROC curve.
+    whole : bool
+        Whether targets are counts, so that the likelihood is that of whole numbers.
+    concentrated : bool
+        Whether the log-likelihood is that at the dispersion which maximises it, ``deviance / n``, as for a line.
+    quasi : bool
+        Whether there is a variance only, and no distribution.
+    canonical : bool
+        Whether the expected information is the observed one, so that Newton's method converges quadratically.
+    separable : bool
+        Whether the `base_measure` is a function of the target (`choices`) and one of the precision (`normaliser`).
     """
 
     name: str
@@ -48,6 +61,24 @@ class Family(ABC):
     least_squares: bool = False
     dispersion_known: bool = True
     labels: bool = False
+    whole: bool = False
+    concentrated: bool = False
+    quasi: bool = False
+    canonical: bool = True
+    separable: bool = True
+
+    @classmethod
+    def of(cls, parameter: str, link: str) -> Self:
+        """Return the family with a parameter and a link by name, each empty for its own.
+
+        Raises
+        ------
+        UsageError
+            It has no such parameter or link.
+        """
+        if parameter or link not in ("", cls.link):
+            raise UsageError(f"family {cls.name!r} has the {cls.link} link and no parameter")
+        return cls()
 
     @abstractmethod
     def mean(self, eta: Float) -> Float:
@@ -109,6 +140,22 @@ class Family(ABC):
         whole : bool
             Whether no row opposes the direction, rather than few.
         """
+
+    def normaliser(self, precision: Float) -> Float:
+        """Return what a precision (weight over dispersion) adds to the log-likelihood of a row, whatever its target."""
+        return np.zeros_like(precision)
+
+    def base_measure(self, y: Float, precision: Float) -> Float:
+        """Return the log-likelihood of rows where their mean is y, given weight over dispersion."""
+        return self.choices(y, precision) + self.normaliser(precision)
+
+    def stiffness(self, y: Float, eta: Float) -> Float:
+        """Return how fast the logarithm of the information changes with eta: with a canonical link, by 1 at most."""
+        return np.ones_like(eta)
+
+    def derivative(self, eta: Float) -> Float:
+        """Return the derivative of the mean by the linear predictor."""
+        return self.slope(self.mean(eta))
 
     def constant(self, mean: float) -> bool:
         """Return whether a null model of this mean has no finite intercept."""

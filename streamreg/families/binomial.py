@@ -1,9 +1,12 @@
-"""The binomial family, with the logit link."""
+"""The binomial family, with the logit link and others."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamreg.errors import UsageError
 from streamreg.families.base import Family, Float, xlogx
+from streamreg.families.linked import IMPOSSIBLE, Linked
+from streamreg.families.links import SHARES, Link, link
 
 _LEAST = 2.0**-24  # probabilities of models in float32 are not nearer to 0 and 1
 
@@ -21,6 +24,18 @@ class Binomial(Family):
         ("accuracy", "accuracy"),
     )
     labels = True
+
+    @classmethod
+    def of(cls, parameter: str, link_name: str) -> "Binomial":
+        """Return the family with a link by name; that of another link than the logit is of a class of its own."""
+        if parameter:
+            raise UsageError(f"family {cls.name!r} has no parameter")
+        return cls() if link_name in ("", cls.link) else cls.other(link(link_name, SHARES))
+
+    @classmethod
+    def other(cls, link: Link) -> "Binomial":
+        """Return the family with another link."""
+        return BinomialWith(link)
 
     def mean(self, eta: Float) -> Float:
         """Return the logistic function of eta."""
@@ -117,3 +132,61 @@ class Binomial(Family):
             f"predictions range from {low:.3g} to {high:.3g}, and probabilities from 0 to 1; end the model with a "
             "sigmoid, or score it with family='gaussian'"
         )
+
+
+class BinomialWith(Linked, Binomial):
+    """Labels or shares, with another link than the logit."""
+
+    links = SHARES
+    null_terms, violation, start, separated = (
+        Binomial.null_terms,
+        Binomial.violation,
+        Binomial.start,
+        Binomial.separated,
+    )
+    bounded, unlike_means, variance = Binomial.bounded, Binomial.unlike_means, Binomial.variance
+
+    def possible(self, mean: Float) -> NDArray[np.bool_]:
+        """Return where the mean is a probability."""
+        return np.asarray((mean > 0) & (mean < 1))
+
+    def unit_deviance(self, y: Float, mean: Float) -> Float:
+        """Return twice the cross-entropy, less that of a perfect fit."""
+        return self._deviance(y, mean, 1.0 - mean)
+
+    def _deviance(self, y: Float, mean: Float, rest: Float) -> Float:
+        return np.asarray(2.0 * (self.saturated(y) - y * np.log(mean) - (1.0 - y) * np.log(rest)))
+
+    def deviance(self, y: Float, eta: Float) -> Float:
+        """Return the deviance of each row, without the cancellation of means near 1."""
+        mean, rest, good = self._tails(eta)
+        return np.where(good, self._deviance(y, mean, rest), IMPOSSIBLE)
+
+    def score(self, y: Float, eta: Float) -> tuple[Float, Float]:
+        """Return the score and the expected information, without the cancellation of means near 1."""
+        mean, rest, good = self._tails(eta)
+        slope = np.where(good, self._link.slope(eta), 0.0)
+        variance = mean * rest
+        return np.asarray((y * rest - (1.0 - y) * mean) * slope / variance), np.asarray(slope**2 / variance)
+
+    def _tails(self, eta: Float) -> tuple[Float, Float, NDArray[np.bool_]]:
+        mean, rest = self._link.tails(eta)
+        good = (mean >= 0) & (rest >= 0)
+        return np.where(good, np.maximum(mean, 1e-150), 0.5), np.where(good, np.maximum(rest, 1e-150), 0.5), good
+
+
+class QuasiBinomial(Binomial):
+    """Labels or shares whose variance is that of the binomial family times a dispersion, which is estimated."""
+
+    name, dispersion_known, quasi = "quasi_binomial", False, True
+
+    @classmethod
+    def other(cls, link: Link) -> Binomial:
+        """Return the family with another link."""
+        return QuasiBinomialWith(link)
+
+
+class QuasiBinomialWith(BinomialWith):
+    """The same, with another link than the logit."""
+
+    name, dispersion_known, quasi = "quasi_binomial", False, True

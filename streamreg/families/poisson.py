@@ -1,9 +1,12 @@
-"""The Poisson family, with the log link."""
+"""The Poisson family, with the log link and others."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streamreg.errors import UsageError
 from streamreg.families.base import Family, Float, xlogx
+from streamreg.families.linked import Linked
+from streamreg.families.links import POSITIVE, Link, link
 
 
 class Poisson(Family):
@@ -11,6 +14,19 @@ class Poisson(Family):
 
     name, link, requirement = "poisson", "log", "0 or more"
     activation = "exponential"
+    whole = True
+
+    @classmethod
+    def of(cls, parameter: str, link_name: str) -> "Poisson":
+        """Return the family with a link by name; that of another link than the log is of a class of its own."""
+        if parameter:
+            raise UsageError(f"family {cls.name!r} has no parameter")
+        return cls() if link_name in ("", cls.link) else cls.other(link(link_name, POSITIVE))
+
+    @classmethod
+    def other(cls, link: Link) -> "Poisson":
+        """Return the family with another link."""
+        return PoissonWith(link)
 
     def mean(self, eta: Float) -> Float:
         """Return the exponential of eta."""
@@ -27,7 +43,10 @@ class Poisson(Family):
 
     def deviance(self, y: Float, eta: Float) -> Float:
         """Return ``2 (y log(y / mean) - (y - mean))``."""
-        mean = np.maximum(self.mean(eta), 1e-250)  # so that counts divided by it do not overflow
+        return self.unit_deviance(y, np.maximum(self.mean(eta), 1e-250))  # so that counts divided by it do not overflow
+
+    def unit_deviance(self, y: Float, mean: Float) -> Float:
+        """Return the deviance of each row, given its mean."""
         excess = (y - mean) / mean
         # y log(y / mean) - (y - mean), without the cancellation of large counts.
         return np.asarray(2.0 * mean * ((1.0 + excess) * np.log1p(np.maximum(excess, -1 + 1e-16)) - excess))
@@ -75,3 +94,27 @@ class Poisson(Family):
             f"predictions go down to {low:.3g}, and rates are not negative; end the model with an exponential, or "
             "score it with family='gaussian'"
         )
+
+
+class PoissonWith(Linked, Poisson):
+    """Counts, with another link than the log."""
+
+    null_terms, start, bounded, unlike_means = Poisson.null_terms, Poisson.start, Poisson.bounded, Poisson.unlike_means
+    unit_deviance, variance = Poisson.unit_deviance, Poisson.variance
+
+
+class QuasiPoisson(Poisson):
+    """Targets of 0 or more whose variance is their mean times a dispersion, which is estimated."""
+
+    name, dispersion_known, quasi, whole = "quasi_poisson", False, True, False
+
+    @classmethod
+    def other(cls, link: Link) -> Poisson:
+        """Return the family with another link."""
+        return QuasiPoissonWith(link)
+
+
+class QuasiPoissonWith(PoissonWith):
+    """The same, with another link than the log."""
+
+    name, dispersion_known, quasi, whole = "quasi_poisson", False, True, False

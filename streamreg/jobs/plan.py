@@ -183,7 +183,7 @@ def plan(job: Job) -> Plan:
             if need.group is not None
         ),
         outputs=() if job.output is None else tuple(map(str, outputs(job, job.output.folder))),
-        engine=_engine(job, threads),
+        engine=_engine(job, kept.threads),
     )
 
 

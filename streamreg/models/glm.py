@@ -3,57 +3,59 @@
 import dataclasses
 import os
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, OnePassError, UsageError, typed
-from streamreg.families import family
-from streamreg.line import Line
+from streamreg.families import family, spelt
 from streamreg.models.base import Device, as_source, together
-from streamreg.models.estimates import Origin, centred_line, result
+from streamreg.models.climb import climb
 from streamreg.models.estimator import Estimator, with_formula
-from streamreg.models.likelihood_digits import digits_of, without_errors
+from streamreg.models.likelihood import fitted
 from streamreg.models.linear import Linear
 from streamreg.models.needs import Needs
-from streamreg.models.newton import Maximum, maximise
 from streamreg.problem import Solution
 from streamreg.results.base import FitResult
-from streamreg.results.estimates import NAN
 from streamreg.scans.run import Run
-from streamreg.solve import cholesky
-from streamreg.solve.conditioning import INDEX
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
-from streamreg.stats.opening import OpeningMoments
-from streamreg.stats.working import WorkingMoments
-
-Float = NDArray[np.float64]
-
-_UNKNOWN = (
-    "log-likelihood, AIC and BIC are without binomial coefficients: weights that are numbers of trials, with whole "
-    "numbers of successes, would give them"
-)
 
 
 def _known(name: str) -> str:
     try:
-        return family(name).name
+        family(name)
     except UsageError as error:
         raise ValueError(str(error)) from None
+    return name
 
 
 class Glm(Estimator):
-    """A generalised linear model with the canonical link of its family.
+    """A generalised linear model.
 
     Parameters
     ----------
-    family : {"binomial", "poisson", "gaussian"}
-        Labels 0 and 1 (or shares between), whose logit is linear; counts, whose logarithm is linear; or real numbers,
-        for which this is `Linear`.
+    family : str
+        The distribution of the target: "binomial" (labels 0 and 1, or shares between), "poisson" (counts), "gaussian",
+        "gamma", "inverse_gaussian", "tweedie", "negative_binomial"; or "quasi_binomial" and "quasi_poisson", whose
+        dispersion is estimated.
+    link : str, optional
+        What the linear predictor is of the mean: "logit", "probit", "cloglog", "cauchit", "log", "identity", "inverse",
+        "inverse_squared", "sqrt" or "power(k)". By default the logit for labels and shares, the identity for the
+        gaussian family, which then is `Linear`, and the log for all others.
+    power : float, optional
+        Of the tweedie family: the variance is proportional to this power of the mean. Default: 1.5.
+    alpha : float, optional
+        Of the negative binomial family: the variance is ``mean + alpha mean**2``. Default: 1.
+    dispersion : {"auto", "pearson", "deviance"} or float
+        What variances are multiplied by: Pearson's statistic or the deviance over the residual degrees of freedom, or a
+        number. "auto": 1 for labels and counts, Pearson's for other families.
+    offset, exposure : str, optional
+        Columns that the linear predictor is moved by; the exposure by its logarithm, with the log link.
+    trials : str, optional
+        Column with the number of trials of each row, of which the target are those with success.
     intercept : bool
         Whether the linear predictor may have a constant.
     max_iterations : int
@@ -80,6 +82,13 @@ class Glm(Estimator):
     """
 
     family: Annotated[str, AfterValidator(_known)] = "binomial"
+    link: str | None = None
+    power: float | None = None
+    alpha: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+    dispersion: Literal["auto", "pearson", "deviance"] | Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = "auto"
+    offset: str | None = None
+    exposure: str | None = None
+    trials: str | None = None
     intercept: bool = True
     max_iterations: int = Field(default=50, ge=1)
     tolerance: float = Field(default=1e-8, gt=0.0, allow_inf_nan=False)
@@ -91,11 +100,39 @@ class Glm(Estimator):
     weight_kind: Literal["analytic", "frequency"] = "analytic"
     device: Device | None = None
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        try:
+            facts = family(self.spelling)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        if self.exposure is not None and facts.link != "log":
+            raise ValueError(f"an exposure goes with the log link, and this is the {facts.link} link; use an offset")
+        if self.trials is not None and not facts.labels:
+            raise ValueError(f"trials go with the binomial family, and this is {facts.name}")
+        return self
+
+    @property
+    def spelling(self) -> str:
+        """The family with its parameter and link, as `streamreg.families.family` takes it."""
+        facts = family(self.family)
+        given = self.power if self.alpha is None else self.alpha
+        if facts.least_squares and self.link in (None, facts.link):
+            # A line, unless something is asked for that lines do not have.
+            return self.family if not self.beside and self.dispersion == "auto" else f"{self.family}/{facts.link}"
+        return spelt(self.family, given, self.link)
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """Columns that stand beside the features, by role."""
+        named = {role: getattr(self, role) for role in ("offset", "exposure", "trials")}
+        return {role: column for role, column in named.items() if column is not None}
+
     def needs(self) -> Needs:
         """Return what a fit takes: a pass for each step, and one of exact sums if columns may be dependent."""
-        line = dataclasses.replace(self._line().needs(), moments=False)
+        line = dataclasses.replace(self._line().needs(), moments=False, beside=self.beside)
         steps = max(self.max_iterations, 2) + 1
-        return line if family(self.family).least_squares else dataclasses.replace(line, passes=steps, at_most=True)
+        return line if family(self.spelling).least_squares else dataclasses.replace(line, passes=steps, at_most=True)
 
     @typed
     @with_formula
@@ -130,8 +167,9 @@ class Glm(Estimator):
         Returns
         -------
         FitResult
-            Errors come from the inverse Fisher information, and tests from the normal distribution. Its status says
-            so if the labels can be separated, and then there are no errors.
+            Errors come from the inverse of the expected (Fisher) information, as in statsmodels and R; tests are from
+            the normal distribution, or from t where the dispersion is estimated. Its status says so if the labels can
+            be separated, and then there are no errors.
 
         Raises
         ------
@@ -145,18 +183,19 @@ class Glm(Estimator):
         """
         data = together(data, y, weight)
         began, run = time.perf_counter(), Run.of(threads, engine, progress)
-        if family(self.family).least_squares:
+        if family(self.spelling).least_squares:
             return self._gaussian(data, run)
         if isinstance(data, Statistic):
             raise UsageError(f"a {self.family} fit needs the rows, and moments hold none; pass the source")
         source = as_source(data, self.target)
         if source.one_pass:
             raise OnePassError(f"{source.label}: a {self.family} fit reads the rows several times; use a file or array")
-        design = Design.of(source, self.features, self.missing, self.powers).with_target()
-        found, opening = self._climb(source, design, run)
-        fit = self._result(source, design, found, opening)
-        if found.step.solution.dependencies:
-            fit = self._ranked(fit, found.step.solution, source, design, run)
+        design = Design.of(source, self.features, self.missing, self.powers, beside=self.beside).with_target()
+        path = climb(self, source, design, run)
+        fit = fitted(self, source, design, path, run)
+        solution = path.found.step.solution
+        if solution.dependencies:
+            fit = self._ranked(fit, solution, source, design, run)
         return dataclasses.replace(fit, seconds=time.perf_counter() - began)
 
     def _ranked(self, fit: FitResult, weighted: Solution, source: Source, design: Design, run: Run) -> FitResult:
@@ -189,92 +228,6 @@ class Glm(Estimator):
         fit = self._line().fit(data, engine=run)
         return dataclasses.replace(fit, model=self.to_dict(), deviance=fit.rss, null_deviance=fit.tss)
 
-    def _climb(self, source: Source, design: Design, run: Run) -> tuple[Maximum, OpeningMoments]:
-        """Return the maximum, and what the pass before those of Newton's method found."""
-        facts, names = family(self.family), design.names
-        p = len(names) - 1
-        scan = 0
-
-        def read(at: Line, move: Line | None) -> WorkingMoments:
-            nonlocal scan
-            scan += 1
-            state = WorkingMoments(names, self.family, at, null, move, self.device, whitening)
-            return run.scan(source, design, state, f"{self.family} step {scan} on")
-
-        working = not self.intercept
-        opening = run.scan(source, design, OpeningMoments.of(names, self.family, working, self.device), "scan")
-        null = float(facts.mean(np.zeros(1))[0])
-        if self.intercept:
-            null = opening.target_mean
-            self._require_variation(source, names[-1], null)
-        problem = opening.problem(names[-1], None, self.intercept)
-        solved = cholesky.solve(problem)
-        whitening = _whitening(solved) if solved.condition > INDEX and solved.rank == p else None
-        centre, (at, _) = centred_line(problem, slopes := solved.coef)
-        start = Line(centre, np.zeros(p), float(facts.linked(null)))
-        if working:
-            first = Line(centre, slopes, at - start.at)
-        else:
-            # From a model without slopes all rows have the same variance: the first Newton step is least squares.
-            slope = float(facts.slope(np.array([null]))[0])
-            first = Line(centre, slopes / slope, (at - null) / slope)
-        scans = max(self.max_iterations - 1, 1)
-        found = maximise(
-            read, facts, start, first, intercept=self.intercept, tolerance=self.tolerance, iterations=scans
-        )
-        return found, opening
-
-    def _require_variation(self, source: Source, target: str, mean: float) -> None:
-        if family(self.family).constant(mean):
-            raise DataError(
-                f"{source.label}: column {target!r} is {mean:g} in every row, so no {self.family} fit has a finite "
-                "intercept; check the column"
-            )
-
-    def _result(self, source: Source, design: Design, found: Maximum, opening: OpeningMoments) -> FitResult:
-        problem, solution, state = found.step.problem, found.step.solution, found.state
-        origin = Origin.of(state.moments, problem.target, source.label, 1 + found.passes, "newton", design.terms)
-        origin = dataclasses.replace(origin, encoder={} if design.encoder is None else design.encoder.to_dict())
-        sigma = float(np.ldexp(1.0, -solution.target_exponent))
-        sums = state.likelihood()
-        rss, nobs = sums.rss, sums.weight if self.weight_kind == "frequency" else float(state.n)
-        df = nobs - solution.rank - self.intercept
-        if not family(self.family).dispersion_known:
-            rss = state.pearson()
-            sigma *= float(np.sqrt(rss / df)) if df > 0 else NAN
-        fit = result(self, problem, solution, origin, sigma)
-        # The columns' means as the information weighs them: about these, slopes and level are told apart.
-        at = found.at.about(problem.mean[0][:-1]) if self.intercept else found.at
-        intercept = at.about(np.zeros(len(at.coef))).at if self.intercept else 0.0
-        digits = digits_of(found.errors * fit.std_errors, at.coef, fit.std_errors)
-        error0 = fit.intercept_std_error
-        digits0 = float(digits_of(found.intercept_error(error0), intercept, error0)) if self.intercept else NAN
-        status = found.status
-        if status == "ok" and solution.status != "ok":
-            status = "dependent" if solution.dependencies else fit.status
-        unknown = np.isnan(opening.choices)
-        fit = dataclasses.replace(
-            fit,
-            coef=at.coef,
-            intercept=intercept,
-            centre=at.centre,
-            at_centre=at.at,
-            rss=rss,
-            tss=sums.tss,
-            nobs=nobs,
-            df_resid=df,
-            digits=digits,
-            digits_intercept=digits0,
-            digits_se=float(digits_of(found.se_error, 1.0, 0.0)),
-            status=status,
-            family=self.family,
-            deviance=sums.deviance,
-            null_deviance=sums.null_deviance,
-            log_lik=sums.saturated - sums.deviance / 2 + (0.0 if unknown else opening.choices),
-            log_lik_note=_UNKNOWN if unknown else "",
-        )
-        return fit if found.bounded else without_errors(fit)
-
 
 class Logistic(Glm):
     """Logistic regression: `Glm` of the binomial family, whose options it has.
@@ -283,9 +236,3 @@ class Logistic(Glm):
     """
 
     family: Literal["binomial"] = "binomial"
-
-
-def _whitening(solved: Solution) -> Float:
-    """Return the matrix that makes the columns of a solution of full rank orthonormal."""
-    norms = np.ldexp(solved.scale, solved.exponent)
-    return np.asarray(np.linalg.cholesky(solved.inverse) / norms[:, None])

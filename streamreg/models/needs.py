@@ -44,6 +44,8 @@ class Needs:
         Share of the rows that the fit holds out by itself.
     formula : str or None
         What says which columns and target are read.
+    beside : mapping of str to str
+        Columns that stand beside the features, such as an offset, by role.
     """
 
     features: tuple[str, ...] | None = None
@@ -60,6 +62,7 @@ class Needs:
     trains: bool = False
     validation: float = 0.0
     formula: str | None = None
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def group(self) -> str | None:
@@ -92,7 +95,7 @@ class Needs:
             others = [name for name in source.schema.names if name not in (source.roles.target, source.roles.weights)]
             return unlearned(parse(self.formula, others), source, self.target, keys).with_target()
         part = source.with_roles(target=self.target)
-        return Design.of(part, self.features, powers=self.powers, keys=keys).with_target()
+        return Design.of(part, self.features, powers=self.powers, keys=keys, beside=self.beside).with_target()
 
     def columns(self, source: Source) -> tuple[str, ...]:
         """Return the features of `source` that the fit reads, without the column that makes groups."""

@@ -22,6 +22,7 @@ _SLACK = 1e-10  # relative rise of the deviance that rounding may cause
 _ROUNDING = 1e-6  # standard errors; the most that rounding may keep a fit from its maximum
 _PARALLEL = 1e-6  # share of a move that rows may oppose although it separates them, because other steps still go on
 FAR = 0.5  # a move along which the likelihood rises for ever changes the linear predictor by one each time
+_SLOW = 0.02  # of Fisher scoring such moves become shorter: with probit as 1 / eta, with cloglog as exp(-eta)
 _NEAR = 0.5  # beyond this change of a linear predictor a Newton step does not tell how far the maximum is
 _CONVERGES = 0.1  # beyond this product of rounding and the inverse information neither does it
 
@@ -48,6 +49,8 @@ class Step:
         Predicted relative rounding error of the standard errors.
     reach : float
         The most that the step moves the linear predictor of any row; infinite if it does not tell where the maximum is.
+    rate : float
+        Of Fisher scoring, which converges linearly: the share of the distance that a step leaves, as seen last.
     """
 
     problem: Problem
@@ -59,6 +62,7 @@ class Step:
     level_error: float
     se_error: float
     reach: float
+    rate: float = 0.0
 
     @property
     def remainder(self) -> float:
@@ -68,7 +72,8 @@ class Step:
         ``exp(r)`` in these families, so a Newton step leaves at most ``(exp(r) - 1 - r) / r`` of the distance, and the
         standard errors change by ``exp(r / 2)`` at most. For r up to 1/2, r itself bounds both, twice over.
         """
-        return self.reach * self.distance if np.isfinite(self.reach) else np.inf
+        share = max(self.reach, self.rate / (1.0 - self.rate) if self.rate < 1.0 else np.inf)
+        return share * self.distance if np.isfinite(share) else np.inf
 
 
 def newton_step(state: WorkingMoments, intercept: bool) -> Step:
@@ -173,7 +178,7 @@ def maximise(
     tolerance: float,
     iterations: int,
 ) -> Maximum:
-    """Climb to the maximum of a likelihood with a canonical link, which is concave.
+    """Climb to the maximum of a likelihood: Newton's method with a canonical link, else Fisher scoring.
 
     A step that makes the deviance rise is halved. The last step is taken without looking at the rows again: where the
     one before it was below `tolerance`, this one is below its square, up to a factor.
@@ -194,7 +199,7 @@ def maximise(
         Scans at most.
     """
     at, move, share = start if first is None else start.moved(first), first, 1.0
-    below, best = np.inf, None
+    below, best, last = np.inf, None, np.nan
     for passes in range(1, iterations + 1):
         state = read(at, move)
         now = state.likelihood()
@@ -205,6 +210,10 @@ def maximise(
             at, share = at.moved(move, -share / 2), share / 2
             continue
         step = newton_step(state, intercept)
+        if not facts.canonical:
+            rate = 2.0 * step.distance / last if share == 1.0 and last > 0 else 1.0
+            step = replace(step, rate=max(rate, 0.0))
+        last = step.distance
         best = Maximum(at, step, state, passes, "ok")
         apart = separation(facts, now, move, step)
         if apart:
@@ -224,7 +233,7 @@ def maximise(
 def separation(facts: Family, now: Likelihood, move: Line | None, step: Step) -> str:
     """Return why the likelihood has no finite maximum, or nothing, from the sums after a move and the step there."""
     whole = now.misfit < 0 or (now.reach > 0 and now.opposed <= 0)
-    part = now.reach >= FAR and now.opposed <= _PARALLEL * now.reach
+    part = now.reach >= (FAR if facts.canonical else _SLOW) and now.opposed <= _PARALLEL * now.reach
     if move is None or not (whole or part):
         return ""
     weights = move.coef * np.ldexp(step.solution.scale, step.solution.exponent)

@@ -83,8 +83,8 @@ class Estimates:
         Loss curve and the like, for models that train.
     absorbed : AbsorbedEffects or None
         Effects of absorbed factors. The intercept leaves those of each factor with mean zero over the rows.
-    family : {"gaussian", "binomial", "poisson"}
-        Whose mean is a function of the linear predictor: itself, a probability of that logit, or a rate of that log.
+    family : str
+        Whose mean is a function of the linear predictor, spelt with parameter and link: "gamma", "binomial/probit".
     deviance, null_deviance, log_lik : float
         Of families other than gaussian, at the estimates and without the columns; there `rss` and `tss` are squared
         errors of the mean.
@@ -95,6 +95,9 @@ class Estimates:
         Of penalised slopes: the trace of the hat matrix on the columns in use. NaN: it is `rank`.
     sandwich : Sandwich or None
         The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
+    likelihood : dict
+        Of families other than gaussian: `dispersion`, what that comes from (`dispersion_by`), Pearson's statistic, and
+        the columns that the linear predictor is moved by (`beside`), which are the last of `columns`.
     constant : bool
         Of a line without intercept: whether its columns add up to a constant; `tss` and R2 are then about the mean.
     """
@@ -144,6 +147,7 @@ class Estimates:
     constant: bool = False
     no_likelihood: str = ""
     df_slopes: float = NAN
+    likelihood: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.columns:
@@ -155,11 +159,17 @@ class Estimates:
         return Line(self.centre, np.nan_to_num(self.coef), self.at_centre)
 
     @property
+    def terms_of(self) -> tuple[str, ...]:
+        """Those of `columns` that the terms are made of: all but offset and exposure."""
+        return self.columns[: len(self.columns) - len(self.likelihood.get("beside", ()))]
+
+    @property
     def df_test(self) -> float:
         """Degrees of freedom of the tests: infinite, for the normal distribution, where the dispersion is known."""
         if self.sandwich is not None:
             return self.sandwich.df
-        return self.df_resid if not family(self.family).dispersion_known else float("inf")
+        by = self.likelihood.get("dispersion_by", "known" if family(self.family).dispersion_known else "")
+        return float("inf") if by == "known" else self.df_resid
 
     @property
     def errors(self) -> str:
@@ -220,7 +230,9 @@ class Estimates:
 
     @property
     def sigma(self) -> float:
-        """Standard error of the regression: ``sqrt(rss / df_resid)``; 1 where the dispersion is known."""
+        """Root of the dispersion: of a line ``sqrt(rss / df_resid)``."""
+        if "dispersion" in self.likelihood:
+            return float(np.sqrt(self.likelihood["dispersion"]))
         if family(self.family).dispersion_known:
             return 1.0
         return float(np.sqrt(self.rss / self.df_resid)) if self.df_resid > 0 else NAN
@@ -239,29 +251,9 @@ class Estimates:
     @property
     def no_f(self) -> str:
         """Why there is no F test of all slopes together; empty if there is one."""
-        if not family(self.family).least_squares:
-            return "the F test of all slopes is for least squares; compare deviances instead"
-        if self.no_likelihood:
-            return "F is withheld as the likelihood is"
-        if (
-            self.rank
-            and self.df_resid > 0
-            and np.isnan(self.std_errors[self.identifiable]).all()
-            and (self.identifiable.any() or self.model.get("kind") != "linear")
-        ):
-            if "loss_name" in self.training:
-                return "F is that of a least-squares fit, and this line was trained"
-            return "F and standard errors are withheld: they hold for columns chosen beforehand, without a penalty"
-        if self.sandwich is None or self.geometry is None:
-            return ""
-        if self.constant:
-            return "F is not given: the columns hold a constant, and which of them to leave out is not known"
-        if self.sandwich.rank < len(self.geometry.kept):
-            return (
-                f"F of {self.rank} slopes is not defined: their {self.errors} covariance has rank "
-                f"{self.sandwich.rank} ({self.sandwich.reason}); test fewer with wald_test"
-            )
-        return ""
+        from streamreg.results.withheld import no_f
+
+        return no_f(self)
 
     fvalue = property(lambda self: self._f[0], doc="F statistic of all slopes together; NaN where `no_f` says why.")
     f_pvalue = property(lambda self: self._f[1], doc="p-value of `fvalue`.")

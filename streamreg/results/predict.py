@@ -109,10 +109,22 @@ def refuse_elsewhere(data: Any) -> None:
 
 
 def _linear(fit: Estimates, rows: NDArray[Any]) -> Float:
-    low = None
+    low, moved = None, None
+    if beside := fit.likelihood.get("beside"):
+        p = len(fit.columns) - len(beside)
+        rows, moved = rows[:, :p], _moved(tuple(beside), rows[:, p:].astype(np.float64))
     if fit.powers:
-        rows, low = Terms.of(fit.columns, fit.powers).expand(rows)
-    return fit.line.values(rows, low)
+        rows, low = Terms.of(fit.terms_of, fit.powers).expand(rows)
+    eta = fit.line.values(rows, low)
+    return eta if moved is None else eta + moved
+
+
+def _moved(roles: tuple[str, ...], values: Float) -> Float:
+    """Return by how much offsets and exposures move the linear predictors of rows; NaN where an exposure is none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = [np.log(v) if role == "exposure" else v for role, v in zip(roles, values.T, strict=True)]
+    total = np.asarray(sum(parts))
+    return np.where(np.isfinite(total), total, np.nan)
 
 
 def predictions(

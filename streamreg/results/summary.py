@@ -63,7 +63,7 @@ def summary(fit: Estimates, rows: int | None = None) -> str:
     notes = list(_notes(fit))
     if rows is not None and rows < len(fit.names):
         notes.insert(0, f"... and {len(fit.names) - rows} more coefficients")
-    letter = "z" if family(fit.family).dispersion_known else "t"
+    letter = "z" if fit.sandwich is None and np.isinf(fit.df_test) else "t"
     header = ("", "estimate", "std error", letter, f"P>|{letter}|", "[0.025", "0.975]", "digits")
     return tables.render(f"{fit.model.get('kind', 'linear')} fit of {fit.source}", facts, header, lines, notes)
 
@@ -78,10 +78,33 @@ def _explained(fit: Estimates) -> list[tuple[str, str]]:
             ("residual std error", number(fit.sigma)),
         ]
     return [
-        ("family", f"{fit.family}, {family(fit.family).link} link"),
+        ("family", f"{family(fit.family).name}, {family(fit.family).link} link"),
         ("deviance", number(fit.deviance, 8)),
         ("null deviance", number(fit.null_deviance, 8)),
         ("deviance explained", number(fit.rsquared)),
+        *_dispersion(fit),
+    ]
+
+
+def _dispersion(fit: Estimates) -> list[tuple[str, str]]:
+    if not fit.likelihood:
+        return []
+    by, df = fit.likelihood["dispersion_by"], fit.df_resid
+    pearson = fit.likelihood["pearson"] / df if df > 0 else np.nan
+    return [("Pearson / df", number(pearson)), ("dispersion", f"{number(fit.sigma**2)} ({by})")]
+
+
+def _overdispersed(fit: Estimates) -> list[str]:
+    """Say that a dispersion which is taken as known is too small for these rows, and errors with it."""
+    if fit.likelihood.get("dispersion_by") != "known" or not fit.df_resid > 0 or not np.isfinite(fit.deviance):
+        return []
+    # About 1, with an error of sqrt(2 / df): far beyond it, rows vary more than the family lets them.
+    excess = fit.likelihood["pearson"] / fit.df_resid / fit.sigma**2
+    if not excess > 1.2 + 4.0 * np.sqrt(2.0 / fit.df_resid) or np.isnan(fit.std_errors).all():
+        return []
+    return [
+        f"Pearson's statistic is {excess:.3g} times what {family(fit.family).name} rows have: standard errors are "
+        f"about {np.sqrt(excess):.2g} times too small. dispersion='pearson' estimates it."
     ]
 
 
@@ -138,6 +161,7 @@ def _notes(fit: Estimates) -> list[str]:
         notes += [f"Nearly dependent, {text}" for text in near[:3]]
     if fit.status not in ("ok", "dependent"):
         notes.append(fit.status)
+    notes += _overdispersed(fit)
     if fit.no_likelihood:
         notes.append(fit.no_likelihood)
     if fit.log_lik_note:

@@ -13,7 +13,7 @@ from streamreg.errors import DataError
 from streamreg.families import family as family_of
 from streamreg.stats.base import Statistic
 from streamreg.stats.moments import Moments
-from streamreg.stats.working import checked_target
+from streamreg.stats.response import checked_target
 
 Float = NDArray[np.float64]
 Predict = Callable[[NDArray[Any]], Float]

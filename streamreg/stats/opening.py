@@ -13,8 +13,8 @@ from streamreg.families import family
 from streamreg.families.base import Family
 from streamreg.kernels import doubledouble as dd
 from streamreg.stats.moments import Moments
+from streamreg.stats.response import Response, row_of
 from streamreg.stats.tree import BlockTree, unchanged
-from streamreg.stats.working import checked_target
 
 
 class OpeningMoments(Moments):
@@ -31,24 +31,28 @@ class OpeningMoments(Moments):
 
     family = ""
     working = False
+    frequency = False
+    broken = ""
 
     @classmethod
-    def of(cls, names: Sequence[str], family: str, working: bool, device: str | None = None) -> Self:
+    def of(
+        cls, names: Sequence[str], family: str, working: bool, device: str | None = None, frequency: bool = False
+    ) -> Self:
         """Return an empty statistic over the features and, last, the target of a family."""
-        return cls(names, device=device)._about(family, working)
+        return cls(names, device=device)._about(family, working, frequency)
 
-    def _about(self, family: str, working: bool) -> Self:
-        self.family, self.working = family, working
+    def _about(self, family: str, working: bool, frequency: bool) -> Self:
+        self.family, self.working, self.frequency = family, working, frequency
         self._facts: BlockTree[dd.DD] = BlockTree(dd.add, unchanged)
         return self
 
     def fresh(self) -> Self:
         """Return an empty statistic over the same columns."""
-        return super().fresh()._about(self.family, self.working)
+        return super().fresh()._about(self.family, self.working, self.frequency)
 
     def lengthened(self, factor: int) -> Self:
         """Return an empty statistic over the same columns, with longer blocks."""
-        return super().lengthened(factor)._about(self.family, self.working)
+        return super().lengthened(factor)._about(self.family, self.working, self.frequency)
 
     @property
     def target_mean(self) -> float:
@@ -61,25 +65,53 @@ class OpeningMoments(Moments):
         """Sum of the rows' `Family.choices`; NaN if any of them is."""
         return float(self._facts.total()[0][2])
 
+    @property
+    def own_weight(self) -> float:
+        """Sum of the rows' own weights, trials not counted."""
+        return float(self._facts.total()[0][3])
+
+    @property
+    def offset_mean(self) -> float:
+        """Mean of the offsets, by the rows' own weights."""
+        sums = self._facts.total()[0]
+        return float(sums[4] / sums[0])
+
+    @property
+    def fractions(self) -> int:
+        """How many counts are not whole numbers; the first of them is in the row that `broken` says."""
+        return int(self._facts.total()[0][5])
+
     def _absorb(self, batch: Batch) -> None:
         facts = family(self.family)
-        y = checked_target(batch, facts, self.names[-1])
-        prior = np.ones(len(y)) if batch.weight is None else batch.weight
-        sums = np.array([prior.sum(), prior @ y, facts.choices(y, prior).sum()])
+        found = Response.of(batch, facts, self.names[-1])
+        y, prior = found.y, found.prior
+        fractions = np.zeros(len(y), bool)
+        if facts.whole or found.trials is not None:
+            counts = found.counts
+            fractions = np.abs(counts - np.rint(counts)) > 1e-9 * np.maximum(counts, 1.0)
+            if fractions.any() and not self.broken:
+                self.broken = row_of(batch, int(np.argmax(fractions)))
+        offset = 0.0 if found.offset is None else float(prior @ found.offset)
+        own = found.choices(facts, self.frequency).sum()
+        sums = np.array([prior.sum(), prior @ y, own, found.own.sum(), offset, fractions.sum()])
         self._facts.push(batch.start // self.block_rows, dd.from_float(sums))
-        super()._absorb(_working(batch, facts) if self.working else batch)
+        super()._absorb(_working(batch, facts, found) if self.working else self._rows(batch, found))
+
+    def _rows(self, batch: Batch, found: Response) -> Batch:
+        return batch if found.trials is None else replace(batch, y=found.y, weight=found.prior)
 
     def _join(self, other: Self) -> None:
         super()._join(other)
         self._facts.join(other._facts.nodes)
+        self.broken = self.broken or other.broken
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as plain arrays: those of the moments, and one row of sums for each node of the tree."""
         nodes = self._facts.nodes
         return super().to_arrays() | {
-            "opening": np.array(json.dumps({"family": self.family, "working": self.working})),
+            "opening": np.array(json.dumps({n: getattr(self, n) for n in ("family", "working", "frequency")})),
             "facts.place": np.array([place for *place, _ in nodes], dtype=np.int64).reshape(-1, 2),
-            "facts.sums": np.array([sums for *_, sums in nodes]).reshape(-1, 2, 3),
+            "facts.sums": np.array([sums for *_, sums in nodes]).reshape(-1, 2, 6),
         }
 
     @classmethod
@@ -91,11 +123,11 @@ class OpeningMoments(Moments):
         return self
 
 
-def _working(batch: Batch, facts: Family) -> Batch:
+def _working(batch: Batch, facts: Family, found: Response) -> Batch:
     """Return the rows with working response and weights at the family's starting mean."""
-    assert batch.y is not None
-    y = batch.y.astype(np.float64)
-    mean = facts.start(y)
+    mean = facts.start(found.y)
     information = facts.information(mean)
-    response = facts.linked(mean) + (y - mean) / facts.slope(mean)
-    return replace(batch, y=response, weight=information if batch.weight is None else batch.weight * information)
+    response = facts.linked(mean) + (found.y - mean) / facts.slope(mean)
+    if found.offset is not None:
+        response = response - found.offset
+    return replace(batch, y=response, weight=found.prior * information)

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from streamreg.design.batch import Batch
 from streamreg.errors import DataError
 from streamreg.families import family
-from streamreg.families.base import Family
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.scratch import scratch
 from streamreg.line import Line
 from streamreg.problem import Problem
 from streamreg.stats.base import Statistic
 from streamreg.stats.moments import Moments
+from streamreg.stats.response import Response
 from streamreg.stats.tree import BlockTree, unchanged
 
 Float = NDArray[np.float64]
 
 # Rows whose variance is below this share of the null model's count in the information as if it were this.
 _LEAST = 2.0**-100
-_FACTS = 7  # sums that are facts of the rows alone, before those for each column
+_FACTS = 10  # sums that are facts of the rows alone, before those for each column
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Likelihood:
         The most that a row opposes the last move (see `Family.violation`), and the most that a row moved.
     misfit : float
         The most that a row opposes the predictor itself: not positive if it separates the labels.
+    null_score, null_information : float
+        Of the constant of the null model, where rows have offsets; else 0.
     """
 
     weight: float
@@ -53,6 +55,8 @@ class Likelihood:
     saturated: float
     rss: float
     tss: float
+    null_score: float
+    null_information: float
     opposed: float
     reach: float
     misfit: float
@@ -102,7 +106,7 @@ class WorkingMoments(Statistic):
         self.moments = Moments(self.names, device=device)  # its target column is empty
         self.block_rows = self.moments.block_rows
         self._tree: BlockTree[dd.DD] = BlockTree(dd.add, unchanged)
-        self._most = np.full(4, -np.inf)
+        self._most = np.full(5, -np.inf)
 
     def fresh(self) -> Self:
         """Return an empty statistic about the same predictor."""
@@ -120,7 +124,7 @@ class WorkingMoments(Statistic):
         problem = self.moments.problem(self.names[-1], None, intercept)
         sums = self._tree.total()
         p = len(self.names) - 1
-        level, score = dd.take(sums, _FACTS), dd.take(sums, slice(_FACTS + 1, _FACTS + 1 + p))
+        level, score = dd.take(sums, _FACTS - 1), dd.take(sums, slice(_FACTS, _FACTS + p))
         mean = [part.copy() for part in problem.mean]
         if intercept:
             weight = dd.from_float(problem.weight)
@@ -129,12 +133,12 @@ class WorkingMoments(Statistic):
             score = dd.subtract(score, dd.multiply(apart, level))
         cross = problem.cross.copy()
         cross[:p, p] = cross[p, :p] = np.ldexp(score[0], -problem.exponent[:p])
-        cross[p, p] = sums[0][_FACTS - 1]
+        cross[p, p] = sums[0][_FACTS - 2]
         return replace(problem, cross=cross, mean=(mean[0], mean[1]))
 
     def rounding(self) -> Float:
         """Return a bound of the rounding errors of the score, in units of 2**-53, shape (p,)."""
-        return self._tree.total()[0][_FACTS + len(self.names) :]
+        return self._tree.total()[0][_FACTS + len(self.names) - 1 :]
 
     def spans(self) -> Float:
         """Return how far each feature goes from the predictor's centre, shape (p,)."""
@@ -151,39 +155,51 @@ class WorkingMoments(Statistic):
         bound = float(self.spans() @ np.abs(move.coef))
         if self._whitening is not None:
             bound = min(bound, float(self._most[3] * np.linalg.norm(np.linalg.solve(self._whitening, move.coef))))
-        return float(abs(move.at)) + bound
+        return float(max(self._most[4], 1.0)) * (float(abs(move.at)) + bound)
 
     def pearson(self) -> float:
         """Return Pearson's statistic: the squared scores over their information, summed."""
-        return float(self._tree.total()[0][_FACTS - 1])
+        return float(self._tree.total()[0][_FACTS - 2])
 
     def likelihood(self) -> Likelihood:
         """Return the sums over all rows."""
         sums = self._tree.total()[0]
-        return Likelihood(*(float(value) for value in (*sums[: _FACTS - 1], *self._most[:3])))
+        return Likelihood(*(float(value) for value in (*sums[: _FACTS - 2], *self._most[:3])))
 
     def _absorb(self, batch: Batch) -> None:
         facts = family(self.family)
-        y = checked_target(batch, facts, self.names[-1])
+        found = Response.of(batch, facts, self.names[-1])
+        y, prior = found.y, found.prior
         rows = self._centred(batch)
-        eta = self.at.there(rows)
-        residual, variance = facts.score(y, eta)
-        least = _LEAST * float(facts.information(np.array([self.null_mean]))[0])
-        variance = np.maximum(variance, least)
-        prior = np.ones(len(y)) if batch.weight is None else batch.weight
+        line = self.at.there(rows)
         null = np.full(len(y), facts.linked(self.null_mean))
-        each = (
-            np.ones(len(y)),
-            facts.deviance(y, eta),
-            facts.deviance(y, null),
-            facts.saturated(y),
-            residual**2,
-            (y - self.null_mean) ** 2,
-            residual**2 / variance,
-            residual,
-        )
-        sums = [*(prior @ column for column in each), *((prior * residual) @ rows)]
-        most = [-np.inf, 0.0, facts.violation(y, eta).max(), 0.0]
+        eta = line if found.offset is None else line + found.offset
+        residual, variance = facts.score(y, eta)
+        level = np.zeros((2, len(y)))
+        null_mean: Any = self.null_mean
+        if found.offset is not None:
+            null = null + found.offset
+            null_mean, level = facts.mean(null), np.array(facts.score(y, null))
+        least = float(facts.information(np.array([self.null_mean]))[0])
+        variance = np.maximum(variance, _LEAST * (least if 0 < least < np.inf else 1.0))
+        sums = [
+            found.own.sum(),
+            *(
+                prior @ column
+                for column in (
+                    facts.deviance(y, eta),
+                    facts.deviance(y, null),
+                    facts.saturated(y),
+                    (y - facts.mean(eta)) ** 2,
+                    (y - null_mean) ** 2,
+                    *level,
+                    residual**2 / variance,
+                    residual,
+                )
+            ),
+            *((prior * residual) @ rows),
+        ]
+        most = [-np.inf, 0.0, facts.violation(y, line).max(), 0.0, facts.stiffness(y, eta).max()]
         if self._whitening is not None:
             most[3] = np.linalg.norm(rows @ self._whitening, axis=1).max()
         if self.move is not None:
@@ -225,7 +241,7 @@ class WorkingMoments(Statistic):
             "centre": self.at.centre,
             "lines": np.array([[*line.coef, line.at] for line in lines]),
             "place": np.array([place for *place, _ in nodes], dtype=np.int64).reshape(-1, 2),
-            "sums": np.array([sums for *_, sums in nodes]).reshape(-1, 2, _FACTS + 2 * len(self.names) - 1),
+            "sums": np.array([sums for *_, sums in nodes]).reshape(-1, 2, _FACTS + 2 * len(self.names) - 2),
             "most": self._most,
         }
 
@@ -243,25 +259,3 @@ class WorkingMoments(Statistic):
         self._tree.join((level, index, (high, low)) for (level, index), (high, low) in pairs)
         self._most = arrays["most"].copy()
         return self
-
-
-def checked_target(batch: Batch, facts: Family, name: str) -> Float:
-    """Return the target as float64.
-
-    Raises
-    ------
-    DataError
-        A value that the family cannot have; says the row.
-    """
-    assert batch.y is not None
-    y = batch.y.astype(np.float64)
-    good = facts.valid(y)
-    if not good.all():
-        i = int(np.argmin(good))
-        whole = batch.read == len(batch)
-        row = f"row {batch.start + i:,}" if whole else f"rows {batch.start:,} to {batch.start + batch.read - 1:,}"
-        raise DataError(
-            f"{row} (from 0), column {name!r}: {y[i]:g}; a {facts.name} target is {facts.requirement}; "
-            "recode it, or choose another family"
-        )
-    return y

@@ -247,7 +247,7 @@ def test_what_a_fit_refuses():
     with pytest.raises(OnePassError, match="several times"):
         sr.Logistic().fit(iter([(X, Y["binomial"])]))
     with pytest.raises(UsageError):
-        sr.Glm(family="gamma")
+        sr.Glm(family="gama")
     with pytest.raises(UsageError, match="did you mean 'poisson'"):
         family("poison")
     stopped = sr.Logistic(max_iterations=3).fit(source)
@@ -260,14 +260,21 @@ def test_families_are_consistent(name):
     facts = family(name)
     eta = np.linspace(-4, 4, 41)
     mean, step = facts.mean(eta), 1e-5
-    np.testing.assert_allclose((facts.mean(eta + step) - facts.mean(eta - step)) / (2 * step), facts.variance(mean),
-                               rtol=1e-8)  # fmt: skip
+    slope = facts.derivative(eta)
+    np.testing.assert_allclose((facts.mean(eta + step) - facts.mean(eta - step)) / (2 * step), slope, rtol=1e-8)
+    np.testing.assert_allclose(facts.slope(mean), slope, rtol=1e-12)
+    np.testing.assert_allclose(facts.score(mean, eta)[1], slope**2 / facts.variance(mean), rtol=1e-12)
+    if facts.canonical:
+        np.testing.assert_allclose(slope, facts.variance(mean), rtol=1e-12)
     np.testing.assert_allclose([facts.linked(m) for m in mean], eta, atol=1e-12)
     for y in np.clip(mean, 0, 1)[::8]:
         target = np.full_like(eta, y)
-        slope = (facts.deviance(target, eta + step) - facts.deviance(target, eta - step)) / (2 * step)
-        np.testing.assert_allclose(slope, -2 * (target - mean), atol=1e-7)
+        change = (facts.deviance(target, eta + step) - facts.deviance(target, eta - step)) / (2 * step)
+        np.testing.assert_allclose(change, -2 * facts.score(target, eta)[0], atol=1e-7, rtol=1e-7)
         assert (facts.deviance(target, eta) >= 0).all()
+        constant, per, curve = facts.null_terms(float(mean[20]))
+        told = constant + per * y + curve * float(facts.curved(np.array([y]))[0])
+        assert told == pytest.approx(float(facts.deviance(target, eta)[20]), rel=1e-10, abs=1e-13)
     far = facts.mean(np.array([-800.0, 800.0]))
     assert np.isfinite(far).all()
 

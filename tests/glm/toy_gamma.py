@@ -8,7 +8,7 @@ from streamreg.families.base import Family
 class Gamma(Family):
     """Positive targets whose variance is proportional to the squared mean."""
 
-    name, link, requirement = "gamma", "log", "above 0"
+    name, link, requirement = "toy_gamma", "log", "above 0"
     activation = "exponential"
     dispersion_known = False
 

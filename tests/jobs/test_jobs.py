@@ -495,9 +495,9 @@ def test_scores_on_rows_that_were_fitted_say_so(tmp_path):
         ("worth: 5", "worht: 5", 14, "no option 'worht'; did you mean 'worth'?"),
         (
             "{kind: glm, family: binomial, features: [x0]}",
-            "{kind: glm, family: gamma}",
+            "{kind: glm, family: gama}",
             8,
-            "fits.one.family: no family 'gamma'",
+            "fits.one.family: no family 'gama'",
         ),
     ],
 )

@@ -15,7 +15,6 @@ DESIGN = Design(1e2, 10.0, "", True)
 # What counts, labels or holds the specification, and what the other numbers are made of.
 BOOKKEEPING = {
     *("names", "columns", "powers", "target", "source", "model", "status", "statuses", "errors", "family", "method"),
-    "encoder",  # what terms of a formula learned
     *("seconds", "passes", "n_read", "n_missing", "has_intercept", "training", "KIND", "kind", "by", "fits", "pooled"),
     *("moments", "short", "geometry", "sandwich", "dependencies", "identifiable", "log_weight", "included", "groups"),
     *(

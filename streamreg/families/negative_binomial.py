@@ -1,0 +1,81 @@
+"""The negative binomial family: counts that vary more than Poisson's."""
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreg.errors import UsageError
+from streamreg.families.base import Float, xlogx
+from streamreg.families.linked import Linked
+from streamreg.families.links import Link, link
+
+
+class NegativeBinomial(Linked):
+    """Counts, with variance ``mean + alpha * mean**2``.
+
+    Parameters
+    ----------
+    link : Link
+    alpha : float
+        Above 0; near 0 it is Poisson's.
+    """
+
+    name, requirement = "negative_binomial", "0 or more"
+    whole = True
+
+    def __init__(self, link: Link, alpha: float) -> None:
+        super().__init__(link)
+        self.alpha, self.name = alpha, f"negative_binomial({alpha!r})" if alpha != 1 else "negative_binomial"
+
+    @classmethod
+    def of(cls, parameter: str, link_name: str) -> Self:
+        """Return the family with that alpha, by default 1."""
+        alpha = float(parameter or 1.0)
+        if not 0 < alpha < np.inf:
+            raise UsageError(f"negative_binomial: alpha is {alpha:g}; it is above 0 (at 0 the family is poisson)")
+        return cls(link(link_name or cls.links[0], cls.links), alpha)
+
+    def variance(self, mean: Float) -> Float:
+        """Return ``mean + alpha mean**2``."""
+        return np.asarray(mean * (1.0 + self.alpha * mean))
+
+    def unit_deviance(self, y: Float, mean: Float) -> Float:
+        """Return ``2 (y log(y / mean) - (y + 1 / alpha) log((1 + alpha y) / (1 + alpha mean)))``."""
+        alpha, excess = self.alpha, y - mean
+        log = np.log1p(np.maximum(excess / mean, -1.0 + 1e-16))
+        return np.asarray(2.0 * (y * log - (y + 1.0 / alpha) * np.log1p(alpha * excess / (1.0 + alpha * mean))))
+
+    def null_terms(self, mean: float) -> tuple[float, float, float]:
+        """Return the terms of ``2 (q - y log mean + (y + 1 / alpha) log(1 + alpha mean))``."""
+        inner = max(mean, 1e-300)
+        far = float(np.log1p(self.alpha * inner))
+        return 2.0 * far / self.alpha, 2.0 * (far - float(np.log(inner))), 2.0
+
+    def curved(self, y: Float) -> Float:
+        """Return ``y log y - (y + 1 / alpha) log(1 + alpha y)``."""
+        return np.asarray(xlogx(y) - (y + 1.0 / self.alpha) * np.log1p(self.alpha * y))
+
+    def saturated(self, y: Float) -> Float:
+        """Return the log-likelihood where the mean is y."""
+        from scipy.special import gammaln
+
+        r = 1.0 / self.alpha
+        ways = gammaln(y + r) - gammaln(r) - gammaln(y + 1.0)
+        return np.asarray(ways + self.curved(y) + y * np.log(self.alpha))
+
+    def valid(self, y: Float) -> NDArray[np.bool_]:
+        """Return where the target is not negative."""
+        return np.asarray(y >= 0)
+
+    def violation(self, y: Float, move: Float) -> Float:
+        """Return how far counts of zero move up, and others move at all."""
+        return np.where(y > 0, np.abs(move), move) if self.link == "log" else np.abs(move)
+
+    def start(self, y: Float) -> Float:
+        """Return the counts, and a little more."""
+        return y + 0.1
+
+    def separated(self, whole: bool) -> tuple[float, str, str]:
+        """Return the words of counts that are all zero on one side."""
+        return -1.0, "no finite maximum: where ", " is high, all counts are zero"
