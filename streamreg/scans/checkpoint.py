@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from streamreg._version import __version__
 from streamreg.design.design import Design
-from streamreg.errors import ChangedError, UsageError
+from streamreg.errors import ChangedError, CorruptError, UsageError
 from streamreg.persist import generations
 from streamreg.persist.lock import locked
 from streamreg.progress import event
@@ -165,10 +165,19 @@ class Pass:
 
 
 def restored(statistic: Statistic, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Any:
-    """Return the state that was kept, of the same kind as an empty statistic."""
+    """Return the state that was kept, of the same kind as an empty statistic.
+
+    Raises
+    ------
+    CorruptError
+        It makes no sense.
+    """
     parts = {name.removeprefix("state."): a for name, a in arrays.items() if name.startswith("state.")}
     state = statistic.fresh()
-    kept = type(statistic).from_arrays(parts)
+    try:
+        kept = type(statistic).from_arrays(parts)
+    except (ValueError, KeyError) as error:
+        raise CorruptError(f"a checkpoint was edited ({error}); remove its folder to begin again") from error
     counts = values["counts"]
     kept.n, kept.n_read, kept.n_missing = counts["n"], counts["n_read"], counts["n_missing"]
     return state.merge(kept)

@@ -185,7 +185,7 @@ def _first_rows(partition: Partition) -> None:
     next(partition.chunks(1), None)
 
 
-def _fold_partitions(parts: Sequence[Place], *, design: Design, statistic: S, summed: bool) -> Folded[S]:
+def _fold_partitions(parts: Sequence[Place], *, design: Design, statistic: S, summed: bool = False) -> Folded[S]:
     """Fold consecutive partitions into one state."""
     first, *rest = parts
     total = _fold_partition(first, design=design, statistic=statistic, summed=summed)
@@ -196,7 +196,7 @@ def _fold_partitions(parts: Sequence[Place], *, design: Design, statistic: S, su
     return total
 
 
-def _fold_partition(part: Place, *, design: Design, statistic: S, summed: bool) -> Folded[S]:
+def _fold_partition(part: Place, *, design: Design, statistic: S, summed: bool = False) -> Folded[S]:
     partition, first, last = part
     run = Folded(statistic.fresh(), sums=Sums() if summed else None)
     size = statistic.block_rows

@@ -184,7 +184,7 @@ def test_weights(cli, tmp_path):
         (["fit", "{a}", "--target", "y", "--missing-chunks", "guess"], 2, "missing_chunks is 'guess'"),
         (["fit", "{a}", "--target", "y", "--save", "{folder}/nowhere/a.npz"], 3, "no folder"),
         (["fit", "{folder}/b.h5", "--target", "y"], 3, "b.h5: no such file; did you mean 'a.h5'?"),
-        (["fit", "{folder}/b.csv", "--target", "y"], 2, "the suffix '.csv' is not known"),
+        (["fit", "{folder}/b.xlsx", "--target", "y"], 2, "the suffix '.xlsx' is not known"),
         (["inspect", "{folder}/b.h5"], 3, "no such file"),
         (["inspect", "{a}", "--x", "Y"], 3, "no dataset 'Y'"),
         (["generate", "{a}", "--rows", "3", "--columns", "2"], 2, "is there already; pass --force"),

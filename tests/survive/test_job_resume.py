@@ -24,7 +24,7 @@ fits:
   line: {kind: linear}
   robust: {kind: linear, errors: HC3}
   exact: {kind: linear, precision: exact}
-  chosen: {kind: penalised, choose: cv, folds: 4}
+  chosen: {kind: penalised, rule: cv, folds: 4}
   levels: {kind: linear, by: x4, features: [x0, x1]}
   counts: {kind: glm, family: poisson, target: x4}
   clusters: {kind: linear, errors: {cluster: x4}}
