@@ -41,6 +41,8 @@ class Family(ABC):
         Whether targets are counts, so that the likelihood is that of whole numbers.
     concentrated : bool
         Whether the log-likelihood is that at the dispersion which maximises it, ``deviance / n``, as for a line.
+    parameter : str
+        The option that the variance takes, and that a fit does not estimate; empty: none.
     quasi : bool
         Whether there is a variance only, and no distribution.
     canonical : bool
@@ -63,6 +65,7 @@ class Family(ABC):
     labels: bool = False
     whole: bool = False
     concentrated: bool = False
+    parameter: str = ""
     quasi: bool = False
     canonical: bool = True
     separable: bool = True

@@ -22,7 +22,7 @@ class NegativeBinomial(Linked):
     """
 
     name, requirement = "negative_binomial", "0 or more"
-    whole = True
+    whole, parameter = True, "alpha"
 
     def __init__(self, link: Link, alpha: float) -> None:
         super().__init__(link)

@@ -23,7 +23,7 @@ class Tweedie(Linked):
         Between 1 and 2 (zeros and positive amounts), or above 2 (positive amounts).
     """
 
-    name = "tweedie"
+    name, parameter = "tweedie", "power"
     dispersion_known = False
     separable = False
 

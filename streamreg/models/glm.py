@@ -46,9 +46,9 @@ class Glm(Estimator):
         "inverse_squared", "sqrt" or "power(k)". By default the logit for labels and shares, the identity for the
         gaussian family, which then is `Linear`, and the log for all others.
     power : float, optional
-        Of the tweedie family: the variance is proportional to this power of the mean. Default: 1.5.
+        Of the tweedie family, which needs it: the variance is proportional to this power of the mean.
     alpha : float, optional
-        Of the negative binomial family: the variance is ``mean + alpha mean**2``. Default: 1.
+        Of the negative binomial family, which needs it: the variance is ``mean + alpha mean**2``. It is not estimated.
     dispersion : {"auto", "pearson", "deviance"} or float
         What variances are multiplied by: Pearson's statistic or the deviance over the residual degrees of freedom, or a
         number. "auto": 1 for labels and counts, Pearson's for other families.
@@ -106,6 +106,8 @@ class Glm(Estimator):
             facts = family(self.spelling)
         except UsageError as error:
             raise ValueError(str(error)) from None
+        if facts.parameter and "(" not in self.family and self.power is None and self.alpha is None:
+            raise ValueError(f"{self.family} takes {facts.parameter}=, which is not estimated; give it")
         if self.exposure is not None and facts.link != "log":
             raise ValueError(f"an exposure goes with the log link, and this is the {facts.link} link; use an offset")
         if self.trials is not None and not facts.labels:
