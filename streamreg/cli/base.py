@@ -34,8 +34,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-File = Annotated[Path, typer.Argument(help="A .h5, .zarr or .npy file.", show_default=False)]
-Fittable = Annotated[Path, typer.Argument(help="A .h5, .zarr, .npy or .moments file.", show_default=False)]
+File = Annotated[Path, typer.Argument(help="A file: .h5, .zarr, .npy, .parquet, .csv, ...", show_default=False)]
+Fittable = Annotated[
+    Path, typer.Argument(help="A file: .h5, .zarr, .npy, .parquet, .csv, .moments, ...", show_default=False)
+]
 X = Annotated[str | None, typer.Option("--x", help="Dataset that holds the matrix: group/X.")]
 Weights = Annotated[str | None, typer.Option(help="Column or dataset of weights.")]
 MissingChunks = Annotated[str, typer.Option(help="Chunks that are not in the storage: error, or fill.")]

@@ -64,7 +64,10 @@ def compare(
 
 @app.command(cls=RowsCommand)
 def score(
-    file: Annotated[Path, typer.Argument(help="Rows that no fit has seen: .h5, .zarr or .npy.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Rows that no fit has seen: .h5, .zarr, .npy, .parquet, .csv, ...", show_default=False),
+    ],
     fits: Annotated[
         list[Path], typer.Argument(help="Saved fits (.npz, .keras) or coefficients; the first is the baseline.")
     ],

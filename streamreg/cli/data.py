@@ -25,7 +25,9 @@ from streamreg.errors import UsageError
 
 @app.command()
 def inspect(
-    file: Annotated[Path | None, typer.Argument(help="A .h5, .zarr or .npy file.", show_default=False)] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="A file: .h5, .zarr, .npy, .parquet, .csv, ...", show_default=False)
+    ] = None,
     x: X = None,
     target: Annotated[str | None, typer.Option(help="Dataset to explain, if it is not a column.")] = None,
     weights: Weights = None,

@@ -59,6 +59,7 @@ def fit(
     \b
       streamreg fit million.h5 --target y
       streamreg fit flights.zarr --x group/X --target group/delay --features x1,x7
+      streamreg fit trips.parquet --formula "tip ~ log(fare) * zone"
       streamreg fit million.npy --target y --json --save million.fit.npz
       streamreg fit loans.h5 --target rate --features x1,x7 --errors cluster:firm,year
       streamreg fit loans.h5 --target rate --features x1,x7 --by country
@@ -102,7 +103,10 @@ def fit(
 @app.command(cls=RowsCommand)
 def predict(
     fit: Annotated[Path, typer.Argument(help="A saved fit (.npz) or network (.keras).", show_default=False)],
-    file: Annotated[Path, typer.Argument(help="Rows with the fit's columns: .h5, .zarr or .npy.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Rows with the fit's columns: .h5, .zarr, .npy, .parquet, .csv, ...", show_default=False),
+    ],
     out: Annotated[Path, typer.Argument(help="Where predictions go: .h5, .zarr or .npy.", show_default=False)],
     x: X = None,
     missing: Annotated[

@@ -81,10 +81,14 @@ class Data(Section):
     ----------
     path : path
         Relative to the folder of the job file.
-    target : str
+    target : str, optional
+        Fits by a formula name their own.
     x, weights : str, optional
     features, columns : tuple of str, optional
     missing_chunks : {"error", "fill"}
+    format : str, optional
+    options : mapping, optional
+        How a CSV file is written.
     held_out : float
         Share of the rows that no fit sees, to score on; chosen by a hash of the row number.
     generate : Generate, optional
@@ -92,12 +96,14 @@ class Data(Section):
     """
 
     path: FilePath
-    target: str
+    target: str | None = None
     x: str | None = None
     weights: str | None = None
     features: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
     missing_chunks: Literal["error", "fill"] = "error"
+    format: str | None = None
+    options: dict[str, Any] | None = None
     held_out: float = Field(default=0.0, ge=0, lt=1)
     generate: Generate | None = None
 

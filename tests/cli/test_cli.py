@@ -331,7 +331,7 @@ def test_examples_of_the_help_can_be_copied(cli, monkeypatch):
 
 def test_commands_come_in_the_order_of_use(cli):
     listed = cli("--help").split("Commands:\n")[1].splitlines()
-    commands = ["generate", "inspect", "fit", "predict", "scan", "merge", "compare", "score", "run"]
+    commands = ["generate", "inspect", "fit", "predict", "scan", "merge", "seal", "verify", "compare", "score", "run"]
     assert [line.split()[0] for line in listed] == commands
     assert not [line for line in listed if line.endswith("...")]
 

@@ -56,7 +56,7 @@ def write(folder, text):
     ("old", "new", "line", "message"),
     [
         ("path: rows.npy", "pth: rows.npy", 2, "data: no option 'pth'; did you mean 'path'? (and 1 more)"),
-        ("target: y", "", 1, "data.target is missing; it must be given"),
+        ("path: rows.npy", "", 1, "data.path is missing; it must be given"),
         ("    rows: 2000", "    rosw: 2000", 5, "data.generate: no option 'rosw'; did you mean 'rows'? (and 1 more)"),
         ("    seed: 3", "    sead: 3", 7, "data.generate: no option 'sead'; did you mean 'seed'?"),
         ("rows: 2000", "rows: many", 5, "data.generate.rows is 'many'; it should be a valid integer"),
