@@ -121,12 +121,13 @@ def seal(
     For example:
 
     \b
-      streamreg seal million.h5
-      streamreg verify million.h5
+      streamreg seal million.h5 --target y
+      streamreg verify million.h5 --target y
     """
     from streamreg import sources
     from streamreg.engines.choose import choose
     from streamreg.scans import seal as seals
+    from streamreg.tools.inspect import inspect
 
     source = sources.open(file, x=x, target=target, weights=weights)
     found = seals.read(source, choose(as_engine(engine, scheduler), threads))
@@ -134,7 +135,10 @@ def seal(
     rows, columns = sum(count for count, _ in found.stretches.values()), len(found.names)
     if json:
         return Output(as_json({"out": str(out), "rows": rows, "columns": columns}))
-    return Output(f"{out}: seals {rows:,} rows x {columns:,} columns")
+    named = {target, weights, None}
+    apart = [d.name for d in inspect(file, x=x).datasets if d.shape in ((rows,), (rows, 1)) and d.name not in named]
+    left = f"; not those of {', '.join(apart)}, which --target or --weights would name" if apart else ""
+    return Output(f"{out}: seals {rows:,} rows x {columns:,} columns{left}")
 
 
 @app.command()
@@ -153,7 +157,7 @@ def verify(
     For example:
 
     \b
-      streamreg verify million.h5
+      streamreg verify million.h5 --target y
     """
     from dataclasses import asdict
 

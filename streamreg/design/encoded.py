@@ -1,6 +1,6 @@
 """A source whose columns are the terms of a formula: what every model reads when it is given one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -84,13 +84,15 @@ class EncodedPartition(Partition):
     beside: frozenset[str]
     zones: dict[str, str]
     label: str
+    watch: Callable[[Iterator[Chunk]], Iterator[Chunk]] | None = None
 
     def __post_init__(self) -> None:
         self.start, self.stop = self.inner.start, self.inner.stop
 
     def chunks(self, rows: int) -> Iterator[Chunk]:
         """Yield the rows in order."""
-        for chunk in self.inner.chunks(rows):
+        chunks = self.inner.chunks(rows)
+        for chunk in chunks if self.watch is None else self.watch(chunks):
             found: dict[str, Column] = {}
             for name in self.encoder.columns:
                 try:

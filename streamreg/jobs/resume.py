@@ -92,6 +92,8 @@ def _require_same(job: Job, source: Source, folder: Path) -> None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # none, or damaged: each pass says by itself what it is of
         found = own
+    if not isinstance(found, dict):
+        found = own
     again = f"finish the job as it was, or remove {str(folder)!r} to begin again"
     if found.get("version") != __version__:
         raise UsageError(f"{folder}: was made by streamreg {found.get('version')}, and this is {__version__}; {again}")

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from streamreg._version import __version__
 from streamreg.design.design import Design
-from streamreg.errors import ChangedError, CorruptError, UsageError
+from streamreg.errors import ChangedError, UsageError
 from streamreg.persist import generations
 from streamreg.persist.lock import locked
 from streamreg.progress import event
@@ -31,6 +32,7 @@ from streamreg.stats.grouped import Grouped
 
 _KIND = "pass over rows"
 _SUFFIX = ".pass"
+_OWN = re.compile(r"\.?\d{3,}\.pass(\.before|\.new|-.*\.new|\.new-.*)?")  # what a run may remove
 
 SECONDS = 5.0
 """Least time between two saves."""
@@ -51,6 +53,8 @@ class Checkpoint:
     """
 
     def __init__(self, folder: str | os.PathLike[str], seconds: float = SECONDS) -> None:
+        if not os.fspath(folder):
+            raise UsageError("checkpoint is empty; name a folder")
         self.folder, self.seconds = Path(folder), seconds
         self._taken = 0
 
@@ -77,6 +81,7 @@ class Checkpoint:
             "version": __version__,
             "data": source.fingerprint(),
             "partitions": partitions,
+            "columns": hashlib.sha256(json.dumps(source.schema.names).encode()).hexdigest()[:24],
             "design": json.dumps(_plain(design), sort_keys=True),
             "statistic": _recipe(statistic),
         }
@@ -87,8 +92,9 @@ class Checkpoint:
         """Keep the folder from others while the computation runs, and empty it when that is done."""
         with locked(self.folder):
             yield
-            for file in self.folder.glob(f"*{_SUFFIX}*"):
-                file.unlink(missing_ok=True)
+            for file in self.folder.iterdir():
+                if _OWN.fullmatch(file.name):
+                    file.unlink(missing_ok=True)
         with suppress(OSError):  # there are other files in it
             self.folder.rmdir()
 
@@ -144,8 +150,14 @@ class Pass:
         wait = max(self._seconds, _SHARE * self._cost) if self._seconds else 0.0
         return self._able and time.monotonic() - self._saved >= wait
 
-    def save(self, state: Statistic, values: Mapping[str, Any], waiting: Sequence[Chunk]) -> None:
-        """Keep a state, and the rows that wait; what was kept before stays as the one before.
+    def save(
+        self,
+        state: Statistic,
+        values: Mapping[str, Any],
+        waiting: Sequence[Chunk],
+        sums: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Keep a state, the rows that wait, and checksums; what was kept before stays as the one before.
 
         Statistics that cannot be kept, as their sums lie in files, are passed over.
         """
@@ -155,6 +167,7 @@ class Pass:
         except (UsageError, NotImplementedError):
             self._able = False
             return
+        arrays |= {f"sums.{name}": array for name, array in sums.items()}
         for k, chunk in enumerate(waiting):
             arrays |= {f"rows.{k}.{name}": array for name, array in _to_arrays(chunk).items()}
         kept = {**values, "identity": self._identity, "waiting": len(waiting), "counts": state.counts()}
@@ -165,19 +178,10 @@ class Pass:
 
 
 def restored(statistic: Statistic, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> Any:
-    """Return the state that was kept, of the same kind as an empty statistic.
-
-    Raises
-    ------
-    CorruptError
-        It makes no sense.
-    """
+    """Return the state that was kept, of the same kind as an empty statistic."""
     parts = {name.removeprefix("state."): a for name, a in arrays.items() if name.startswith("state.")}
     state = statistic.fresh()
-    try:
-        kept = type(statistic).from_arrays(parts)
-    except (ValueError, KeyError) as error:
-        raise CorruptError(f"a checkpoint was edited ({error}); remove its folder to begin again") from error
+    kept = type(statistic).from_arrays(parts)
     counts = values["counts"]
     kept.n, kept.n_read, kept.n_missing = counts["n"], counts["n_read"], counts["n_missing"]
     return state.merge(kept)

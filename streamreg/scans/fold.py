@@ -1,14 +1,15 @@
 """The one loop over a source: partitions are folded apart, and their states merged in row order."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from streamreg.design.design import Design
+from streamreg.design.encoded import EncodedPartition
 from streamreg.engines.base import Engine
 from streamreg.engines.threads import Threads
-from streamreg.errors import ChangedError, DataError, UsageError
+from streamreg.errors import ChangedError, CorruptError, DataError, UsageError
 from streamreg.scans.checkpoint import Checkpoint, Pass, restored, waiting
 from streamreg.scans.probes import Marks, marking, places
 from streamreg.scans.seal import Sums, beside
@@ -100,7 +101,7 @@ def folded(
     if engine.in_process and checkpoint is None:  # a checkpoint needs all sums of what is done, and no others
         statistic = statistic.shared()
     seal = beside(source)
-    total = Folded(statistic.fresh(), sums=None if seal is None else Sums())
+    total = Folded(statistic.fresh(), sums=None if seal is None else Sums(seal.rows))
     partitions = source.partitions(blocks, design.columns)
     require_reach(source, engine, partitions)
     parts = list(zip(partitions, *places(len(partitions)), strict=True))
@@ -110,14 +111,14 @@ def folded(
         progress(total.rows)
     size = engine.share(parts) if statistic.associative else 1
     shares = [parts[k : k + size] for k in range(done, len(parts), size)]
-    work = partial(_fold_partitions, design=design, statistic=statistic, summed=seal is not None)
+    work = partial(_fold_partitions, design=design, statistic=statistic, sealed=None if seal is None else seal.rows)
     whole = True  # so long as no partition is added up by half
     try:
         for share, run in zip(shares, engine.map(work, shares), strict=True):
             whole = False
             _append(total, run, design, blocks, first=True)
             done, whole = done + len(share), True
-            if kept is not None and (kept.due or done == len(parts)):
+            if kept is not None and kept.due and done < len(parts):
                 _keep(kept, total, done)
             if progress is not None:
                 progress(run.rows)
@@ -133,6 +134,8 @@ def folded(
         )
     if seal is not None and total.sums is not None:
         seal.check(source.label, total.sums)
+    if kept is not None:
+        _keep(kept, total, done)
     for chunk in _joined(total.tail):
         total.state.update(design.batch(chunk))
     total.state.settle()
@@ -144,19 +147,38 @@ def _keep(kept: Pass, total: Folded[Any], done: int) -> None:
     """Write down how far a pass came."""
     marks = [[row, count, mark] for row, (count, mark) in total.marks.items()]
     values = {"done": done, "rows": total.rows, "at_borders": total.at_borders, "marks": marks}
-    kept.save(total.state, values, total.tail)
+    kept.save(total.state, values, total.tail, {} if total.sums is None else total.sums.to_arrays())
 
 
 def _restore(kept: Pass, total: Folded[Any], statistic: Statistic) -> int:
-    """Put what was kept of a pass into `total`, and return how many partitions are done."""
+    """Put what was kept of a pass into `total`, and return how many partitions are done.
+
+    Nothing is taken of a pass that did not keep the checksums which the seal of the data is compared with.
+
+    Raises
+    ------
+    CorruptError
+        What was kept makes no sense.
+    """
     found = kept.load()
     if found is None:
         return 0
     values, arrays = found
-    total.state, total.tail = restored(statistic, arrays, values), waiting(arrays, values)
-    total.rows, total.at_borders = values["rows"], values["at_borders"]
-    total.marks = {row: (count, mark) for row, count, mark in values["marks"]}
-    return int(values["done"])
+    sums = {name.removeprefix("sums."): array for name, array in arrays.items() if name.startswith("sums.")}
+    if total.sums is not None and not sums:
+        return 0
+    try:
+        total.state, total.tail = restored(statistic, arrays, values), waiting(arrays, values)
+        total.rows, total.at_borders = int(values["rows"]), int(values["at_borders"])
+        total.marks = {row: (count, mark) for row, count, mark in values["marks"]}
+        done = int(values["done"])
+        if total.sums is not None:
+            total.sums.take(sums)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptError(
+            f"{kept.path}: was edited ({error}); remove {str(kept.path.parent)!r} to begin again"
+        ) from error
+    return done
 
 
 def require_reach(source: Source, engine: Engine, partitions: Sequence[Partition]) -> None:
@@ -185,23 +207,25 @@ def _first_rows(partition: Partition) -> None:
     next(partition.chunks(1), None)
 
 
-def _fold_partitions(parts: Sequence[Place], *, design: Design, statistic: S, summed: bool = False) -> Folded[S]:
+def _fold_partitions(parts: Sequence[Place], *, design: Design, statistic: S, sealed: int | None = None) -> Folded[S]:
     """Fold consecutive partitions into one state."""
     first, *rest = parts
-    total = _fold_partition(first, design=design, statistic=statistic, summed=summed)
+    total = _fold_partition(first, design=design, statistic=statistic, sealed=sealed)
     for part in rest:
-        run = _fold_partition(part, design=design, statistic=statistic, summed=summed)
+        run = _fold_partition(part, design=design, statistic=statistic, sealed=sealed)
         _append(total, run, design, statistic.block_rows, first=False)
     total.state.settle()
     return total
 
 
-def _fold_partition(part: Place, *, design: Design, statistic: S, summed: bool = False) -> Folded[S]:
+def _fold_partition(part: Place, *, design: Design, statistic: S, sealed: int | None = None) -> Folded[S]:
     partition, first, last = part
-    run = Folded(statistic.fresh(), sums=Sums() if summed else None)
+    run = Folded(statistic.fresh(), sums=None if sealed is None else Sums(sealed))
     size = statistic.block_rows
+    if run.sums is not None and isinstance(partition, EncodedPartition):  # a seal is of what the terms are made of
+        partition = replace(partition, watch=partial(run.sums.of, columns=None))
     chunks = partition.chunks(size)
-    if run.sums is not None:
+    if run.sums is not None and not isinstance(partition, EncodedPartition):
         chunks = run.sums.of(chunks, design.columns)
     for chunk in _blocks(marking(chunks, design.columns, first, last, run.marks), size):
         run.rows += len(chunk)

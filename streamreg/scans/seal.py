@@ -6,8 +6,10 @@ depends on the row number, modulo 2**64. One changed value is found for certain,
 damage: who forges rows can forge a seal.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -34,8 +36,17 @@ U64 = NDArray[np.uint64]
 
 @dataclass(slots=True)
 class Sums:
-    """Sums over some rows: of each stretch, the number of rows and the sum of each column."""
+    """Sums over some rows: of each stretch, the number of rows and the sum of each column.
 
+    Attributes
+    ----------
+    most : int or None
+        Rows from this one on are passed over: they came after the seal.
+    names : tuple of str
+    stretches : dict of int to (int, ndarray)
+    """
+
+    most: int | None = None
     names: tuple[str, ...] = ()
     stretches: dict[int, tuple[int, U64]] = field(default_factory=dict)
 
@@ -49,10 +60,10 @@ class Sums:
         """Add rows."""
         vectors = [name for name in chunk.vectors if columns is None or name in columns]
         self.names = (*chunk.names, *vectors)
-        at = 0
-        while at < len(chunk):
+        at, end = 0, len(chunk) if self.most is None else min(len(chunk), self.most - chunk.start)
+        while at < end:
             row = chunk.start + at
-            stop = min(len(chunk), at + STRETCH - row % STRETCH)
+            stop = min(end, at + STRETCH - row % STRETCH)
             parts = [_matrix(chunk.matrix[at:stop], row)]
             if chunk.low is not None:
                 parts[0] += np.uint64(3) * _matrix(chunk.low[at:stop], row)
@@ -64,6 +75,22 @@ class Sums:
         """Add the sums of other rows of the same columns."""
         self.names = other.names or self.names
         for number, (rows, sums) in other.stretches.items():
+            self._put(number, rows, sums)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the sums as plain arrays."""
+        numbers = sorted(self.stretches)
+        return {
+            "numbers": np.array(numbers, np.int64),
+            "rows": np.array([self.stretches[k][0] for k in numbers], np.int64),
+            "sums": np.array([self.stretches[k][1] for k in numbers], np.uint64).reshape(len(numbers), -1),
+            "names": np.array(json.dumps(self.names)),
+        }
+
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Add the sums that `to_arrays` returned."""
+        self.names = tuple(json.loads(str(arrays["names"])))
+        for number, rows, sums in zip(arrays["numbers"].tolist(), arrays["rows"].tolist(), arrays["sums"], strict=True):
             self._put(number, rows, sums)
 
     def _put(self, number: int, rows: int, sums: U64) -> None:
@@ -155,7 +182,7 @@ def beside(source: Source) -> Seal | None:
     Raises
     ------
     CorruptError
-        The seal is damaged.
+        The seal is damaged, or is of more rows than there are.
     """
     path = path_of(source)
     if path is None or not path.is_file():
@@ -171,7 +198,14 @@ def beside(source: Source) -> Seal | None:
         raise CorruptError(f"{path}: damaged, or edited ({error!r}); seal the file again") from error
     if not sound:
         raise CorruptError(f"{path}: damaged, or edited: its sums are not of {rows:,} rows; seal the file again")
-    return seal if seal.table == source.table and rows <= (source.schema.n_rows or 0) else None
+    if seal.table != source.table:
+        return None
+    if rows > (n := source.schema.n_rows or 0):
+        raise CorruptError(
+            f"{source.label}: has {n:,} rows, and its seal is of {rows:,}: rows are lost, or it was written anew; get "
+            f"a sound copy, or seal the file again ({path})"
+        )
+    return seal
 
 
 def write(source: Source, found: Sums) -> Path:
@@ -192,8 +226,8 @@ def write(source: Source, found: Sums) -> Path:
     return path
 
 
-def read(source: Source, engine: Engine) -> Sums:
-    """Read all rows of all columns, and return their sums.
+def read(source: Source, engine: Engine, most: int | None = None) -> Sums:
+    """Read all rows of all columns, and return their sums; rows from `most` on are read alone.
 
     Raises
     ------
@@ -202,16 +236,16 @@ def read(source: Source, engine: Engine) -> Sums:
     DataError
         The source has no rows.
     """
-    total = Sums()
-    for part in engine.map(_of_partition, source.partitions()):
+    total = Sums(most)
+    for part in engine.map(partial(_of_partition, most=most), source.partitions()):
         total.merge(part)
     if not total.stretches:
         raise DataError(f"{source.label}: no rows")
     return total
 
 
-def _of_partition(partition: Partition) -> Sums:
-    found = Sums()
+def _of_partition(partition: Partition, most: int | None) -> Sums:
+    found = Sums(most)
     for chunk in partition.chunks(1024):
         found.add(chunk)
     return found
@@ -225,12 +259,16 @@ class Verified:
     rows: int
     proven: int
     columns: int
+    left: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         every = f"{self.label}: {self.rows:,} rows x {self.columns:,} columns can be read."
         if self.proven:
             rest = self.rows - self.proven
             left = f" {rest:,} rows came later, and are not proven: seal the file again." if rest else ""
+            if self.left:
+                names = ", ".join(map(repr, self.left))
+                left += f" Sealed columns were not read: {names}; name a dataset of its own with --target or --weights."
             return f"{every} {self.proven:,} rows are those that were sealed.{left}"
         return (
             f"{every} There is no seal: beyond what the checksums of its format show, changed values would not be "
@@ -247,6 +285,7 @@ def verify(source: Source, engine: Engine) -> Verified:
         Rows cannot be read, or are not those of the seal.
     """
     held = beside(source)
-    found = read(source, engine)
+    found = read(source, engine, None if held is None else held.rows)
     proven = 0 if held is None else held.check(source.label, found)
-    return Verified(source.label, sum(n for n, _ in found.stretches.values()), proven, len(found.names))
+    left = () if held is None else tuple(name for name in held.names if name not in found.names)
+    return Verified(source.label, source.schema.n_rows or 0, proven, len(found.names), left)
