@@ -110,6 +110,7 @@ class OpeningMoments(Moments):
         nodes = self._facts.nodes
         return super().to_arrays() | {
             "opening": np.array(json.dumps({n: getattr(self, n) for n in ("family", "working", "frequency")})),
+            "broken": np.array(self.broken),
             "facts.place": np.array([place for *place, _ in nodes], dtype=np.int64).reshape(-1, 2),
             "facts.sums": np.array([sums for *_, sums in nodes]).reshape(-1, 2, 6),
         }
@@ -120,6 +121,7 @@ class OpeningMoments(Moments):
         self = super().from_arrays(arrays)._about(**json.loads(str(arrays["opening"])))
         pairs = zip(arrays["facts.place"].tolist(), arrays["facts.sums"], strict=True)
         self._facts.join((level, index, (high, low)) for (level, index), (high, low) in pairs)
+        self.broken = str(arrays["broken"])
         return self
 
 
