@@ -42,6 +42,8 @@ class Origin:
     powers : dict of str to int
     encoder : dict
         Terms of a formula, and what was learned for them.
+    provenance : dict
+        Sources and an account of their rows.
     seconds : float
     note : str
         What to tell the user about the numbers, if anything.
@@ -58,6 +60,7 @@ class Origin:
     columns: tuple[str, ...] = ()
     powers: dict[str, int] | None = None
     encoder: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
     seconds: float = NAN
     note: str = ""
 
@@ -77,6 +80,7 @@ class Origin:
             () if terms is None else terms.columns,
             {} if terms is None else {c: d for c, d in zip(terms.columns, terms.degrees, strict=True) if d > 1},
             {} if record is None else record.encoder,
+            {} if record is None else record.account(),
         )
 
 
@@ -156,6 +160,7 @@ def result(
         columns=origin.columns,
         powers=origin.powers or {},
         encoder=origin.encoder,
+        provenance=origin.provenance,
         geometry=Geometry(
             found.gram,
             found.inverse,

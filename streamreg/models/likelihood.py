@@ -28,7 +28,8 @@ def fitted(model: Any, source: Source, design: Design, climb: Climb, run: Run) -
     found = climb.found
     problem, solution, state = found.step.problem, found.step.solution, found.state
     origin = Origin.of(state.moments, problem.target, source.label, climb.passes, "newton", design.terms)
-    origin = dataclasses.replace(origin, encoder={} if design.encoder is None else design.encoder.to_dict())
+    if (record := state.record) is not None:
+        origin = dataclasses.replace(origin, encoder=record.encoder, provenance=record.account())
     sums = state.likelihood()
     nobs = sums.weight if model.weight_kind == "frequency" else float(state.n)
     df = nobs - solution.rank - model.intercept

@@ -120,6 +120,35 @@ class FitResult(Estimates):
         return f"<FitResult{of} on {len(self.names)} terms{rows}: {self.status}>"
 
     @typed
+    def to_frame(self, level: float = 0.95) -> Any:
+        """Return the table of coefficients as a data frame of pandas, or of polars where pandas is not installed.
+
+        Columns: term, estimate, std_error, t, p, low and high of the interval, digits. The intercept comes first.
+
+        Raises
+        ------
+        MissingExtra
+            Neither is installed.
+        """
+        from streamreg.results.frames import frame
+
+        columns: dict[str, Any] = {
+            "term": list(self.names),
+            "estimate": self.coef,
+            "std_error": self.std_errors,
+            "t": self.tvalues,
+            "p": self.pvalues,
+            "low": self.conf_int(level)[:, 0],
+            "high": self.conf_int(level)[:, 1],
+            "digits": self.digits,
+        }
+        if self.has_intercept:
+            numbers = (self.intercept, self.intercept_std_error, self.intercept_tvalue, self.intercept_pvalue)
+            first = ["(intercept)", *numbers, *self.intercept_conf_int(level), self.digits_intercept]
+            columns = {name: [one, *rest] for one, (name, rest) in zip(first, columns.items(), strict=True)}
+        return frame(columns)
+
+    @typed
     def summary(self, rows: int | None = None) -> str:
         """Return a table of estimates, errors and diagnostics; `rows` shows only the first few coefficients."""
         from streamreg.results.summary import summary

@@ -78,6 +78,9 @@ class Estimates:
         Columns that were raised to powers, and the degree.
     encoder : dict
         Terms of a formula, and what was learned for them: they turn columns of data into `columns`.
+    provenance : dict
+        The `sources`, each with its name, fingerprint, the version of streamreg that read it, and an account of its
+        `rows`: those `used`, with a `missing` value, and `left_out` for zero weight or another sample.
     geometry : Geometry or None
     training : dict
         Loss curve and the like, for models that train.
@@ -135,6 +138,7 @@ class Estimates:
     columns: tuple[str, ...] = ()
     powers: dict[str, int] = field(default_factory=dict)
     encoder: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
     geometry: Geometry | None = None
     training: dict[str, Any] = field(default_factory=dict)
     absorbed: AbsorbedEffects | None = None

@@ -89,6 +89,25 @@ class Record:
                 f"both hold the {same.rows:,} rows of {same.label}, which would count twice; merge scans of other rows"
             )
 
+    def account(self) -> dict[str, Any]:
+        """Return what a fit says of its rows: sources with fingerprints, and how many rows were used or left out.
+
+        `rows` read are `used`, `missing` (a missing value) and `left_out` (zero weight, or another sample).
+        """
+        sources = [
+            {
+                "source": part.label,
+                "fingerprint": part.fingerprint,
+                "version": part.version,
+                "rows": part.rows,
+                "used": part.rows - part.missing - part.weightless,
+                "missing": part.missing,
+                "left_out": part.weightless,
+            }
+            for part in self.parts
+        ]
+        return {"sources": sources, "weights": self.weights}
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         return dataclasses.asdict(self)

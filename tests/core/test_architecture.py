@@ -45,7 +45,7 @@ OWNERS = {
     "zarr": {"sources/zarr", "persist/table_writer.py", "tools/inspect.py"},
     "dask": {"sources/dask.py", "sources/arrow", "engines"},
     "pyarrow": {"sources/arrow", "sources/csv"},
-    "polars": {"sources/arrow"},
+    "polars": {"sources/arrow", "results/frames.py"},
     "duckdb": {"sources/arrow"},
     "fsspec": {"sources/arrow"},
     "distributed": {"engines"},

@@ -32,6 +32,7 @@ BOOKKEEPING = {
     *("parameters", "df_slopes"),  # what AIC counts
     *("line", "tstats", "intercept_tstat", "level"),  # coef, centre and at_centre together; names of the version before
     *("absorbed", "effects", "rsquared_within"),  # of absorbed factors: tests/absorb
+    *("provenance", "to_frame"),  # tests/core/test_provenance.py
     *("encoder", "terms_of"),  # what a formula learned; columns but offset and exposure
     "likelihood",  # facts of a likelihood that is not of least squares: tests/glm
     *("save", "load", "to_dict", "to_csv", "brief", "summary", "label", "features", "get", "items", "keys", "values"),
