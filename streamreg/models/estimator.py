@@ -55,7 +55,8 @@ class Estimator(Spec):
         from streamreg.scans.formulas import encoded
 
         target = getattr(self, "target", None)
-        source = encoded(as_source(data), self.formula, run)
+        needs = self.needs()
+        source = encoded(as_source(data), self.formula, run, {*needs.keys, *needs.beside.values()})
         changed = {"formula": None, "intercept": source.encoder.intercept, "target": target or source.encoder.target}
         if absorbed := tuple("^".join(several) for several in source.encoder.absorbed):
             if "absorb" not in type(self).model_fields:

@@ -65,7 +65,7 @@ class Linear(Estimator):
         What the standard errors allow for. All but the first take one more pass: see `streamreg.robust`. The columns
         that name clusters are features only if `features` has them.
     absorb : str or tuple of str
-        Factors: columns of whole numbers, of any number of levels. The model holds an effect of each level, as it would
+        Factors: columns of whole numbers, text or dates. The model holds an effect of each level, as it would
         with indicator columns, and they are not among the coefficients; see `FitResult.effects`. One pass; a second
         one only where little is left of a column within the levels and the digits need it.
     device : str, optional

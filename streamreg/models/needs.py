@@ -92,7 +92,8 @@ class Needs:
         """
         keys = self.keys if self.group is None else (self.group, *self.keys)
         if self.formula is not None:
-            others = [name for name in source.schema.names if name not in (source.roles.target, source.roles.weights)]
+            roles = {source.roles.target, source.roles.weights, *keys, *self.beside.values()}
+            others = [name for name in source.schema.names if name not in roles]
             return unlearned(parse(self.formula, others), source, self.target, keys).with_target()
         part = source.with_roles(target=self.target)
         return Design.of(part, self.features, powers=self.powers, keys=keys, beside=self.beside).with_target()

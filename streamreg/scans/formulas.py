@@ -1,6 +1,6 @@
 """Data as a formula sees them: its terms are learned of the rows, where they need it, and become columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from streamreg.design.encoded import EncodedSource
@@ -22,7 +22,7 @@ _FIRST = 1024
 """Rows that are looked at before a pass, for numbers near the values."""
 
 
-def encoded(source: Source, formula: str, run: Run) -> EncodedSource:
+def encoded(source: Source, formula: str, run: Run, apart: Collection[str] = ()) -> EncodedSource:
     """Return the columns that a formula makes of a source.
 
     Parameters
@@ -31,6 +31,8 @@ def encoded(source: Source, formula: str, run: Run) -> EncodedSource:
         Its weights stay; its target is that of the formula, if that names one.
     formula : str
     run : Run
+    apart : collection of str
+        Columns with another role in the model (clusters, an offset), which ``.`` leaves out.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def encoded(source: Source, formula: str, run: Run) -> EncodedSource:
     if isinstance(source, EncodedSource):
         raise UsageError(f"{source.label}: has the terms of {source.encoder.to_dict()['formula']['text']!r} already")
     roles, passes = source.roles, 0
-    others = [name for name in source.schema.names if name not in (roles.target, roles.weights)]
+    others = [name for name in source.schema.names if name not in (roles.target, roles.weights, *apart)]
 
     def read(inquiry: Inquiry) -> dict[Key, Profile]:
         nonlocal passes

@@ -150,3 +150,11 @@ def test_absorbed_formulas_are_those_of_pyfixest(text):
     np.testing.assert_allclose([ours[name] for name in wanted.index], wanted, rtol=1e-8, atol=1e-10)
     errors = dict(zip(fit.names, fit.std_errors, strict=True))
     np.testing.assert_allclose([errors[name] for name in wanted.index], theirs.se(), rtol=1e-8)
+
+
+def test_a_dot_leaves_out_columns_with_another_role() -> None:
+    random = np.random.default_rng(3)
+    table = {name: random.normal(size=200) for name in ("a", "b")} | {"firm": random.integers(0, 9, 200)}
+    table |= {"time": random.uniform(1, 2, 200), "y": random.poisson(2.0, 200)}
+    assert sr.Linear(formula="y ~ .", errors={"cluster": ("firm",)}).fit(table).names == ("a", "b", "time")
+    assert sr.Glm(formula="y ~ .", family="poisson", exposure="time").fit(table).names == ("a", "b", "firm")
