@@ -134,7 +134,7 @@ def folded(
         )
     if seal is not None and total.sums is not None:
         seal.check(source.label, total.sums)
-    if kept is not None:
+    if kept is not None and shares:
         _keep(kept, total, done)
     for chunk in _joined(total.tail):
         total.state.update(design.batch(chunk))
