@@ -210,7 +210,7 @@ class Design:
             whole = [part.dtype.kind != "f" for part in parts for _ in range(part.shape[1])][j]
             value = "infinity"
             if absent[i, j]:
-                value = "-2^63, NaT (a missing value)" if whole else "NaN (a missing value)"
+                value = "a missing value (NaT, or -2^63)" if whole else "NaN (a missing value)"
             drop = "leave such rows out with missing='drop' (--missing drop), or fill them"
             remedy = drop if absent[i, j] else "mend it"
             others = (*self.keys, *(name for _, name in self.beside))

@@ -187,7 +187,8 @@ class Profile:
     def _add_powers(self, high: Float, low: Float) -> None:
         if not self.need.powers:
             return
-        base = dd.subtract((high, low), (np.float64(self.origin), np.float64(0.0)))  # type: ignore[arg-type]
+        origin = np.float64(self.origin), np.float64(0.0)
+        base = dd.subtract((high, low), origin)  # type: ignore[arg-type]  # scalars
         term, found = base, []
         for k in range(self.need.powers):
             with np.errstate(over="ignore", invalid="ignore"):

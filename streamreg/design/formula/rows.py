@@ -100,7 +100,7 @@ class Rows:
             The result is not finite where the columns are, as log(0): with the row.
         """
         if isinstance(found, Number):
-            return np.float64(found.value), np.float64(0.0)  # type: ignore[return-value]
+            return np.float64(found.value), np.float64(0.0)  # type: ignore[return-value]  # scalars broadcast
         if isinstance(found, Name) or found.function in DATES:
             return self._numbers(self.raw(found), found.text)
         parts = [self.pair(arg) for arg in found.args]
@@ -147,7 +147,8 @@ class Rows:
 
     def _scaled(self, inner: dd.DD, found: Call) -> dd.DD:
         centre_high, centre_low, divisor = self.scalings[found.text]
-        high, _ = dd.subtract(inner, (np.float64(centre_high), np.float64(centre_low)))  # type: ignore[arg-type]
+        centre = np.float64(centre_high), np.float64(centre_low)
+        high, _ = dd.subtract(inner, centre)  # type: ignore[arg-type]  # scalars
         high = high / divisor
         return high, np.zeros_like(high)
 
