@@ -1,6 +1,7 @@
 """Options of the command line that are those of a model: from its fields, with the words of its docstring."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
@@ -95,8 +96,9 @@ def _params(fields: Mapping[str, "Option"]) -> list[Any]:
 
 
 def _annotation(name: str, field: Any, about: str) -> Any:
-    flag = _FLAGS.get(name, name).replace("_", "-")
+    flag = _flag(name)
     parts = list(_parts(field.annotation))
+    about = re.sub(r"`(\w+)`", lambda match: "--" + _flag(match[1]), about)  # other options, as they are spelt here
     default = field.get_default(call_default_factory=True)
     if bool in parts:
         text = f"{about}  [default: {flag if default else f'no-{flag}'}]"
@@ -106,6 +108,10 @@ def _annotation(name: str, field: Any, about: str) -> Any:
     if name not in _READERS and any(get_origin(part) is dict or _is_nested(part) for part in parts):
         kind = list[str]
     return Annotated[kind | None, typer.Option(f"--{flag}", help=text.strip(), metavar=_metavar(name, parts))]
+
+
+def _flag(name: str) -> str:
+    return _FLAGS.get(name, name).replace("_", "-")
 
 
 def _metavar(name: str, parts: list[Any]) -> str | None:

@@ -52,7 +52,7 @@ class Linear(Estimator):
         What to return for columns that depend on others: the shortest solution; NaN for the later columns, as R does;
         or an error that names them.
     powers : dict of str to int
-        Columns to raise to powers, and the degree: ``{"x": 3}`` adds x^2 and x^3, expanded in double-double.
+        The degree of each column to raise to powers: 3 for x adds x^2 and x^3, expanded in double-double.
     features : tuple of str, optional
         Columns to regress on; default: all that have no other role.
     target : str, optional
