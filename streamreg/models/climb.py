@@ -88,13 +88,16 @@ def climb(model: Any, source: Source, design: Design, run: Run) -> Climb:
     problem = opening.problem(names[-1], None, model.intercept)
     solved = cholesky.solve(problem)
     whitening = _whitening(solved) if solved.condition > INDEX and solved.rank == p else None
+    # From a model without slopes all rows have the same variance: the first Newton step is least squares.
+    typical = np.array([opening.target_mean])
+    slope, information = (1.0, 1.0) if working else (float(f(typical)[0]) for f in (facts.slope, facts.information))
+    if model.ridge:
+        solved = cholesky.solve(problem.penalised(model.ridge / information))
     centre, (at, _) = centred_line(problem, slopes := solved.coef)
     start = Line(centre, np.zeros(p), level)
     if working:
         first = Line(centre, slopes, at - level)
     else:
-        # From a model without slopes all rows have the same variance: the first Newton step is least squares.
-        slope = float(facts.slope(np.array([opening.target_mean]))[0])
         first = Line(centre, slopes / slope, (at - opening.target_mean) / slope)
     read = _Reader(spelling, source, design, run, level, device=model.device, whitening=whitening)
     improving = shifted and model.intercept
@@ -114,6 +117,7 @@ def climb(model: Any, source: Source, design: Design, run: Run) -> Climb:
         intercept=model.intercept,
         tolerance=model.tolerance,
         iterations=max(model.max_iterations - 1, 1),
+        ridge=model.ridge,
     )
     sums = found.state.likelihood()
     rounds = 0

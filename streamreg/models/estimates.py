@@ -98,11 +98,7 @@ def result(
         what = f"the coefficient of {name!r} is beyond 1e308; rescale that column or the target"
         raise DataError(f"{origin.label}: {what}")
     nobs = problem.weight if model.weight_kind == "frequency" else float(origin.n)
-    slopes = float(found.rank)
-    if problem.ridge:
-        # The trace of the hat matrix: of the inverse times the cross-products without the penalty.
-        share = np.ldexp(problem.ridge, -2 * found.exponent[found.kept]) / found.scale[found.kept] ** 2
-        slopes -= float(share @ np.diag(found.inverse))
+    slopes = found.rank - penalty_share(problem, found)
     df = nobs - slopes - model.intercept - (problem.absorbed if isinstance(problem, Problem) else 0)
     with np.errstate(over="ignore"):
         total = found.square_about_mean if found.constant else found.tss
@@ -177,6 +173,17 @@ def result(
         df_slopes=slopes if problem.ridge else NAN,
         no_likelihood=_LOST if lost else "",
     )
+
+
+def penalty_share(problem: Problem | ExactProblem, found: Solution) -> float:
+    """Return the degrees of freedom that a penalty takes from the slopes.
+
+    What is left is the trace of the hat matrix: of the inverse times the cross-products without the penalty.
+    """
+    if not problem.ridge:
+        return 0.0
+    share = np.ldexp(problem.ridge, -2 * found.exponent[found.kept]) / found.scale[found.kept] ** 2
+    return float(share @ np.diag(found.inverse))
 
 
 def _held(values: ArrayLike) -> Float:

@@ -58,6 +58,10 @@ class Glm(Estimator):
         Column with the number of trials of each row, of which the target are those with success.
     intercept : bool
         Whether the linear predictor may have a constant.
+    ridge : float
+        Penalty added to the deviance: ``ridge * sum(coef**2)``, as `Linear` adds it to the squared error. In the terms
+        of scikit-learn it is ``1 / C`` of LogisticRegression, and alpha times the sum of weights of PoissonRegressor.
+        The estimates are biased, so no standard errors are given.
     max_iterations : int
         Passes over the rows, at most.
     tolerance : float
@@ -90,6 +94,7 @@ class Glm(Estimator):
     exposure: str | None = None
     trials: str | None = None
     intercept: bool = True
+    ridge: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     max_iterations: int = Field(default=50, ge=1)
     tolerance: float = Field(default=1e-8, gt=0.0, allow_inf_nan=False)
     singular: Literal["minimum-norm", "error"] = "minimum-norm"

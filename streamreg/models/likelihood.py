@@ -8,7 +8,7 @@ import numpy as np
 from streamreg.design.design import Design
 from streamreg.families import family
 from streamreg.models.climb import Climb
-from streamreg.models.estimates import Origin, result
+from streamreg.models.estimates import Origin, penalty_share, result
 from streamreg.models.likelihood_digits import digits_of, without_errors
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
@@ -32,7 +32,8 @@ def fitted(model: Any, source: Source, design: Design, climb: Climb, run: Run) -
         origin = dataclasses.replace(origin, encoder=record.encoder, provenance=record.account())
     sums = state.likelihood()
     nobs = sums.weight if model.weight_kind == "frequency" else float(state.n)
-    df = nobs - solution.rank - model.intercept
+    slopes = solution.rank - penalty_share(problem, solution)
+    df = nobs - slopes - model.intercept
     dispersion, how = _dispersion(model, sums.deviance, state.pearson(), df)
     sigma = float(np.ldexp(np.sqrt(dispersion), -solution.target_exponent))
     fit = result(model, problem, solution, origin, sigma)
@@ -71,6 +72,8 @@ def fitted(model: Any, source: Source, design: Design, climb: Climb, run: Run) -
         columns=(*fit.columns, *beside.values()),
         likelihood={"dispersion": dispersion, "dispersion_by": how, "pearson": state.pearson(), "beside": beside},
     )
+    if model.ridge:  # biased, so without errors
+        fit = dataclasses.replace(fit, std_errors=np.full(len(fit.coef), NAN), intercept_std_error=NAN, digits_se=NAN)
     return fit if found.bounded else without_errors(fit)
 
 

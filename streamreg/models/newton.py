@@ -76,9 +76,9 @@ class Step:
         return share * self.distance if np.isfinite(share) else np.inf
 
 
-def newton_step(state: WorkingMoments, intercept: bool) -> Step:
+def newton_step(state: WorkingMoments, intercept: bool, ridge: float = 0.0) -> Step:
     """Solve for the Newton step. No rows are read."""
-    problem = state.problem(intercept)
+    problem = state.problem(intercept, ridge)
     found = cholesky.solve(problem)
     p = len(problem.names)
     change, at, level = found.coef, 0.0, 0.0
@@ -177,6 +177,7 @@ def maximise(
     intercept: bool,
     tolerance: float,
     iterations: int,
+    ridge: float = 0.0,
 ) -> Maximum:
     """Climb to the maximum of a likelihood: Newton's method with a canonical link, else Fisher scoring.
 
@@ -197,34 +198,37 @@ def maximise(
         In standard errors.
     iterations : int
         Scans at most.
+    ridge : float
+        Penalty on the slopes, added to the deviance. The maximum is then finite whatever the labels.
     """
     at, move, share = start if first is None else start.moved(first), first, 1.0
     below, best, last = np.inf, None, np.nan
     for passes in range(1, iterations + 1):
         state = read(at, move)
         now = state.likelihood()
+        deviance = now.deviance + (ridge * float(at.coef @ at.coef) if ridge else 0.0)
         if passes == 1 and first is not None:
             below = now.null_deviance
-        if now.deviance > below + _SLACK * abs(below) and move is not None and share > 1e-3:
+        if deviance > below + _SLACK * abs(below) and move is not None and share > 1e-3:
             # Too far: come back to half of the step.
             at, share = at.moved(move, -share / 2), share / 2
             continue
-        step = newton_step(state, intercept)
+        step = newton_step(state, intercept, ridge)
         if not facts.canonical:
             rate = 2.0 * step.distance / last if share == 1.0 and last > 0 else 1.0
             step = replace(step, rate=max(rate, 0.0))
         last = step.distance
         best = Maximum(at, step, state, passes, "ok")
-        apart = separation(facts, now, move, step)
+        apart = "" if ridge else separation(facts, now, move, step)
         if apart:
             return replace(best, status=f"not converged: {apart}", bounded=False)
         rounding = min(float(np.nanmax(np.append(step.errors, 0.0))), _ROUNDING)
         if step.distance <= max(tolerance, rounding):
             return replace(best, at=at.moved(step.change), taken=True)
-        move, below, share = step.change, now.deviance, 1.0
+        move, below, share = step.change, deviance, 1.0
         at = at.moved(move)
     if best is None:
-        step = newton_step(state, intercept)
+        step = newton_step(state, intercept, ridge)
         best = Maximum(at, step, state, passes, "ok")
     reason = f"{best.step.distance:.2g} SE from the maximum after {passes} scans; raise max_iterations"
     return replace(best, passes=passes, status=f"not converged: {reason}")

@@ -154,6 +154,8 @@ def _notes(fit: Estimates) -> list[str]:
         notes += [f"  {text}" for text in fit.dependencies]
     if family(fit.family).least_squares and fit.no_f and not fit.no_likelihood:
         notes.append(f"{fit.no_f}.")
+    elif fit.model.get("ridge") and not family(fit.family).least_squares:
+        notes.append("Standard errors are withheld: a penalty biases the estimates.")
     if fit.absorbed is not None:
         notes += fit.absorbed.notes()
     if fit.geometry is not None:

@@ -116,10 +116,11 @@ class WorkingMoments(Statistic):
         """Finish the products of the information."""
         self.moments.settle()
 
-    def problem(self, intercept: bool) -> Problem:
+    def problem(self, intercept: bool, ridge: float = 0.0) -> Problem:
         """Pose the least-squares problem whose solution is the Newton step. No rows are read.
 
-        Its target is the working residual ``(y - mean) / variance``.
+        Its target is the working residual ``(y - mean) / variance``. `ridge` is added to the information, and
+        ``ridge * coef`` taken from the score: the derivatives of half of ``deviance + ridge * sum(coef**2)``.
         """
         problem = self.moments.problem(self.names[-1], None, intercept)
         sums = self._tree.total()
@@ -131,10 +132,12 @@ class WorkingMoments(Statistic):
             mean[0][p], mean[1][p] = dd.divide(level, weight)
             apart = dd.add_float(dd.take(problem.mean, slice(p)), -self.at.centre)
             score = dd.subtract(score, dd.multiply(apart, level))
+        if ridge:
+            score = dd.subtract(score, dd.multiply(dd.from_float(self.at.coef), dd.from_float(ridge)))
         cross = problem.cross.copy()
         cross[:p, p] = cross[p, :p] = np.ldexp(score[0], -problem.exponent[:p])
         cross[p, p] = sums[0][_FACTS - 2]
-        return replace(problem, cross=cross, mean=(mean[0], mean[1]))
+        return replace(problem, cross=cross, mean=(mean[0], mean[1]), ridge=ridge)
 
     def rounding(self) -> Float:
         """Return a bound of the rounding errors of the score, in units of 2**-53, shape (p,)."""
