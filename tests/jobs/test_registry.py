@@ -137,7 +137,7 @@ def test_the_command_line_trains_and_saves_networks(tmp_path, data, capsys):
         (["--kind", "lineal"], "--kind: no kind of fit 'lineal'; did you mean 'linear'?"),
         (["--kind", "constrained"], "restrictions is missing; it must be given"),
         (["--kind", "glm", "--family", "gama"], "family: no family 'gama'; did you mean"),
-        (["--kind", "glm", "--ridge", "1"], "--ridge"),
+        (["--kind", "glm", "--digits", "9"], "--digits"),
         (["--kind", "penalised", "--rule", "best"], "rule is 'best'"),
         (["--kind", "penalised", "--alphas", "a,b"], "alphas"),
         (["--kind", "subsets", "--candidates", "x9"], "candidates: no feature 'x9'"),
