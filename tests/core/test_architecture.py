@@ -25,6 +25,7 @@ FLOORS = [
     {"results"},
     {"models"},
     {"neural", "comparison", "scoring", "tools"},
+    {"sklearn"},
     {"jobs"},
     {"cli"},
     {"__main__", "__init__"},
@@ -51,6 +52,7 @@ OWNERS = {
     "distributed": {"engines"},
     "yaml": {"jobs"},
     "typer": {"cli"},
+    "sklearn": {"sklearn"},
 }
 MODULES = sorted(ROOT.rglob("*.py"))
 
