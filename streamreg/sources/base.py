@@ -20,6 +20,8 @@ from streamreg.sources.chunk import Chunk
 BLOCK = 1024
 """Rows that a reader takes at a time unless it says otherwise."""
 
+PARTITION_BYTES = 2**25
+"""About how much a worker takes at a time, of storage that can be cut anywhere."""
 
 TEXT: np.dtype[Any] = np.dtypes.StringDType()
 """Type of a column of text in a schema; its values come as `Coded`."""
@@ -199,7 +201,7 @@ def row_ranges(n_rows: int, row_bytes: int, chunk_rows: int = 1, block: int = 1)
     They are multiples of `block` too, unless storage chunks make that longer than 64 MB. A table of many terabytes
     gets larger partitions rather than millions of them.
     """
-    wanted = max(32 * 2**20, n_rows * row_bytes // 65536) // max(1, row_bytes)
+    wanted = max(PARTITION_BYTES, n_rows * row_bytes // 65536) // max(1, row_bytes)
     both = math.lcm(chunk_rows, block)
     unit = both if chunk_rows == 1 or both <= 2 * wanted else chunk_rows
     rows = max(1, wanted // unit) * unit

@@ -137,13 +137,16 @@ def test_whole_numbers_keep_their_digits(path):
 @given(st.lists(st.tuples(st.integers(0, 70), st.integers(0, 70), st.floats(-1e200, 1e200)), min_size=1, max_size=300))
 def test_pairs_and_counts_are_those_of_a_dictionary(table):
     a, b, z = (np.array(column) for column in zip(*table, strict=True))
-    state = summed(z[:, None], np.column_stack([a, b]), None, cuts=(len(z) // 2,))
     wanted: dict[tuple[int, int], int] = {}
     for key in zip(a.tolist(), b.tolist(), strict=True):
         wanted[key] = wanted.get(key, 0) + 1
-    x, y, counts = state.pairs(0, 1)
-    first, second = state._codes[0].keys[x].tolist(), state._codes[1].keys[y].tolist()
-    assert dict(zip(zip(first, second, strict=True), counts.astype(int).tolist(), strict=True)) == wanted
+    for compiled in {kernel.compiled(), False}:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(kernel, "_COMPILED", compiled)
+            state = summed(z[:, None], np.column_stack([a, b]), None, cuts=(len(z) // 2,))
+            x, y, counts = state.pairs(0, 1)
+        first, second = state._codes[0].keys[x].tolist(), state._codes[1].keys[y].tolist()
+        assert dict(zip(zip(first, second, strict=True), counts.astype(int).tolist(), strict=True)) == wanted
 
 
 def test_values_that_do_not_fit_are_refused(path):

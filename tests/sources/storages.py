@@ -65,7 +65,8 @@ def hdf5(userblock: int = 0, foreign: bool = False, **options: Any) -> Maker:
     def make(folder: Path, x: np.ndarray, y: np.ndarray) -> Source:
         with h5py.File(folder / "a.h5", "w", userblock_size=userblock) as file:
             stored = x.astype(x.dtype.newbyteorder(">")) if foreign else x
-            file.create_dataset("group/X", data=stored, **options)
+            full = options | {k: tuple(map(min, v, x.shape)) for k, v in options.items() if k == "chunks"}
+            file.create_dataset("group/X", data=stored, **full)
             file.create_dataset("y", data=y, chunks=(333,) if options.get("chunks") else None)
         return sources.open(folder / "a.h5", target="y")
 
