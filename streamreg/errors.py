@@ -73,6 +73,10 @@ class NonFiniteError(DataError):
     """NaN or infinity where a number is needed."""
 
 
+class IncompleteWarning(UserWarning):
+    """Rows could not be read and were left out, as `on_fault` says."""
+
+
 def require(value: Any, kind: type | tuple[type, ...], rule: str) -> None:
     """Raise `UsageError` if a value is not of a kind; `rule` says what is wanted: ``"robust errors are for a fit"``."""
     if isinstance(value, type):

@@ -5,14 +5,16 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
 from streamreg.cli import compare, data, fit, job, scan  # noqa: F401 - their commands come with them
 from streamreg.cli.base import RENAMED, Output, app
-from streamreg.errors import StreamregError
+from streamreg.errors import IncompleteWarning, StreamregError
 from streamreg.progress import event, logging_to
 
 _ORDER = (  # as one meets them
@@ -72,7 +74,8 @@ def _interrupted(signals: list[int]) -> int:
 def _run(arguments: list[str], signals: list[int]) -> int:
     """Run a command, say what went wrong in one line, and return the exit code."""
     try:
-        output = app(_today(arguments) or ["--help"], prog_name="streamreg", standalone_mode=False)
+        with _warned():
+            output = app(_today(arguments) or ["--help"], prog_name="streamreg", standalone_mode=False)
         if not isinstance(output, Output):  # typer printed help, or turned an interrupt into its exit code
             return _interrupted(signals) if output == 130 else int(output or 0)
         return _print(output)
@@ -90,6 +93,23 @@ def _run(arguments: list[str], signals: list[int]) -> int:
             command = getattr(getattr(error, "ctx", None), "command_path", "streamreg")
             return _fail(f"{error.format_message()} ({command} --help tells more)", 2)
         raise
+
+
+@contextmanager
+def _warned() -> Iterator[None]:
+    """Say in one line each what is left out of a result."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+            if not issubclass(category, IncompleteWarning):
+                usual(message, category, *rest)
+            elif sys.stderr is not None:
+                print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+        warnings.showwarning = show  # type: ignore[assignment]  # its last parameters are of no account here
+        warnings.simplefilter("always", IncompleteWarning)
+        yield
 
 
 def _today(arguments: list[str]) -> list[str]:

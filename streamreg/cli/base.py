@@ -14,8 +14,8 @@ from streamreg.errors import UsageError
 from streamreg.progress import event, start_log
 
 EXIT_CODES = (
-    "Exit codes: 0 fine; 1 ran, but not converged, or fits differ, or digits do not tell whether they do; "
-    "2 bad usage or configuration; 3 bad data."
+    "Exit codes: 0 fine; 1 ran, but not converged, or rows lack, or fits differ, or digits do not tell whether they "
+    "do; 2 bad usage or configuration; 3 bad data."
 )
 
 RENAMED = {
@@ -50,6 +50,14 @@ Scheduler = Annotated[
 ]
 OnDevice = Annotated[
     str | None, typer.Option("--device", help="gpu or gpu:1: where cross-products are taken. Default: the processors.")
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(help="A folder to keep in how far it came; after a break the same command goes on from there."),
+]
+OnFault = Annotated[
+    str | None,
+    typer.Option(help="Rows that cannot be read: fail, or skip (the result says which).", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
@@ -139,6 +147,13 @@ def as_engine(engine: str | None, scheduler: str | None) -> str | None:
     if engine == "dask" and scheduler is None:
         raise UsageError("--engine dask needs the cluster: --scheduler tcp://host:8786 (dask scheduler starts one)")
     return scheduler or engine
+
+
+def as_fault(text: str | None) -> Any:
+    """Read what is done about rows that cannot be read."""
+    if text not in (None, "fail", "skip"):
+        raise UsageError(f"--on-fault is {text!r}; it can be 'fail' or 'skip'")
+    return text
 
 
 def as_errors(text: str) -> Any:

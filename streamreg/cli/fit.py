@@ -6,11 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from streamreg.cli.base import (
+    Checkpoint,
     Fittable,
     Force,
     Json,
     MissingChunks,
     OnEngine,
+    OnFault,
     Output,
     RowsCommand,
     Scheduler,
@@ -20,6 +22,7 @@ from streamreg.cli.base import (
     X,
     app,
     as_engine,
+    as_fault,
     as_json,
     exit_code,
 )
@@ -48,6 +51,8 @@ def fit(
     threads: Threads = None,
     engine: OnEngine = None,
     scheduler: Scheduler = None,
+    checkpoint: Checkpoint = None,
+    on_fault: OnFault = None,
     json: Json = False,
 ) -> Output:
     """Fit a model: a line by least squares, or what --kind says.
@@ -69,6 +74,7 @@ def fit(
     """
     from streamreg import sources
     from streamreg.models.flat import build
+    from streamreg.scans.run import Run
 
     options = chosen(context)
     if save is not None and save.suffix not in _SAVED.values():
@@ -91,7 +97,10 @@ def fit(
         raise UsageError("--save keeps one fit, and --by makes many; streamreg scan FILE --by COLUMN keeps them all")
     if save is not None and save.suffix != _SAVED[model.gives]:
         raise UsageError(f"--save is {str(save)!r}; a {model.gives} file ends in {_SAVED[model.gives]}")
-    result = model.fit(data, threads=threads, engine=as_engine(engine, scheduler))
+    trained = {"checkpoint": checkpoint, "resume": True} if model.needs().trains and checkpoint is not None else {}
+    asked = Run.of(threads, as_engine(engine, scheduler), on_fault=as_fault(on_fault))
+    with asked.kept_in(None if trained else checkpoint) as run:
+        result = model.fit(data, engine=run, **trained)
     statuses = [one.status for one in result.values()] if model.gives == "groups" else [result.status]
     if save is not None:
         result.save(save)

@@ -1,13 +1,14 @@
 """The command that carries out a job."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from streamreg.cli.base import (
     Json,
     OnEngine,
+    OnFault,
     Output,
     RowsCommand,
     Scheduler,
@@ -15,6 +16,7 @@ from streamreg.cli.base import (
     Threads,
     app,
     as_engine,
+    as_fault,
     as_json,
     exit_code,
 )
@@ -34,6 +36,7 @@ def run(
     threads: Threads = None,
     engine: OnEngine = None,
     scheduler: Scheduler = None,
+    on_fault: OnFault = None,
     json: Json = False,
 ) -> Output:
     """Carry out a job file. It generates data, fits, compares, scores and saves, as the YAML says.
@@ -51,7 +54,8 @@ def run(
     if dry_run:
         plan = jobs.plan(loaded)
         return Output(as_json(plan.to_dict()) if json else str(plan))
-    result = jobs.run(loaded, threads=threads, engine=as_engine(engine, scheduler), resume=resume)
+    workers: dict[str, Any] = {"threads": threads, "engine": as_engine(engine, scheduler)}
+    result = jobs.run(loaded, resume=resume, on_fault=as_fault(on_fault), **workers)
     return Output(
         as_json(result.to_dict()) if json else result.table(rows), result.exit_code or exit_code(*result.statuses)
     )

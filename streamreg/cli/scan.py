@@ -6,11 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from streamreg.cli.base import (
+    Checkpoint,
     File,
     Json,
     MissingChunks,
     OnDevice,
     OnEngine,
+    OnFault,
     Output,
     RowsCommand,
     Scheduler,
@@ -19,6 +21,7 @@ from streamreg.cli.base import (
     X,
     app,
     as_engine,
+    as_fault,
     as_json,
     as_list,
     as_pairs,
@@ -52,6 +55,8 @@ def scan(
     engine: OnEngine = None,
     scheduler: Scheduler = None,
     device: OnDevice = None,
+    checkpoint: Checkpoint = None,
+    on_fault: OnFault = None,
     json: Json = False,
 ) -> Output:
     """Read all rows once and keep their moments. From these any linear fit is answered later.
@@ -81,6 +86,8 @@ def scan(
     kept: Any = missing_chunks
     source = sources.open(file, x=x, target=target, weights=weights, missing_chunks=kept)
     if append:
+        if checkpoint is not None or on_fault is not None:
+            raise UsageError("--append reads new rows in one go; leave out --checkpoint and --on-fault")
         state = merge.append(held, source, threads=threads, engine=as_engine(engine, scheduler))
     else:
         options: dict[str, Any] = {"missing": missing, "precision": precision, "memory": memory * 2**20}
@@ -94,6 +101,8 @@ def scan(
             engine=as_engine(engine, scheduler),
             blocks=blocks,
             seed=seed,
+            checkpoint=checkpoint,
+            on_fault=as_fault(on_fault),
             **options,
         )
     state.save(out)

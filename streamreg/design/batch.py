@@ -1,12 +1,13 @@
 """Rows of a design as numbers: what statistics absorb."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.sources.chunk import Column
+from streamreg.sources.chunk import Column, below
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,34 @@ class Batch:
     def __len__(self) -> int:
         return len(self.x)
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Batch]") -> "Batch":
+        """Return batches of one block as one; the rows between them count as read, and are left out.
+
+        They are at least two, of the same design.
+        """
+        first, last = parts[0], parts[-1]
+        kept = [(np.arange(len(b)) if b.kept is None else b.kept) + (b.start - first.start) for b in parts]
+        low = [np.zeros(b.x.shape) if b.low is None else b.low for b in parts]
+        labels: tuple[dict[int, str], ...] = tuple({} for _ in first.labels)
+        for part in parts:
+            for known, found in zip(labels, part.labels, strict=True):
+                known |= found
+        return cls(
+            np.concatenate([b.x for b in parts]),
+            _below([b.y for b in parts]),
+            _below([b.weight for b in parts]),
+            first.start,
+            last.start + last.read - first.start,
+            sum(b.missing for b in parts),
+            None if all(b.low is None for b in parts) else np.concatenate(low),
+            _below([b.keys for b in parts]),
+            np.concatenate(kept),
+            labels,
+            {name: below([b.columns[name] for b in parts]) for name in first.columns},
+            {role: np.concatenate([b.beside[role] for b in parts]) for role in first.beside},
+        )
+
     def take(self, rows: NDArray[np.int64] | slice) -> "Batch":
         """Return some of the rows, as a batch that was read alone."""
         x, weight, low = self.x[rows], self.weight, self.low
@@ -69,3 +98,9 @@ class Batch:
             low=None if low is None else low[rows],
             beside={role: values[rows] for role, values in self.beside.items()},
         )
+
+
+def _below(parts: Sequence[NDArray[Any] | None]) -> Any:
+    """Return arrays one below the other; None if there are none."""
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else None

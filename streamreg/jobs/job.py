@@ -11,7 +11,7 @@ from pydantic import Field
 
 from streamreg.errors import ConfigError, StreamregError, nearest
 from streamreg.jobs.document import Document, read
-from streamreg.jobs.sections import Cluster, Data, Engine, FitName, Memory, Output, Pair, Scoring, Section
+from streamreg.jobs.sections import Cluster, Data, Engine, FitName, Memory, OnFault, Output, Pair, Scoring, Section
 from streamreg.models import flat
 from streamreg.models.base import Spec
 from streamreg.models.registry import KINDS
@@ -28,6 +28,7 @@ class _Written(Section):
     engine: Engine | None = None
     memory: Memory | None = None
     checkpoint: bool = False
+    on_fault: OnFault = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Job:
         Bytes that the process may take up: readers, sums, groups and training together.
     checkpoint : bool
         Whether it is kept how far the job came, so that it can go on after a break.
+    on_fault : {"fail", "skip"}
+        What is done about rows that cannot be read.
     """
 
     path: Path
@@ -66,6 +69,7 @@ class Job:
     engine: str | Cluster | None = None
     memory: int | None = None
     checkpoint: bool = False
+    on_fault: OnFault = "fail"
 
     @contextmanager
     def at(self, *place: str | int) -> Iterator[None]:
@@ -129,6 +133,7 @@ def load(path: str | os.PathLike[str]) -> Job:
         engine=written.engine,
         memory=written.memory,
         checkpoint=written.checkpoint,
+        on_fault=written.on_fault,
     )
 
 

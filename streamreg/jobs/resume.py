@@ -68,8 +68,12 @@ def _held(job: Job, folder: Path | None) -> Iterator[None]:
         yield
 
 
-def within(run: Run, *part: str | int) -> Run:
-    """Return a run that keeps the passes of a part of a job apart from those of the others."""
+def within(run: Run, *part: str | int, settled: bool = False) -> Run:
+    """Return a run that keeps the passes of a part of a job apart from those of the others.
+
+    Rows that another part found lacking lack in this one, too. `settled`: it begins with the shared scan.
+    """
+    run = replace(run, faults=run.faults.fork(settled))
     if run.checkpoint is None:
         return run
     return replace(run, checkpoint=run.checkpoint.part(".".join(map(str, part))))

@@ -23,6 +23,7 @@ from streamreg.jobs.resume import kept, training, within
 from streamreg.jobs.saving import made, saved
 from streamreg.jobs.sections import Cluster, Scoring
 from streamreg.jobs.shared import Shared
+from streamreg.scans.faults import Faults, OnFault
 from streamreg.scans.run import Run
 from streamreg.scoring import score
 from streamreg.scoring.holdout import split
@@ -38,6 +39,7 @@ def run(
     progress: bool | None = None,
     engine: Any = None,
     resume: bool = False,
+    on_fault: OnFault | None = None,
 ) -> JobResult:
     """Carry out `job`: generate the data if they are not there, fit, compare, save.
 
@@ -53,6 +55,8 @@ def run(
     resume : bool
         Keep how far the job came in a hidden folder beside its results, and go on from there if it was broken off, to
         the same bits. So does ``checkpoint: true`` in the job file.
+    on_fault : {"fail", "skip"}, optional
+        What to do about rows that cannot be read, as in `streamreg.scan`, instead of what the job says.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def run(
         Options that do not go with the data or with each other.
     """
     with _engine(job, threads, engine) as chosen:
-        return _carried_out(job, Run(chosen, progress), resume)
+        return _carried_out(job, Run(chosen, progress, faults=Faults(on_fault or job.on_fault)), resume)
 
 
 @contextmanager
@@ -107,7 +111,9 @@ def _computed(job: Job, source: Source, run: Run, generated: bool) -> JobResult:
     train, rest = split(source, job.data.held_out) if job.data.held_out else (source, source)
     shared = Shared(job.fits)
     try:
-        moments = shared.scan(train, engine=within(run, "shared"))
+        first = within(run, "shared")
+        moments = shared.scan(train, engine=first)
+        run = replace(run, faults=first.faults)
     except StreamregError:
         # Columns that one fit needs may be wrong, and those of another may not: each reads its own.
         shared, moments = Shared({}), None
@@ -119,7 +125,11 @@ def _computed(job: Job, source: Source, run: Run, generated: bool) -> JobResult:
         if needs[name].trains and before_training is None:
             before_training = peak_memory()
         with _attempt(job, failed, "fits", name):
-            options = training(run, name) if needs[name].trains else {"engine": within(run, "fits", name)}
+            options = (
+                training(run, name)
+                if needs[name].trains
+                else {"engine": within(run, "fits", name, settled=name in shared.names)}
+            )
             found[name] = shared.fit(name, job.fits[name], train, moments, **options)
     fits = {name: found[name] for name in job.fits if name in found}
     failed = {part: failed[part] for name in job.fits if (part := f"fits.{name}") in failed}
@@ -217,9 +227,10 @@ def run_job(
     progress: bool | None = None,
     engine: Any = None,
     resume: bool = False,
+    on_fault: OnFault | None = None,
 ) -> JobResult:
     """Read a job file and carry it out; see `load` and `run`."""
-    return run(load(path), threads=threads, progress=progress, engine=engine, resume=resume)
+    return run(load(path), threads=threads, progress=progress, engine=engine, resume=resume, on_fault=on_fault)
 
 
 def peak_memory() -> int:

@@ -70,6 +70,10 @@ Engine = Annotated[
 """The name of an engine or the address of a scheduler, or a cluster to start."""
 
 
+OnFault = Literal["fail", "skip"]
+"""What becomes of rows that cannot be read."""
+
+
 Memory = Annotated[int, BeforeValidator(as_bytes)]
 """Bytes, or a text with a unit: 2GiB."""
 

@@ -112,8 +112,13 @@ def lines(
         )
     plain, options = model.model_copy(update={"powers": {}, "features": features}), model.to_dict()
 
+    record = kept.record
+    # Nobody knows of which groups the rows are that lack.
+    lacks = record is not None and any(part.faults for part in record.parts)
+    common: dict[str, Any] = {"provenance": record.account()} if record is not None and lacks else {}
+
     def fit(state: Any, label: str) -> FitResult:
-        return dataclasses.replace(plain.fit(state), source=label, passes=passes, model=options)
+        return dataclasses.replace(plain.fit(state), source=label, passes=passes, model=options, **common)
 
     found = {}
     for key, state in kept.groups.items():

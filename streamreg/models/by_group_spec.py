@@ -1,15 +1,18 @@
 """A line for each group of rows, in one pass over all rows."""
 
 import dataclasses
+import os
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, SkipValidation, model_validator
 
 from streamreg.errors import typed
 from streamreg.models.base import together
+from streamreg.models.estimator import with_run
 from streamreg.models.linear import Linear
 from streamreg.models.needs import Needs
 from streamreg.models.wrapper import Wrapper
+from streamreg.scans.faults import OnFault
 from streamreg.sources.base import Source
 from streamreg.stats.grouped import Column, Grouped
 
@@ -61,6 +64,7 @@ class ByGroup(Wrapper):
         return dataclasses.replace(inside, apart=Column(self.by), memory=self.memory, passes=1, at_most=False)
 
     @typed
+    @with_run
     def fit(
         self,
         data: Any,
@@ -70,6 +74,8 @@ class ByGroup(Wrapper):
         threads: int | None = None,
         progress: bool | None = None,
         engine: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        on_fault: OnFault | None = None,
     ) -> "GroupFits":
         """Read the rows once, and fit a line for each group.
 
@@ -78,7 +84,7 @@ class ByGroup(Wrapper):
         data : Source, Grouped or the path of its file, or anything that `streamreg.open` takes
         threads : int, optional
         progress : bool, optional
-        engine : see `streamreg.scan`
+        engine, checkpoint, on_fault : see `streamreg.scan`
 
         Raises
         ------

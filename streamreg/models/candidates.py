@@ -20,12 +20,14 @@ from streamreg.models.needs import Needs
 from streamreg.problem import Problem
 from streamreg.results.estimates import NAN
 from streamreg.results.path import Candidates
+from streamreg.scans.faults import OnFault
 from streamreg.scans.scan import opened, scan, unequal
 from streamreg.solve import cholesky
 from streamreg.solve.choice_digits import LineDigits
 from streamreg.solve.scaled import Scaled
 from streamreg.stats.grouped import Grouped
 from streamreg.stats.moments import Moments
+from streamreg.stats.provenance import marked
 
 Float = NDArray[np.float64]
 Found = TypeVar("Found", bound=Candidates)
@@ -80,6 +82,7 @@ class Choice(Estimator, Generic[Found]):
         progress: bool | None = None,
         engine: Any = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        on_fault: OnFault | None = None,
     ) -> Found:
         """Fit all candidates.
 
@@ -91,10 +94,8 @@ class Choice(Estimator, Generic[Found]):
             Target and weights, where `data` is a matrix: ``fit(X, y)`` is ``fit((X, y))``.
         threads : int, optional
         progress : bool, optional
-        engine : optional
-            Who works on the rows, as in `streamreg.scan`.
-        checkpoint : path, optional
-            As in `streamreg.scan`.
+        engine, checkpoint, on_fault : optional
+            Who works on the rows, and what is done about breaks and faults, as in `streamreg.scan`.
 
         Raises
         ------
@@ -112,7 +113,9 @@ class Choice(Estimator, Generic[Found]):
             label, passes = source.label, 1
         with one_thread(len(moments.names)):
             found = self._fit(self._pose(moments), moments)
-        return dataclasses.replace(found, seconds=time.perf_counter() - began, source=label, passes=passes)
+        status = found.status if moments.record is None else marked(found.status, moments.record.account())
+        seconds = time.perf_counter() - began
+        return dataclasses.replace(found, seconds=seconds, source=label, passes=passes, status=status)
 
     def cross_validate(self, folds: Any) -> Found:
         """Fit all candidates to all rows, and measure the error of each on held-out rows. No row is read.
@@ -144,6 +147,8 @@ class Choice(Estimator, Generic[Found]):
             found = self._fit(self._pose(whole), whole)
             if odd and found.status == "ok":
                 found = dataclasses.replace(found, status=odd)
+            if isinstance(folds, Grouped) and folds.record is not None:
+                found = dataclasses.replace(found, status=marked(found.status, folds.record.account()))
             errors, weights = cross_validation.errors(parts, self._pose, lambda train: self._again(train, found))
         label = f"moments of {len(parts)} folds"
         seconds = time.perf_counter() - began

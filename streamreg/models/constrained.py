@@ -18,6 +18,7 @@ from streamreg.models.estimator import Estimator, with_formula
 from streamreg.models.needs import Needs
 from streamreg.problem import Problem
 from streamreg.results.base import FitResult
+from streamreg.scans.faults import OnFault
 from streamreg.scans.scan import scan
 from streamreg.solve import cholesky, constrained, restrictions
 from streamreg.solve.digits import FULL
@@ -75,6 +76,7 @@ class Constrained(Estimator):
         progress: bool | None = None,
         engine: Any = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        on_fault: OnFault | None = None,
     ) -> FitResult:
         """Estimate the coefficients.
 
@@ -85,10 +87,8 @@ class Constrained(Estimator):
             Target and weights, where `data` is a matrix: ``fit(X, y)`` is ``fit((X, y))``.
         threads : int, optional
         progress : bool, optional
-        engine : optional
-            Who works on the rows, as in `streamreg.scan`.
-        checkpoint : path, optional
-            As in `streamreg.scan`.
+        engine, checkpoint, on_fault : optional
+            Who works on the rows, and what is done about breaks and faults, as in `streamreg.scan`.
 
         Raises
         ------

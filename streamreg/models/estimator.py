@@ -68,18 +68,33 @@ class Estimator(Spec):
         return source, self.model_copy(update={k: v for k, v in changed.items() if k in type(self).model_fields})
 
 
-def with_formula(fit: F) -> F:
-    """Let the method `fit` of a model see the columns that its formula makes, and keep its passes if it is told to.
+def with_run(fit: F) -> F:
+    """Let the method `fit` of a model keep its passes, and leave out rows that cannot be read, if it is told to.
 
-    So `fit` itself has neither a formula nor a checkpoint; Keras has a checkpoint of its own.
+    So `fit` itself has neither a checkpoint nor `on_fault`; Keras has a checkpoint of its own.
     """
 
     @wraps(fit)
+    def fitted(self: Spec, data: Any, *args: Any, **options: Any) -> Any:
+        asked = {name: options.get(name) for name in ("checkpoint", "on_fault")}
+        if asked["on_fault"] is None and (asked["checkpoint"] is None or self.needs().trains):
+            return fit(self, data, *args, **options)
+        run = Run.of(*(options.pop(name, None) for name in ("threads", "engine", "progress", "on_fault")))
+        with run.kept_in(None if self.needs().trains else options.pop("checkpoint", None)) as kept:
+            return fit(self, data, *args, engine=kept, **options)
+
+    return fitted  # type: ignore[return-value]  # of the same signature
+
+
+def with_formula(fit: F) -> F:
+    """Let the method `fit` of a model see the columns that its formula makes, and work as it is told to.
+
+    So `fit` itself has no formula, and nothing of `with_run`.
+    """
+
+    @with_run
+    @wraps(fit)
     def fitted(self: Estimator, data: Any, *args: Any, **options: Any) -> Any:
-        if options.get("checkpoint") is not None and not self.needs().trains:
-            run = Run.of(*(options.pop(name, None) for name in ("threads", "engine", "progress")))
-            with run.kept_in(options.pop("checkpoint")) as kept:
-                return fitted(self, data, *args, engine=kept, **options)
         if self.formula is None:
             return fit(self, data, *args, **options)
         if any(value is not None for value in (*args, options.pop("y", None), options.pop("weight", None))):

@@ -19,6 +19,7 @@ from streamreg.models.linear import Linear
 from streamreg.models.needs import Needs
 from streamreg.problem import Solution
 from streamreg.results.base import FitResult
+from streamreg.scans.faults import OnFault
 from streamreg.scans.run import Run
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
@@ -153,6 +154,7 @@ class Glm(Estimator):
         progress: bool | None = None,
         engine: Any = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        on_fault: OnFault | None = None,
     ) -> FitResult:
         """Estimate the coefficients by maximum likelihood.
 
@@ -166,10 +168,8 @@ class Glm(Estimator):
             Workers; the result has the same bits for any number.
         progress : bool, optional
             Show a progress bar for each pass; default: on a terminal.
-        engine : optional
-            Who works on the rows, as in `streamreg.scan`.
-        checkpoint : path, optional
-            As in `streamreg.scan`.
+        engine, checkpoint, on_fault : optional
+            Who works on the rows, and what is done about breaks and faults, as in `streamreg.scan`.
 
         Returns
         -------
@@ -220,7 +220,7 @@ class Glm(Estimator):
                 f"columns too nearly dependent on others for a {self.family} fit ({names}), so their coefficients are "
                 "not told apart; fit their differences from the others instead, or leave columns out"
             )
-            status = f"not determined: {words}" if fit.status == "dependent" else f"{fit.status}; {words}"
+            status = f"not determined: {words}" if fit.status.startswith("dependent") else f"{fit.status}; {words}"
             return dataclasses.replace(fit, status=status, dependencies=tuple(map(str, found.dependencies)))
         if self.singular == "error":
             raise DataError(f"{source.label}: dependent columns: {'; '.join(map(str, found.dependencies))}")

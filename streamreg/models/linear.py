@@ -18,6 +18,7 @@ from streamreg.models.estimator import Estimator, with_formula
 from streamreg.models.needs import Needs
 from streamreg.problem import ExactProblem, Problem, Solution
 from streamreg.results.base import FitResult
+from streamreg.scans.faults import OnFault
 from streamreg.scans.run import Run
 from streamreg.solve import cholesky
 from streamreg.sources.base import Source
@@ -143,6 +144,7 @@ class Linear(Estimator):
         progress: bool | None = None,
         engine: Any = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        on_fault: OnFault | None = None,
     ) -> FitResult:
         """Estimate the coefficients.
 
@@ -158,10 +160,8 @@ class Linear(Estimator):
             Workers; the result has the same bits for any number.
         progress : bool, optional
             Show a progress bar; default: on a terminal.
-        engine : optional
-            Who works on the rows, as in `streamreg.scan`.
-        checkpoint : path, optional
-            As in `streamreg.scan`.
+        engine, checkpoint, on_fault : optional
+            Who works on the rows, and what is done about breaks and faults, as in `streamreg.scan`.
 
         Raises
         ------

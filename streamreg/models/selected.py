@@ -1,6 +1,7 @@
 """One line out of many: a penalty or a subset selected by a rule, in one pass over the rows."""
 
 import dataclasses
+import os
 import time
 from typing import Any, Literal, Self
 
@@ -9,9 +10,11 @@ from pydantic import Field, SkipValidation, model_validator
 from streamreg.errors import require, typed
 from streamreg.models.base import as_source, as_state, together
 from streamreg.models.candidates import Choice
+from streamreg.models.estimator import with_run
 from streamreg.models.needs import Needs
 from streamreg.models.wrapper import Wrapper
 from streamreg.results.base import FitResult
+from streamreg.scans.faults import OnFault
 from streamreg.scans.scan import scan
 from streamreg.sources.base import Source
 from streamreg.stats.grouped import Hash
@@ -55,6 +58,7 @@ class Selected(Wrapper):
         return dataclasses.replace(self.model.needs(), apart=apart)
 
     @typed
+    @with_run
     def fit(
         self,
         data: Any,
@@ -64,6 +68,8 @@ class Selected(Wrapper):
         threads: int | None = None,
         progress: bool | None = None,
         engine: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        on_fault: OnFault | None = None,
     ) -> FitResult:
         """Read the rows once, fit all candidates, and return the selected one: without errors, which ignore the choice.
 
@@ -74,7 +80,7 @@ class Selected(Wrapper):
             and their folds.
         threads : int, optional
         progress : bool, optional
-        engine : see `streamreg.scan`
+        engine, checkpoint, on_fault : see `streamreg.scan`
 
         Raises
         ------

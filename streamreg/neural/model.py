@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from streamreg.design.design import Design
 from streamreg.errors import UsageError, typed
@@ -95,6 +95,7 @@ class Keras(KerasOptions):
         threads: int | None = None,
         progress: bool | None = None,
         engine: Any = None,
+        on_fault: Literal["fail"] | None = None,
     ) -> "FitResult | NetworkResult":
         """Train.
 
@@ -147,6 +148,10 @@ class Keras(KerasOptions):
 
         data = together(data, y, weight)
         began, run = time.perf_counter(), Run.of(threads, engine, progress)
+        if run.faults.skip:
+            raise UsageError(
+                "Keras reads the rows many times, and none of them may lack; leave out on_fault, or mend the file"
+            )
         if not run.engine.in_process:
             raise UsageError(
                 "Keras trains in this process; leave out engine, and let a cluster do the scan alone: "

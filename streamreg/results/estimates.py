@@ -13,6 +13,7 @@ from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.line import Line
 from streamreg.results.absorbed import AbsorbedEffects
+from streamreg.stats.provenance import marked
 
 Float = NDArray[np.float64]
 
@@ -67,7 +68,7 @@ class Estimates:
     at_centre : float
         The `line`, ``at_centre + (x - centre)'coef``, keeps the digits that ``intercept + x'coef`` loses.
     status : str
-        "ok", "dependent", or why the answer is not final.
+        "ok", "dependent", or why the answer is not final: "incomplete: ..." where rows could not be read.
     seconds : float
         Wall time of the fit.
     model, source : dict, str
@@ -80,7 +81,8 @@ class Estimates:
         Terms of a formula, and what was learned for them: they turn columns of data into `columns`.
     provenance : dict
         The `sources`, each with its name, fingerprint, the version of streamreg that read it, and an account of its
-        `rows`: those `used`, with a `missing` value, and `left_out` for zero weight or another sample.
+        `rows`: those `used`, with a `missing` value, `left_out` for zero weight or another sample, and `lacking`, which
+        could not be read; `faults` say which those are, and why.
     geometry : Geometry or None
     training : dict
         Loss curve and the like, for models that train.
@@ -156,6 +158,7 @@ class Estimates:
     def __post_init__(self) -> None:
         if not self.columns:
             object.__setattr__(self, "columns", self.names)
+        object.__setattr__(self, "status", marked(self.status, self.provenance))
 
     @property
     def line(self) -> Line:

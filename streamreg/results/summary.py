@@ -6,6 +6,7 @@ from streamreg.families import family
 from streamreg.reporting import tables
 from streamreg.results.estimates import Estimates
 from streamreg.solve.conditioning import analyse
+from streamreg.stats.provenance import lacking
 
 
 def number(value: float, digits: int = 6) -> str:
@@ -136,7 +137,7 @@ def _notes(fit: Estimates) -> list[str]:
     notes = []
     if fit.n_missing:
         notes.append(f"{_rows(fit.n_missing)} with missing values left out.")
-    if unweighted := fit.n_read - fit.n_missing - fit.n:
+    if unweighted := fit.n_read - fit.n_missing - fit.n - lacking(fit.provenance):
         notes.append(f"{_rows(unweighted)} with zero weight left out.")
     if family(fit.family).least_squares and fit.tss == 0:
         notes.append("The target is constant: there is nothing to explain, and t, F and R2 are not defined.")

@@ -1,54 +1,23 @@
 """The one loop over a source: partitions are folded apart, and their states merged in row order."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from streamreg.design.design import Design
-from streamreg.design.encoded import EncodedPartition
 from streamreg.engines.base import Engine
 from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, CorruptError, DataError, UsageError
 from streamreg.scans.checkpoint import Checkpoint, Pass, restored, waiting
-from streamreg.scans.probes import Marks, marking, places
+from streamreg.scans.faults import Faults, Lack
+from streamreg.scans.partitions import Folded, Recipe, absorb, append, fold_partitions
+from streamreg.scans.probes import places
 from streamreg.scans.seal import Sums, beside
 from streamreg.sources.base import Partition, Source
-from streamreg.sources.chunk import Chunk
 from streamreg.stats.base import Statistic
 
 S = TypeVar("S", bound=Statistic)
 Progress = Callable[[int], None]
-Place = tuple[Partition, bool, bool]
-"""A partition, and whether hashes of its first and of its last row are kept."""
-
-
-@dataclass(slots=True)
-class Folded(Generic[S]):
-    """All that comes of some rows.
-
-    Attributes
-    ----------
-    state : Statistic
-    head, tail : list of Chunk
-        Rows that do not fill a block at either end; they wait for their neighbours.
-    rows : int
-        How many rows were read.
-    at_borders : int
-        How many of them waited for neighbours.
-    marks : dict of int to (int, str)
-        Hashes of a few rows; see `streamreg.scans.probes`.
-    sums : Sums or None
-        Checksums of all rows, if there is a seal to compare them with.
-    """
-
-    state: S
-    head: list[Chunk] = field(default_factory=list)
-    tail: list[Chunk] = field(default_factory=list)
-    rows: int = 0
-    at_borders: int = 0
-    marks: Marks = field(default_factory=dict)
-    sums: Sums | None = None
 
 
 def fold(
@@ -72,6 +41,7 @@ def folded(
     engine: Engine,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
+    faults: Faults | None = None,
 ) -> Folded[S]:
     """Read every row once and return what `statistic` keeps of them, and which rows they were.
 
@@ -88,6 +58,8 @@ def folded(
         Called with the number of rows done since the last call.
     checkpoint : Checkpoint, optional
         Where it is kept how far the pass came; it goes on from there.
+    faults : Faults, optional
+        What to do about rows that cannot be read; default: the pass fails.
 
     Raises
     ------
@@ -98,7 +70,10 @@ def folded(
     """
     before = source.fingerprint()
     blocks = statistic.block_rows
-    if engine.in_process and checkpoint is None:  # a checkpoint needs all sums of what is done, and no others
+    faults = faults or Faults()
+    faults.require_able(source)
+    # A checkpoint, and a pass that leaves partitions out, need all sums of what is done, and no others.
+    if engine.in_process and checkpoint is None and not faults.skip:
         statistic = statistic.shared()
     seal = beside(source)
     total = Folded(statistic.fresh(), sums=None if seal is None else Sums(seal.rows))
@@ -107,25 +82,34 @@ def folded(
     parts = list(zip(partitions, *places(len(partitions)), strict=True))
     kept = None if checkpoint is None else checkpoint.next(source, design, statistic, len(parts))
     done = 0 if kept is None else _restore(kept, total, statistic)
+    if total.lacking and not faults.skip:
+        raise UsageError(
+            f"{source.label}: the pass that was broken off left out {total.lacking[0]}; go on with on_fault='skip', or "
+            f"remove {str(kept.path.parent) if kept else ''!r} to begin again"
+        )
     if progress is not None and done:
-        progress(total.rows)
+        progress(total.stop - total.start)
     size = engine.share(parts) if statistic.associative else 1
     shares = [parts[k : k + size] for k in range(done, len(parts), size)]
-    work = partial(_fold_partitions, design=design, statistic=statistic, sealed=None if seal is None else seal.rows)
+    known = faults.of(source)
+    recipe = Recipe(design, statistic, None if seal is None else seal.rows, source.label, faults.skip, known)
+    work = partial(fold_partitions, recipe=recipe)
     whole = True  # so long as no partition is added up by half
     try:
         for share, run in zip(shares, engine.map(work, shares), strict=True):
             whole = False
-            _append(total, run, design, blocks, first=True)
+            append(total, run, design, blocks, first=True)
             done, whole = done + len(share), True
             if kept is not None and kept.due and done < len(parts):
                 _keep(kept, total, done)
             if progress is not None:
-                progress(run.rows)
+                progress(run.stop - run.start)
     except KeyboardInterrupt:  # also of SIGTERM
         if kept is not None and done and whole:
             _keep(kept, total, done)
         raise
+    if total.lacking and not total.rows:
+        raise CorruptError(f"{source.label}: none of its rows could be read; {total.lacking[0]}")
     if not total.rows:
         raise DataError(f"{source.label}: no rows")
     if source.fingerprint() != before:
@@ -136,10 +120,12 @@ def folded(
         seal.check(source.label, total.sums)
     if kept is not None and shares:
         _keep(kept, total, done)
-    for chunk in _joined(total.tail):
-        total.state.update(design.batch(chunk))
+    absorb(total.state, design, total.tail)
     total.state.settle()
     total.state.gather()
+    faults.note(source, total.lacking, statistic.settles)
+    if total.lacking:
+        total.state.n_read = total.stop - total.start
     return total
 
 
@@ -147,6 +133,7 @@ def _keep(kept: Pass, total: Folded[Any], done: int) -> None:
     """Write down how far a pass came."""
     marks = [[row, count, mark] for row, (count, mark) in total.marks.items()]
     values = {"done": done, "rows": total.rows, "at_borders": total.at_borders, "marks": marks}
+    values |= {"start": total.start, "stop": total.stop, "lacking": total.lacking}
     kept.save(total.state, values, total.tail, {} if total.sums is None else total.sums.to_arrays())
 
 
@@ -171,6 +158,8 @@ def _restore(kept: Pass, total: Folded[Any], statistic: Statistic) -> int:
         total.state, total.tail = restored(statistic, arrays, values), waiting(arrays, values)
         total.rows, total.at_borders = int(values["rows"]), int(values["at_borders"])
         total.marks = {row: (count, mark) for row, count, mark in values["marks"]}
+        total.start, total.stop = int(values["start"]), int(values["stop"])
+        total.lacking = [Lack(int(a), int(b), str(reason)) for a, b, reason in values["lacking"]]
         done = int(values["done"])
         if total.sums is not None:
             total.sums.take(sums)
@@ -205,81 +194,3 @@ def require_reach(source: Source, engine: Engine, partitions: Sequence[Partition
 def _first_rows(partition: Partition) -> None:
     """Read the first rows of a partition."""
     next(partition.chunks(1), None)
-
-
-def _fold_partitions(parts: Sequence[Place], *, design: Design, statistic: S, sealed: int | None = None) -> Folded[S]:
-    """Fold consecutive partitions into one state."""
-    first, *rest = parts
-    total = _fold_partition(first, design=design, statistic=statistic, sealed=sealed)
-    for part in rest:
-        run = _fold_partition(part, design=design, statistic=statistic, sealed=sealed)
-        _append(total, run, design, statistic.block_rows, first=False)
-    total.state.settle()
-    return total
-
-
-def _fold_partition(part: Place, *, design: Design, statistic: S, sealed: int | None = None) -> Folded[S]:
-    partition, first, last = part
-    run = Folded(statistic.fresh(), sums=None if sealed is None else Sums(sealed))
-    size = statistic.block_rows
-    if run.sums is not None and isinstance(partition, EncodedPartition):  # a seal is of what the terms are made of
-        partition = replace(partition, watch=partial(run.sums.of, columns=None))
-    chunks = partition.chunks(size)
-    if run.sums is not None and not isinstance(partition, EncodedPartition):
-        chunks = run.sums.of(chunks, design.columns)
-    for chunk in _blocks(marking(chunks, design.columns, first, last, run.marks), size):
-        run.rows += len(chunk)
-        if chunk.start % size == 0 and len(chunk) == size:
-            run.state.update(design.batch(chunk))
-            continue
-        run.at_borders += len(chunk)
-        (run.tail if chunk.start % size == 0 else run.head).append(chunk.owned())
-    run.state.settle()
-    return run
-
-
-def _append(total: Folded[S], run: Folded[S], design: Design, size: int, *, first: bool) -> None:
-    """Add the next rows, which follow those of `total` without a gap.
-
-    `first`: whether no rows come before those of `total`, so that none of them wait for such.
-    """
-    total.rows += run.rows
-    total.at_borders += run.at_borders
-    total.marks |= run.marks
-    if total.sums is not None and run.sums is not None:
-        total.sums.merge(run.sums)
-    if run.head and not (first or total.tail):  # all rows so far lie in a block that began before them
-        total.head += run.head
-    elif run.head:
-        total.tail += run.head
-        last = total.tail[-1]
-        if (last.start + len(last)) % size == 0:
-            for chunk in _joined(total.tail):
-                total.state.update(design.batch(chunk))
-            total.tail = []
-    total.state.merge(run.state)
-    total.tail += run.tail
-
-
-def _blocks(chunks: Iterator[Chunk], size: int) -> Iterator[Chunk]:
-    """Cut and join chunks so that they end at multiples of `size`, counted from row 0 of the source."""
-    waiting: list[Chunk] = []
-    for chunk in chunks:
-        at = 0
-        while at < len(chunk):
-            row = chunk.start + at
-            stop = min(len(chunk), at + size - row % size)
-            piece = chunk.cut(at, stop)
-            complete = (chunk.start + stop) % size == 0
-            if waiting or not complete:
-                waiting.append(piece.owned() if not complete else piece)
-            if complete:
-                yield from _joined(waiting or [piece])
-                waiting = []
-            at = stop
-    yield from _joined(waiting)
-
-
-def _joined(chunks: Sequence[Chunk]) -> list[Chunk]:
-    """Return consecutive chunks as one, or nothing if there are none."""
-    return [Chunk.joined(chunks)] if chunks else []

@@ -111,6 +111,7 @@ def append(
         missing=old.missing + part.missing,
         weightless=old.weightless + part.weightless,
         probes=tuple(probes[k] for k in chosen),
+        faults=old.faults + part.faults,
     )
     total = _copy(held).merge(added)
     parts = tuple(grown if k == found[0] else part for k, part in enumerate(record.parts))

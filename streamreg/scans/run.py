@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar
 
 from streamreg._version import __version__
@@ -12,7 +12,9 @@ from streamreg.engines.base import Engine
 from streamreg.engines.choose import choose
 from streamreg.progress import Progress
 from streamreg.scans.checkpoint import Checkpoint
-from streamreg.scans.fold import Folded, folded, require_reach
+from streamreg.scans.faults import Faults, OnFault, patient
+from streamreg.scans.fold import folded, require_reach
+from streamreg.scans.partitions import Folded
 from streamreg.scans.probes import probes
 from streamreg.sources.base import Partition, Source
 from streamreg.stats.base import Statistic
@@ -35,23 +37,35 @@ class Run:
         Bytes that sums of groups or clusters may take up, where less than what is asked for them.
     checkpoint : Checkpoint or None
         Where passes are kept, to go on with them after a break.
+    faults : Faults
+        What is done about rows that cannot be read.
     """
 
     engine: Engine
     progress: bool | None = None
     memory: int | None = None
     checkpoint: Checkpoint | None = None
+    faults: Faults = field(default_factory=Faults)
 
     @classmethod
-    def of(cls, threads: int | None = None, engine: Any = None, progress: bool | None = None) -> Self:
+    def of(
+        cls,
+        threads: int | None = None,
+        engine: Any = None,
+        progress: bool | None = None,
+        on_fault: OnFault | None = None,
+    ) -> Self:
         """Return what these options ask for; a `Run` that is passed on as `engine` stays as it is.
+
+        `on_fault`, if it is given, makes another one of it.
 
         Raises
         ------
         UsageError
             No such engine, no scheduler at the address, or threads for an engine that is not of threads.
         """
-        return engine if isinstance(engine, cls) else cls(choose(engine, threads), progress)
+        run = engine if isinstance(engine, cls) else cls(choose(engine, threads), progress)
+        return run if on_fault is None else replace(run, faults=Faults(on_fault))
 
     def bounded(self, memory: int) -> int:
         """Return how many bytes sums of groups may take up, of as many as were asked for."""
@@ -90,7 +104,15 @@ class Run:
             What the bar says before the name of the source.
         """
         with self._bar(source, title) as bar:
-            found = folded(source, design, statistic, engine=self.engine, progress=bar, checkpoint=self.checkpoint)
+            found = folded(
+                source,
+                design,
+                statistic,
+                engine=self.engine,
+                progress=bar,
+                checkpoint=self.checkpoint,
+                faults=self.faults,
+            )
         found.state.record = _record(source, design, found)
         return found
 
@@ -101,7 +123,7 @@ class Run:
 
         The function returns one value for each row.
         """
-        partitions = source.partitions(columns=columns)
+        partitions = [patient(part, source.label) for part in source.partitions(columns=columns)]
         require_reach(source, self.engine, partitions)
         with self._bar(source, title) as bar:
             for partition, values in zip(partitions, self.engine.map(function, partitions), strict=True):
@@ -115,7 +137,8 @@ class Run:
 def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
     """Return which rows a state was made of, and how they were read."""
     state = found.state
-    weightless = state.n_read - state.n - state.n_missing
+    lacking = sum(lack.stop - lack.start for lack in found.lacking)
+    weightless = state.n_read - state.n - state.n_missing - lacking
     part = Part(
         source.label,
         source.fingerprint(),
@@ -124,6 +147,7 @@ def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
         weightless,
         probes(found.marks),
         __version__,
+        tuple((start, stop, reason) for start, stop, reason in found.lacking),
     )
     return Record(
         (part,),

@@ -8,6 +8,7 @@ from typing import Any, Literal, overload
 from streamreg import sources
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, UsageError, renamed, typed
+from streamreg.scans.faults import OnFault
 from streamreg.scans.formulas import encoded
 from streamreg.scans.moments_file import Scanned, load
 from streamreg.scans.run import Run
@@ -36,6 +37,7 @@ def scan(
     engine: Any = None,
     formula: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    on_fault: OnFault | None = None,
 ) -> Moments: ...
 
 
@@ -61,6 +63,7 @@ def scan(
     engine: Any = None,
     formula: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    on_fault: OnFault | None = None,
 ) -> Any: ...
 
 
@@ -86,6 +89,7 @@ def scan(
     engine: Any = None,
     formula: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    on_fault: OnFault | None = None,
 ) -> Any:
     """Read the rows once and return the moments of the features and, if there is one, the target.
 
@@ -133,6 +137,10 @@ def scan(
     checkpoint : path, optional
         A folder in which it is kept, every few seconds, how far the passes over the rows came. After a break the same
         call goes on from there, with any engine and number of threads, to the same bits; then the folder is emptied.
+    on_fault : {"fail", "skip"}, optional
+        What to do about rows that cannot be read: damaged, or on a store that does not answer when asked four times.
+        "fail", the default: `DataError`. "skip": the part of the file around them is left out, a warning says which
+        rows and why, and so does the record of the moments.
 
     Returns
     -------
@@ -149,7 +157,7 @@ def scan(
     -----
     Cost: one pass, also with folds and groups.
     """
-    run = Run.of(threads, engine, progress)
+    run = Run.of(threads, engine, progress, on_fault)
     if checkpoint is not None:
         given: dict[str, Any] = {"formula": formula, "folds": folds, "by": by, "blocks": blocks, "seed": seed}
         given |= {"precision": precision, "memory": memory, "device": device, "target": target, "weights": weights}

@@ -105,6 +105,26 @@ class Partition(ABC):
             from row 0 of the source); storage with chunks of its own yields those.
         """
 
+    def cut(self, start: int, stop: int) -> "Partition":
+        """Return rows `start` to `stop` of this partition; what lies before them may be read, but not what follows."""
+        return _Cut(self, start, stop)
+
+
+@dataclass
+class _Cut(Partition):
+    inner: Partition
+    start: int
+    stop: int
+
+    def chunks(self, rows: int) -> Iterator[Chunk]:
+        """Yield the rows in order."""
+        for chunk in self.inner.chunks(rows):
+            a, b = (min(max(row - chunk.start, 0), len(chunk)) for row in (self.start, self.stop))
+            if a < b:
+                yield chunk.cut(a, b)
+            if chunk.start + len(chunk) >= self.stop:
+                return
+
 
 class Source(ABC):
     """A table somewhere. Restartable: reading twice gives the same rows, unless `one_pass` is true.

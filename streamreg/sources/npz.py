@@ -4,7 +4,7 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,10 @@ class StoredPartition(Partition):
                 vectors = {n: _values(held[part.array], part, f"{label} {n!r}") for n, part in self.columns.items()}
                 yield Chunk(a, np.empty((b - a, 0)), (), vectors)
         require_unchanged(self.path, self.seen)
+
+    def cut(self, start: int, stop: int) -> Partition:
+        """Return some of the rows."""
+        return replace(self, start=start, stop=stop)
 
 
 def _values(array: NDArray[Any], part: Part, label: str) -> Column:

@@ -41,6 +41,8 @@ class Statistic(ABC):
         Which rows these are, where that is known.
     associative : bool
         Whether the last bits are the same however merges are grouped.
+    settles : bool
+        Whether numbers of a result come of it, so that all its passes must be over the same rows.
     """
 
     n: int = 0
@@ -50,6 +52,7 @@ class Statistic(ABC):
     target: str | None = None
     record: Record | None = None
     associative: ClassVar[bool] = True
+    settles: ClassVar[bool] = True
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.n:,} rows>"

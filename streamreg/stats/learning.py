@@ -36,6 +36,7 @@ class Learning(Statistic):
     """
 
     block_rows = 4096
+    settles = False
 
     def __init__(self, inquiry: Inquiry, label: str) -> None:
         self.inquiry, self.label, self.profiles = inquiry, label, inquiry.profiles()

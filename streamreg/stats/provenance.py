@@ -1,7 +1,7 @@
 """Where the rows of a scan came from: what a saved state must say of itself years later."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -19,12 +19,14 @@ class Part:
     fingerprint : str
         The source's fingerprint when it was read.
     rows, missing, weightless : int
-        Rows read, and among them those left out for a missing value and for zero weight.
+        Rows, and among them those left out for a missing value and for zero weight.
     probes : tuple of (int, int, str)
         A row number, how many rows from there on, and a hash of them, at several places: what tells whether the same
         rows are still there.
     version : str
         Of streamreg.
+    faults : tuple of (int, int, str)
+        Rows that could not be read and are lacking: the first one, the one after the last, and why.
     """
 
     label: str
@@ -34,6 +36,12 @@ class Part:
     weightless: int
     probes: tuple[tuple[int, int, str], ...]
     version: str
+    faults: tuple[tuple[int, int, str], ...] = ()
+
+    @property
+    def lacking(self) -> int:
+        """How many of the rows could not be read."""
+        return sum(stop - start for start, stop, _ in self.faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,8 @@ class Record:
     def account(self) -> dict[str, Any]:
         """Return what a fit says of its rows: sources with fingerprints, and how many rows were used or left out.
 
-        `rows` read are `used`, `missing` (a missing value) and `left_out` (zero weight, or another sample).
+        `rows` are `used`, `missing` (a missing value), `left_out` (zero weight, or another sample), and `lacking`:
+        they could not be read. `faults` say which these are.
         """
         sources = [
             {
@@ -100,9 +109,11 @@ class Record:
                 "fingerprint": part.fingerprint,
                 "version": part.version,
                 "rows": part.rows,
-                "used": part.rows - part.missing - part.weightless,
+                "used": part.rows - part.missing - part.weightless - part.lacking,
                 "missing": part.missing,
                 "left_out": part.weightless,
+                "lacking": part.lacking,
+                "faults": [{"rows": [start, stop], "reason": reason} for start, stop, reason in part.faults],
             }
             for part in self.parts
         ]
@@ -116,8 +127,25 @@ class Record:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Undo `to_dict`, from JSON's lists too."""
         parts = tuple(
-            Part(**(part | {"probes": tuple((int(row), int(count), str(mark)) for row, count, mark in part["probes"])}))
+            Part(**(part | {"probes": _triples(part["probes"]), "faults": _triples(part.get("faults", ()))}))
             for part in values["parts"]
         )
         powers = tuple((str(name), int(degree)) for name, degree in values["powers"])
         return cls(**({**values} | {"parts": parts, "features": tuple(values["features"]), "powers": powers}))
+
+
+def _triples(values: Sequence[Sequence[Any]]) -> tuple[tuple[int, int, str], ...]:
+    return tuple((int(a), int(b), str(text)) for a, b, text in values)
+
+
+def marked(status: str, account: Mapping[str, Any]) -> str:
+    """Return the status of a result, which says so if rows lack; `account` is that of a record."""
+    if not (count := lacking(account)) or "incomplete: " in status:
+        return status
+    note = f"incomplete: {count:,} rows could not be read and are left out"
+    return note if status == "ok" else f"{status}; {note}"
+
+
+def lacking(account: Mapping[str, Any]) -> int:
+    """Return how many rows could not be read, by the account of a record."""
+    return sum(source.get("lacking", 0) for source in account.get("sources", ()))

@@ -14,7 +14,8 @@ from streamreg.engines.base import Engine
 from streamreg.engines.serial import Serial
 from streamreg.engines.threads import Threads
 from streamreg.errors import UsageError
-from streamreg.scans.fold import _fold_partition, folded
+from streamreg.scans.fold import folded
+from streamreg.scans.partitions import Recipe, fold_rows
 
 NAMES = list(STATISTICS)
 
@@ -80,7 +81,7 @@ def test_a_state_goes_on_from_its_arrays(name):
     statistic = case.make()
     block = statistic.block_rows
     parts = Cut(case.source(2 * block + 500), (block,), (1000,)).partitions(block)
-    first, second = (_fold_partition((part, False, False), design=case.design(), statistic=statistic) for part in parts)
+    first, second = (fold_rows(part, False, False, Recipe(case.design(), statistic)) for part in parts)
     second.state.merge(_rest(second, case))
     if name == "spilled clusters":
         with pytest.raises(UsageError, match="temporary files"):
@@ -114,7 +115,7 @@ def test_merging_is_associative(name):
     parts = Cut(rows, (block, 2 * block), (1000,)).partitions(block)
 
     def part(k: int) -> Any:
-        return _fold_partition((parts[k], False, False), design=case.design(), statistic=statistic).state
+        return fold_rows(parts[k], False, False, Recipe(case.design(), statistic)).state
 
     same(case.numbers(part(0).merge(part(1)).merge(part(2))), case.numbers(part(0).merge(part(1).merge(part(2)))))
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
@@ -85,18 +86,34 @@ class Lane:
             They cannot be read, or there are fewer than were promised.
         """
         with self._lock:
-            try:
+            with suppress(Exception):  # what is damaged may lie before these rows, or after them
                 return self._take(start, stop)
+            try:
+                return self._alone(start, stop)
             except StreamregError:
-                self._restart()
                 raise
             except Exception as error:  # of the library, whatever a damaged file makes it raise
-                at = self._at
-                self._restart()
                 raise CorruptError(
-                    f"{self.stream.label}: rows from {at:,} on (counted from 0) cannot be read "
+                    f"{self.stream.label}: rows from {self._at:,} on (counted from 0) cannot be read "
                     f"({type(error).__name__}: {_first_line(error)}); they are damaged or cut short, write them again"
                 ) from error
+            finally:
+                self._restart(self.stream.rows)  # whoever comes next begins at an entry of his own
+
+    def _alone(self, start: int, stop: int) -> list[Any]:
+        """Return rows that are read from their entry on and end a batch: whether they can be read depends on no others.
+
+        So it is the same ones that cannot, whichever worker asked first.
+        """
+        rows, entry = self._rows, self.stream.entry(start)
+        batches = -(-(stop - entry) // rows)
+        even = next((k for k in range(batches, 4 * batches) if not (stop - entry) % k), 1)
+        self._restart(entry)
+        try:
+            self._rows = (stop - entry) // even
+            return self._take(start, stop)
+        finally:
+            self._rows = rows
 
     def _take(self, start: int, stop: int) -> list[Any]:
         behind = sum(len(_cut(held, start, stop)) for held in self._held) < min(stop, self._at) - start

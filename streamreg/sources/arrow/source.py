@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -43,6 +43,16 @@ class ArrowPartition(Partition):
             for batch in lane.take(start, stop):
                 yield chunk_of(batch, at, self.dtypes, lane.stream.label, lane.stream.constants, levels)
                 at += len(batch)
+
+    def cut(self, start: int, stop: int) -> Partition:
+        """Return some of the rows."""
+        spans, at = list[Span](), self.start
+        for lane, first, last in self.spans:
+            a, b = (min(max(row - at, 0), last - first) + first for row in (start, stop))
+            if a < b:
+                spans.append((lane, a, b))
+            at += last - first
+        return replace(self, start=start, stop=stop, spans=tuple(spans))
 
 
 def chunk_of(

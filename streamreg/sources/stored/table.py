@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,10 @@ class TablePartition(Partition):
             for a, b in pieces(self.start, self.stop, step):
                 vectors: dict[str, Column] = {name: read_vector(a, b) for name, read_vector in beside.items()}
                 yield Chunk(a, read(a, b), self.names, vectors)
+
+    def cut(self, start: int, stop: int) -> Partition:
+        """Return some of the rows, and read no others but those of their chunks."""
+        return replace(self, start=start, stop=stop)
 
 
 class TableSource(Source):
