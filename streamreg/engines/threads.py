@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-
-from threadpoolctl import threadpool_limits
+from itertools import chain, islice
 
 from streamreg.engines.base import Engine, Item, Result
 from streamreg.engines.serial import Serial
 from streamreg.errors import UsageError
+from streamreg.kernels.blas import one_thread
 
 
 def available_threads() -> int:
@@ -51,13 +51,13 @@ class Threads(Engine):
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yield ``function(item)`` for every item, in order."""
-        if self.workers == 1:
+        items = iter(items)
+        first = list(islice(items, 2)) if self.workers > 1 else []
+        items = chain(first, items)
+        if len(first) < 2:  # nothing to share: a thread costs as much as some thousand rows
             yield from Serial().map(function, items)
             return
-        with (
-            threadpool_limits(1, user_api="blas"),
-            ThreadPoolExecutor(self.workers, thread_name_prefix="streamreg") as pool,
-        ):
+        with one_thread(), ThreadPoolExecutor(self.workers, thread_name_prefix="streamreg") as pool:
             pending: deque[Future[Result]] = deque()
             try:
                 for item in items:

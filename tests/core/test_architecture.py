@@ -16,8 +16,9 @@ ROOT = Path(streamreg.__file__).parent
 # The floors of the house: a module may import from its own room and from rooms on lower floors, lazily or not.
 FLOORS = [
     {"_version", "errors", "progress", "problem", "reporting"},
-    {"backend", "engines", "families", "inference", "persist"},
+    {"backend", "families", "inference", "persist"},
     {"kernels"},
+    {"engines"},
     {"line", "sources", "solve"},
     {"design"},
     {"stats"},
