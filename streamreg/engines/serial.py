@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from threadpoolctl import threadpool_limits
-
 from streamreg.engines.base import Engine, Item, Result
+from streamreg.engines.blas import one_blas_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +18,5 @@ class Serial(Engine):
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yield ``function(item)`` for every item, in order."""
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             yield from map(function, items)

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from threadpoolctl import threadpool_limits
-
 from streamreg.engines.base import Engine, Item, Result
+from streamreg.engines.blas import one_blas_thread
 from streamreg.engines.serial import Serial
 from streamreg.errors import UsageError
 
@@ -55,7 +54,7 @@ class Threads(Engine):
             yield from Serial().map(function, items)
             return
         with (
-            threadpool_limits(1, user_api="blas"),
+            one_blas_thread(),
             ThreadPoolExecutor(self.workers, thread_name_prefix="streamreg") as pool,
         ):
             pending: deque[Future[Result]] = deque()

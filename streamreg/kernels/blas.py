@@ -1,24 +1,16 @@
 """One BLAS thread for small matrices: more of them wait for each other longer than they compute."""
 
 import os
-import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from typing import Any, TypeVar
+
+from streamreg.engines.blas import one_blas_thread
 
 T = TypeVar("T")
 
 _SMALL = 2000
-
-
-@cache
-def _controller(scipy: bool) -> Any:
-    """Return a handle on the BLAS libraries loaded so far; SciPy, which is slow to import, brings one of its own."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def one_thread(columns: int = 0) -> AbstractContextManager[Any]:
@@ -33,8 +25,7 @@ def one_thread(columns: int = 0) -> AbstractContextManager[Any]:
     """
     if columns > _SMALL:
         return nullcontext()
-    found: AbstractContextManager[Any] = _controller("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas")
-    return found
+    return one_blas_thread()
 
 
 def shared(task: Callable[[T], None], parts: Iterable[T]) -> None:

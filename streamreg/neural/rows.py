@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from streamreg import backend
 from streamreg.design.design import Design
+from streamreg.engines.blas import one_blas_thread
 from streamreg.engines.threads import available_threads
 from streamreg.neural.batches import Tensors
 from streamreg.neural.conditioning import Conditioning
@@ -144,7 +144,7 @@ class Rows:
         waiting = iter(order)
         turns: deque[tuple[Iterator[Block], Future[Block | None]]] = deque()
         threads = self.threads or available_threads()
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, "streamreg-rows") as pool:
+        with one_blas_thread(), ThreadPoolExecutor(threads, "streamreg-rows") as pool:
 
             def enqueue(blocks: Iterator[Block]) -> None:
                 turns.append((blocks, pool.submit(next, blocks, None)))
