@@ -80,7 +80,8 @@ class Estimates:
         Terms of a formula, and what was learned for them: they turn columns of data into `columns`.
     provenance : dict
         The `sources`, each with its name, fingerprint, the version of streamreg that read it, and an account of its
-        `rows`: those `used`, with a `missing` value, and `left_out` for zero weight or another sample.
+        `rows`: those `used`, with a `missing` value, `filtered`, as the condition `where` is not true of them, and
+        `left_out` for zero weight or another sample.
     geometry : Geometry or None
     training : dict
         Loss curve and the like, for models that train.

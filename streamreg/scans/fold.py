@@ -11,7 +11,7 @@ from streamreg.engines.base import Engine
 from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, CorruptError, DataError, UsageError
 from streamreg.scans.checkpoint import Checkpoint, Pass, restored, waiting
-from streamreg.scans.probes import Marks, marking, places
+from streamreg.scans.probes import Later, Marks, marking, places
 from streamreg.scans.seal import Sums, beside
 from streamreg.sources.base import Partition, Source
 from streamreg.sources.chunk import Chunk
@@ -36,6 +36,8 @@ class Folded(Generic[S]):
         How many rows were read.
     at_borders : int
         How many of them waited for neighbours.
+    filtered : int
+        How many of them a filter did not let pass.
     marks : dict of int to (int, str)
         Hashes of a few rows; see `streamreg.scans.probes`.
     sums : Sums or None
@@ -47,6 +49,7 @@ class Folded(Generic[S]):
     tail: list[Chunk] = field(default_factory=list)
     rows: int = 0
     at_borders: int = 0
+    filtered: int = 0
     marks: Marks = field(default_factory=dict)
     sums: Sums | None = None
 
@@ -128,6 +131,8 @@ def folded(
         raise
     if not total.rows:
         raise DataError(f"{source.label}: no rows")
+    if total.filtered == total.rows and not isinstance(source, Later):
+        raise DataError(f"{source.label}: of {total.rows:,} rows none passes where={source.where!r}")
     if source.fingerprint() != before:
         raise ChangedError(
             f"{source.label} changed while it was read; nothing was computed. Let the writer finish, then run again"
@@ -146,7 +151,8 @@ def folded(
 def _keep(kept: Pass, total: Folded[Any], done: int) -> None:
     """Write down how far a pass came."""
     marks = [[row, count, mark] for row, (count, mark) in total.marks.items()]
-    values = {"done": done, "rows": total.rows, "at_borders": total.at_borders, "marks": marks}
+    values: dict[str, Any] = {"done": done, "rows": total.rows, "marks": marks}
+    values |= {"at_borders": total.at_borders, "filtered": total.filtered}
     kept.save(total.state, values, total.tail, {} if total.sums is None else total.sums.to_arrays())
 
 
@@ -170,6 +176,7 @@ def _restore(kept: Pass, total: Folded[Any], statistic: Statistic) -> int:
     try:
         total.state, total.tail = restored(statistic, arrays, values), waiting(arrays, values)
         total.rows, total.at_borders = int(values["rows"]), int(values["at_borders"])
+        total.filtered = int(values["filtered"])
         total.marks = {row: (count, mark) for row, count, mark in values["marks"]}
         done = int(values["done"])
         if total.sums is not None:
@@ -229,6 +236,7 @@ def _fold_partition(part: Place, *, design: Design, statistic: S, sealed: int | 
         chunks = run.sums.of(chunks, design.columns)
     for chunk in _blocks(marking(chunks, design.columns, first, last, run.marks), size):
         run.rows += len(chunk)
+        run.filtered += chunk.filtered
         if chunk.start % size == 0 and len(chunk) == size:
             run.state.update(design.batch(chunk))
             continue
@@ -245,6 +253,7 @@ def _append(total: Folded[S], run: Folded[S], design: Design, size: int, *, firs
     """
     total.rows += run.rows
     total.at_borders += run.at_borders
+    total.filtered += run.filtered
     total.marks |= run.marks
     if total.sums is not None and run.sums is not None:
         total.sums.merge(run.sums)

@@ -52,7 +52,11 @@ def _require_record(state: Statistic) -> None:
     for what, counts, total in (
         ("read", [part.rows for part in parts], state.n_read),
         ("missing", [part.missing for part in parts], state.n_missing),
-        ("of zero weight", [part.weightless for part in parts], state.n_read - state.n_missing - state.n),
+        (
+            "of zero weight",
+            [part.weightless + part.filtered for part in parts],
+            state.n_read - state.n_missing - state.n,
+        ),
     ):
         sense.require(all(type(count) is int and count >= 0 for count in counts), f"rows {what} are {counts}")
         sense.require(sum(counts) == total, f"{total} rows {what} are not those of its record, {sum(counts)}")

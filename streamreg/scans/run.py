@@ -115,7 +115,7 @@ class Run:
 def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
     """Return which rows a state was made of, and how they were read."""
     state = found.state
-    weightless = state.n_read - state.n - state.n_missing
+    weightless = state.n_read - state.n - state.n_missing - found.filtered
     part = Part(
         source.label,
         source.fingerprint(),
@@ -124,6 +124,7 @@ def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
         weightless,
         probes(found.marks),
         __version__,
+        found.filtered,
     )
     return Record(
         (part,),
@@ -133,4 +134,5 @@ def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
         design.missing,
         design.powers,
         encoder={} if design.encoder is None else design.encoder.to_dict(),
+        where=source.where,
     )

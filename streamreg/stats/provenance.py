@@ -25,6 +25,8 @@ class Part:
         rows are still there.
     version : str
         Of streamreg.
+    filtered : int
+        Rows read that the filter did not let pass.
     """
 
     label: str
@@ -34,6 +36,7 @@ class Part:
     weightless: int
     probes: tuple[tuple[int, int, str], ...]
     version: str
+    filtered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Record:
     precision : str
     encoder : dict
         Terms of a formula, and what was learned for them; empty if the columns were read as they are.
+    where : str
+        The condition that rows had to meet; empty if all were used.
     """
 
     parts: tuple[Part, ...]
@@ -64,6 +69,7 @@ class Record:
     by: str = ""
     precision: str = "float64"
     encoder: dict[str, Any] = field(default_factory=dict)
+    where: str = ""
 
     @classmethod
     def joined(cls, a: Self | None, b: Self | None) -> Self | None:
@@ -92,7 +98,8 @@ class Record:
     def account(self) -> dict[str, Any]:
         """Return what a fit says of its rows: sources with fingerprints, and how many rows were used or left out.
 
-        `rows` read are `used`, `missing` (a missing value) and `left_out` (zero weight, or another sample).
+        `rows` read are `used`, `missing` (a missing value), `filtered` (`where` is not true) and `left_out` (zero
+        weight, or another sample).
         """
         sources = [
             {
@@ -100,13 +107,14 @@ class Record:
                 "fingerprint": part.fingerprint,
                 "version": part.version,
                 "rows": part.rows,
-                "used": part.rows - part.missing - part.weightless,
+                "used": part.rows - part.missing - part.filtered - part.weightless,
                 "missing": part.missing,
+                "filtered": part.filtered,
                 "left_out": part.weightless,
             }
             for part in self.parts
         ]
-        return {"sources": sources, "weights": self.weights}
+        return {"sources": sources, "weights": self.weights, "where": self.where}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
