@@ -9,7 +9,6 @@ from streamreg.cli.base import (
     Json,
     OnEngine,
     Output,
-    RowsCommand,
     Scheduler,
     Shown,
     Threads,
@@ -20,12 +19,13 @@ from streamreg.cli.base import (
     as_json,
     exit_code,
 )
+from streamreg.cli.sources import DataCommand, opened, refuse
 
 Fit = Annotated[Path, typer.Argument(help="A saved fit (.npz), or coefficients (.csv, .json).", show_default=False)]
 Target = Annotated[str | None, typer.Option(help="Column to explain. Default: that of the fits.")]
 
 
-@app.command(cls=RowsCommand)
+@app.command(cls=DataCommand)
 def compare(
     a: Fit,
     b: Fit,
@@ -54,15 +54,21 @@ def compare(
     from streamreg.comparison import compare
     from streamreg.comparison.imported import read
 
+    if data is None:
+        refuse("there is no --data")
     first, second = read(a, b)
-    source = None if data is None else _open(data, x, target or first.target or second.target or None, weights)
+    source = (
+        None
+        if data is None
+        else opened(data, x=x, target=target or first.target or second.target or None, weights=weights)
+    )
     found = compare(
         first, second, source, tolerance=tolerance, labels=(a.stem, b.stem), engine=as_engine(engine, scheduler)
     )
     return Output(as_json(found.to_dict()) if json else found.table(rows), exit_code(found.verdict))
 
 
-@app.command(cls=RowsCommand)
+@app.command(cls=DataCommand)
 def score(
     file: Annotated[
         Path,
@@ -102,7 +108,7 @@ def score(
         stem if stems.count(stem) == 1 else str(path): models[path] for stem, path in zip(stems, fits, strict=True)
     }
     wanted = target or next((m.target for m in named.values() if m.target), None)
-    source = _open(file, x, wanted, weights)
+    source = opened(file, x=x, target=wanted, weights=weights)
     card = score(
         named,
         source,
@@ -113,12 +119,6 @@ def score(
         engine=as_engine(engine, scheduler),
     )
     return Output(as_json(card.to_dict()) if json else str(card))
-
-
-def _open(path: Path, x: str | None, target: str | None, weights: str | None) -> Any:
-    from streamreg import sources
-
-    return sources.open(path, x=x, target=target, weights=weights)
 
 
 def _network(path: Path) -> Any:

@@ -20,10 +20,11 @@ from streamreg.cli.base import (
     as_engine,
     as_json,
 )
+from streamreg.cli.sources import DataCommand, LookCommand, given, opened
 from streamreg.errors import UsageError
 
 
-@app.command()
+@app.command(cls=LookCommand)
 def inspect(
     file: Annotated[
         Path | None, typer.Argument(help="A file: .h5, .zarr, .npy, .parquet, .csv, ...", show_default=False)
@@ -53,7 +54,7 @@ def inspect(
         raise UsageError("which file? Name one, or say --system to see the machine")
     from streamreg.tools.inspect import inspect
 
-    seen = inspect(file, x, target, weights, missing_chunks)
+    seen = inspect(file, x, target, weights, missing_chunks, **given())
     return Output(as_json(seen.to_dict()) if json else str(seen))
 
 
@@ -105,7 +106,7 @@ def generate(
     )
 
 
-@app.command()
+@app.command(cls=DataCommand)
 def seal(
     file: File,
     x: X = None,
@@ -124,12 +125,11 @@ def seal(
       streamreg seal million.h5 --target y
       streamreg verify million.h5 --target y
     """
-    from streamreg import sources
     from streamreg.engines.choose import choose
     from streamreg.scans import seal as seals
     from streamreg.tools.inspect import inspect
 
-    source = sources.open(file, x=x, target=target, weights=weights)
+    source = opened(file, x=x, target=target, weights=weights)
     found = seals.read(source, choose(as_engine(engine, scheduler), threads))
     out = seals.write(source, found)
     rows, columns = sum(count for count, _ in found.stretches.values()), len(found.names)
@@ -141,7 +141,7 @@ def seal(
     return Output(f"{out}: seals {rows:,} rows x {columns:,} columns{left}")
 
 
-@app.command()
+@app.command(cls=DataCommand)
 def verify(
     file: File,
     x: X = None,
@@ -161,10 +161,9 @@ def verify(
     """
     from dataclasses import asdict
 
-    from streamreg import sources
     from streamreg.engines.choose import choose
     from streamreg.scans.seal import verify as verified
 
-    source = sources.open(file, x=x, target=target, weights=weights)
+    source = opened(file, x=x, target=target, weights=weights)
     found = verified(source, choose(as_engine(engine, scheduler), threads))
     return Output(as_json(asdict(found)) if json else str(found))

@@ -14,7 +14,6 @@ from streamreg.cli.base import (
     OnEngine,
     OnFault,
     Output,
-    RowsCommand,
     Scheduler,
     Shown,
     Threads,
@@ -27,6 +26,7 @@ from streamreg.cli.base import (
     exit_code,
 )
 from streamreg.cli.options import ModelCommand, chosen
+from streamreg.cli.sources import DataCommand, opened, refuse
 from streamreg.errors import UsageError
 from streamreg.models.registry import KINDS
 
@@ -72,7 +72,6 @@ def fit(
       streamreg fit visits.h5 --target number --kind glm --family poisson
       streamreg fit million.h5 --target y --kind penalised --rule bic
     """
-    from streamreg import sources
     from streamreg.models.flat import build
     from streamreg.scans.run import Run
 
@@ -87,11 +86,12 @@ def fit(
             )
         if options.get("missing", "error") != "error" or missing_chunks != "error":
             raise UsageError(f"{file}: holds moments, and what is missing was decided by the scan; say it there")
+        refuse(f"{file} holds moments, whose rows were chosen by the scan")
         options["target"] = target
     elif target is None and not options.get("formula"):
         raise UsageError("--target is missing; say which column or dataset to explain, or a --formula")
     else:
-        data = sources.open(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
+        data = opened(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)
     model: Any = build(kind, options)
     if save is not None and model.gives == "groups":
         raise UsageError("--save keeps one fit, and --by makes many; streamreg scan FILE --by COLUMN keeps them all")
@@ -109,7 +109,7 @@ def fit(
     return Output(result.summary() if model.gives == "network" else result.summary(rows), exit_code(*statuses))
 
 
-@app.command(cls=RowsCommand)
+@app.command(cls=DataCommand)
 def predict(
     fit: Annotated[Path, typer.Argument(help="A saved fit (.npz) or network (.keras).", show_default=False)],
     file: Annotated[
@@ -139,7 +139,6 @@ def predict(
       streamreg predict million.fit.npz fresh.zarr --x group/X predictions.npy --force
       streamreg predict network.keras fresh.h5 predictions.h5
     """
-    from streamreg import sources
     from streamreg.results.base import FitResult
     from streamreg.results.predict import predict_to
 
@@ -152,7 +151,7 @@ def predict(
         model = NetworkResult.load(fit)
     else:
         model = FitResult.load(fit)
-    source = sources.open(file, x=x, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
+    source = opened(file, x=x, missing_chunks=missing_chunks)
     kept: Any = missing  # checked above
     workers: dict[str, Any] = {"threads": threads, "engine": as_engine(engine, scheduler)}
     rows = predict_to(out, model, source, missing=kept, force=force, **workers)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import typer
 
-from streamreg.cli.base import RowsCommand, as_errors, as_list, as_pairs
+from streamreg.cli.base import as_errors, as_list, as_pairs
+from streamreg.cli.sources import DataCommand
 from streamreg.errors import UsageError, nearest
 from streamreg.models.registry import KINDS
 
@@ -25,7 +26,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
 """Options that are written in a way of their own: how they are read, and how they are written."""
 
 
-class ModelCommand(RowsCommand):
+class ModelCommand(DataCommand):
     """A command with the options of the model that its option --kind names.
 
     After parsing they are in ``context.meta``; see `chosen`.

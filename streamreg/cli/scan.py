@@ -14,7 +14,6 @@ from streamreg.cli.base import (
     OnEngine,
     OnFault,
     Output,
-    RowsCommand,
     Scheduler,
     Threads,
     Weights,
@@ -26,12 +25,13 @@ from streamreg.cli.base import (
     as_list,
     as_pairs,
 )
+from streamreg.cli.sources import DataCommand, opened
 from streamreg.errors import UsageError
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="File for the moments: OUT.moments.", show_default=False)]
 
 
-@app.command(cls=RowsCommand)
+@app.command(cls=DataCommand)
 def scan(
     file: File,
     out: Out,
@@ -68,7 +68,6 @@ def scan(
       streamreg scan million.h5 -o million.moments --append
       streamreg fit million.moments --target y --features x1,x7
     """
-    from streamreg import sources
     from streamreg.scans import merge, scan
     from streamreg.scans.moments_file import load
     from streamreg.stats.base import require_suffix
@@ -83,8 +82,7 @@ def scan(
     held: Any = load(out) if append else None
     if held is not None and held.record is not None:
         target, weights = held.record.target, held.record.weights
-    kept: Any = missing_chunks
-    source = sources.open(file, x=x, target=target, weights=weights, missing_chunks=kept)
+    source = opened(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)
     if append:
         if checkpoint is not None or on_fault is not None:
             raise UsageError("--append reads new rows in one go; leave out --checkpoint and --on-fault")

@@ -25,7 +25,7 @@ class Batch:
     start : int
         Row number, in the source, of the first row read.
     read : int
-        Rows read; those of another sample, with zero weight or with missing values are not in `x`.
+        Rows read; those that a filter or a sample leaves out, with zero weight or with missing values are not in `x`.
     missing : int
         Rows left out for a missing value.
     low : float64 ndarray of shape (m, p) or None

@@ -117,7 +117,7 @@ def _whole(values: NDArray[Any], chunk: Chunk, name: str, label: str) -> NDArray
         if not good.all():
             row = int(np.argmin(good))
             raise DataError(
-                f"{label}, row {chunk.start + row:,} (from 0), column {name!r}: {values[row]} does not name a group; "
+                f"{label}, row {chunk.number(row):,} (from 0), column {name!r}: {values[row]} does not name a group; "
                 "groups are whole numbers that int64 holds, so code the column as such"
             )
         return np.where(absent, NAT, values.astype(np.int64))

@@ -146,6 +146,8 @@ class Design:
         DataError
             A negative or non-finite weight, or a key that is not a whole number, with its row.
         """
+        read, whole = len(chunk), chunk
+        chunk = chunk.passing()
         x, low = beside(chunk, self.features, self.label)
         y = None if self.target is None else beside(chunk, (self.target,), self.label)[0][:, 0]
         groups = [keys(chunk, name, self.label) for name in self.keys]
@@ -153,10 +155,11 @@ class Design:
         weight = None
         rows: NDArray[np.int64] | None = None
         if self.sample is not None:
-            rows = np.flatnonzero(self.sample.mask(chunk.start, len(chunk)))
+            mask = self.sample.mask(whole.start, read)
+            rows = np.flatnonzero(mask if whole.passed is None else mask[whole.passed])
         if self.weights is not None:
             weight = beside(chunk, (self.weights,), self.label)[0][:, 0].astype(np.float64)
-            self._check_weights(weight, chunk.start)
+            self._check_weights(weight, chunk)
             if not weight.all():
                 rows = np.flatnonzero(weight) if rows is None else rows[weight[rows] > 0]
         if rows is not None:
@@ -164,7 +167,7 @@ class Design:
             weight, groups = None if weight is None else weight[rows], [g[rows] for g in groups]
         missing = 0
         if not _all_finite(chunk, [x, *([] if y is None else [y]), *groups]):
-            keep = self._complete(x, y, chunk.start, rows, groups)
+            keep = self._complete(x, y, chunk, rows, groups)
             missing = len(x) - len(keep)
             x, low, y = x[keep], None if low is None else low[keep], None if y is None else y[keep]
             weight = None if weight is None else weight[keep]
@@ -173,29 +176,31 @@ class Design:
             x, low = self.terms.expand(x, low)
             _require_finite_powers(x, self.terms, self.label, chunk.start)
         more = {role: groups.pop(len(self.keys)).astype(np.float64) for role, _ in self.beside}
-        if not groups:
-            return Batch(x, y, weight, chunk.start, len(chunk), missing, low, None, rows, beside=more)
+        together = self._whole(groups, chunk, rows) if groups else None
         named = tuple(labels(chunk, name) for name in self.keys)
-        whole = self._whole(groups, chunk.start, rows)
-        return Batch(x, y, weight, chunk.start, len(chunk), missing, low, whole, rows, named, beside=more)
+        if chunk.numbers is not None:
+            rows = (chunk.numbers if rows is None else chunk.numbers[rows]) - chunk.start
+        return Batch(x, y, weight, chunk.start, read, missing, low, together, rows, named, beside=more)
 
     def rows(self, chunk: Chunk) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Return the features of the rows that are complete, in storage order, and which rows those are.
+        """Return the features of the rows that pass and are complete, in storage order, and which rows those are.
 
         Raises
         ------
         NonFiniteError
             NaN (unless `missing` is "drop") or infinity, with row and column.
         """
+        chunk = chunk.passing()
         x, _ = beside(chunk, self.features, self.label)
-        keep = np.arange(len(x)) if finite(x) else self._complete(x, None, chunk.start, None)
-        return (x if len(keep) == len(x) else x[keep]), keep
+        keep = np.arange(len(x)) if finite(x) else self._complete(x, None, chunk, None)
+        kept = x if len(keep) == len(x) else x[keep]
+        return kept, keep if chunk.numbers is None else chunk.numbers[keep] - chunk.start
 
     def _complete(
         self,
         x: NDArray[Any],
         y: NDArray[Any] | None,
-        start: int,
+        chunk: Chunk,
         rows: NDArray[np.int64] | None,
         groups: Sequence[NDArray[Any]] = (),
     ) -> NDArray[np.int64]:
@@ -206,7 +211,7 @@ class Design:
         bad = infinite if self.missing == "drop" else infinite | absent
         if bad.any():
             i, j = (int(k[0]) for k in np.nonzero(bad))
-            row = start + (i if rows is None else int(rows[i]))
+            row = chunk.number(i if rows is None else int(rows[i]))
             whole = [part.dtype.kind != "f" for part in parts for _ in range(part.shape[1])][j]
             value = "infinity"
             if absent[i, j]:
@@ -218,7 +223,7 @@ class Design:
             raise NonFiniteError(f"{self.label}, row {row:,} (from 0), column {name!r}: {value}; {remedy}")
         return np.flatnonzero(~absent.any(axis=1))
 
-    def _whole(self, groups: Sequence[NDArray[Any]], start: int, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    def _whole(self, groups: Sequence[NDArray[Any]], chunk: Chunk, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Return the keys as integers, shape (m, k)."""
         out = np.empty((len(groups[0]), len(groups)), dtype=np.int64)
         for column, (name, values) in enumerate(zip(self.keys, groups, strict=True)):
@@ -229,7 +234,7 @@ class Design:
                 good = values < 2**63
             if not good.all():
                 i = int(np.argmin(good))
-                row = start + (i if rows is None else int(rows[i]))
+                row = chunk.number(i if rows is None else int(rows[i]))
                 raise DataError(
                     f"{self.label}, row {row:,} (from 0), column {name!r}: {values[i]} does not name a group; "
                     "groups are whole numbers that int64 holds, so code the column as such"
@@ -237,12 +242,12 @@ class Design:
             out[:, column] = values
         return out
 
-    def _check_weights(self, weight: NDArray[np.float64], start: int) -> None:
+    def _check_weights(self, weight: NDArray[np.float64], chunk: Chunk) -> None:
         good = (weight >= 0) & np.isfinite(weight)
         if not good.all():
             i = int(np.argmin(good))
             raise DataError(
-                f"{self.label}, row {start + i:,} (from 0), weights {self.weights!r}: {weight[i]}; "
+                f"{self.label}, row {chunk.number(i):,} (from 0), weights {self.weights!r}: {weight[i]}; "
                 "weights are finite and not negative (0 leaves the row out)"
             )
 

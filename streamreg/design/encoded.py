@@ -64,11 +64,17 @@ class Encoder(Protocol):
         """See above."""
 
     def encode(
-        self, columns: Mapping[str, Column], zones: Mapping[str, str], place: str, start: int
+        self,
+        columns: Mapping[str, Column],
+        zones: Mapping[str, str],
+        place: str,
+        start: int,
+        passed: NDArray[np.bool_] | None = None,
     ) -> tuple[Float, Float | None]:
         """Return the columns `names`, shape (m, len(names)), and what float64 lacks of them; NaN where one is missing.
 
-        `place` and `start`, the name of the data and the number of the first row, are for messages.
+        `place` and `start`, the name of the data and the number of the first row, are for messages. Rows that a filter
+        did not let pass are not looked at.
         """
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,10 +107,13 @@ class EncodedPartition(Partition):
                     raise DataError(f"{self.label}, row {chunk.start:,}: column {name!r} is gone") from None
             vectors = {n: v for n, v in chunk.vectors.items() if n in self.beside}
             vectors |= {n: chunk.column(n) for n in chunk.names if n in self.beside}
-            high, low = self.encoder.encode(found, self.zones, self.label, chunk.start)
+            if chunk.passed is None or chunk.passed.any():
+                high, low = self.encoder.encode(found, self.zones, self.label, chunk.start, chunk.passed)
+            else:
+                high, low = np.broadcast_to(np.nan, (len(chunk), len(self.encoder.names))), None
             if not self.encoder.names:  # and maybe no column to count the rows of
                 high = np.empty((len(chunk), 0))
-            yield Chunk(chunk.start, high, self.encoder.names, vectors, low)
+            yield Chunk(chunk.start, high, self.encoder.names, vectors, low, chunk.passed, chunk.read)
 
     def cut(self, start: int, stop: int) -> Partition:
         """Return some of the rows."""
@@ -154,6 +163,11 @@ class EncodedSource(Source):
             EncodedPartition(part, self.encoder, beside, zones, self.label)
             for part in self.inner.partitions(block, needed)
         ]
+
+    @property
+    def where(self) -> str:
+        """That of the data."""
+        return self.inner.where
 
     def fingerprint(self) -> str:
         """Return that of the data."""

@@ -48,7 +48,7 @@ def check_recipe(job: Job) -> None:
     if recipe is None or data.columns is not None or data.weights is not None:
         return
     with job.at("data"):
-        rows = sources.open(np.zeros((1, recipe.columns + 1)), columns=recipe.truth()["columns"])
+        rows = sources.open(np.zeros((1, recipe.columns + 1)), columns=recipe.truth()["columns"], where=data.where)
         rows.label = str(data.path)
         rows = rows.with_roles(data.target, features=data.features)
     check(job, rows)

@@ -16,6 +16,7 @@ from streamreg.models import flat
 from streamreg.models.base import Spec
 from streamreg.models.registry import KINDS
 from streamreg.models.validation import validated
+from streamreg.sources.formats import within
 
 
 class _Written(Section):
@@ -108,7 +109,7 @@ def load(path: str | os.PathLike[str]) -> Job:
             if section == "compare" and fits[name].gives == "network":
                 raise ConfigError(f"{where}: {name!r} is a network and has no coefficients to compare; score it")
     folder = Path(path).parent
-    data = written.data.model_copy(update={"path": _inside(folder, written.data.path)})
+    data = written.data.model_copy(update={"path": within(folder, written.data.path)})
     if data.generate is not None:
         try:
             data.generate.check(data.path)

@@ -79,6 +79,8 @@ class Plan:
         Files that would be written.
     engine : str
         Who would work on the rows.
+    where : str
+        The condition that rows must meet, if there is one.
     """
 
     job: str
@@ -100,6 +102,7 @@ class Plan:
     levels: tuple[Levels, ...]
     outputs: tuple[str, ...]
     engine: str
+    where: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -122,7 +125,8 @@ class Plan:
             facts += [("memory", f"at most {size(self.memory)}"), ("threads", f"{self.threads:,}")]
         title = f"Plan of {self.job}\n{self.data} {'is there' if self.exists else 'will be generated'}"
         lines = [(s.name, s.kind, f"at most {s.passes}" if s.at_most else str(s.passes)) for s in self.fits]
-        notes = [f"Rows are read by {self.engine}."] if "thread" not in self.engine else []
+        notes = [f"Rows are used where {self.where}."] if self.where else []
+        notes += [f"Rows are read by {self.engine}."] if "thread" not in self.engine else []
         notes += [f"The first pass is the same for {', '.join(self.shared)}."] if self.shared else []
         notes += [
             f"{at.name}: up to about {at.room:,} levels of {at.by}, which may take {size(at.memory)} more."
@@ -184,6 +188,7 @@ def plan(job: Job) -> Plan:
         ),
         outputs=() if job.output is None else tuple(map(str, outputs(job, job.output.folder))),
         engine=_engine(job, kept.threads),
+        where=job.data.where or "",
     )
 
 
@@ -205,7 +210,8 @@ def _step(name: str, model: Spec) -> Step:
 
 def _piece(source: Source) -> int:
     """Return the bytes of rows that a worker holds at once."""
-    matrix = getattr(source.partitions()[0], "matrix", None)
+    first = source.partitions()[0]
+    matrix = getattr(getattr(first, "inner", first), "matrix", None)
     if matrix is None:  # columns of Arrow are decoded page by page, all of a row group together
         return _COLUMNAR if source.label.endswith(tuple(ARROW)) else 2**20
     return int(max(matrix.piece_bytes, matrix.chunk_rows * matrix.row_bytes))

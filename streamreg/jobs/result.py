@@ -85,6 +85,8 @@ class JobResult:
         Files that were written.
     failures : tuple of Failure
         Fits that failed, and comparisons and scores that failed or lack a fit.
+    where : str
+        The condition that rows had to meet, if there was one.
     """
 
     job: str
@@ -103,6 +105,7 @@ class JobResult:
     truth: dict[str, Any] | None
     outputs: tuple[str, ...]
     failures: tuple[Failure, ...] = ()
+    where: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -130,6 +133,7 @@ class JobResult:
         """Return the results as text, with the first `rows` coefficients, beside the true ones where they are known."""
         facts = [
             ("rows", f"{self.rows:,}"),
+            *([("where", self.where)] if self.where else []),
             ("columns", f"{self.columns:,}"),
             ("passes", str(self.passes)),
             ("seconds", f"{self.seconds:.2f}"),

@@ -166,6 +166,7 @@ def _computed(job: Job, source: Source, run: Run, generated: bool) -> JobResult:
         truth=_truth(job.data.path, of_all(next(iter(fits.values()))).target),
         outputs=(),
         failures=tuple(Failure(part, str(error), error.exit_code) for part, error in failed.items()),
+        where=source.where,
     )
     if job.output is None:
         return result

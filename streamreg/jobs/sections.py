@@ -21,6 +21,7 @@ from streamreg.engines.choose import known
 from streamreg.errors import UsageError
 from streamreg.jobs.budget import as_bytes
 from streamreg.sources.base import Source
+from streamreg.sources.formats import address
 from streamreg.tools.generate import Generate
 
 FitName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -93,6 +94,10 @@ class Data(Section):
     format : str, optional
     options : mapping, optional
         How a CSV file is written.
+    query : str, optional
+        What to read of a database, whose path is ``duckdb:trips.db``.
+    where : str, optional
+        The condition that rows must meet.
     held_out : float
         Share of the rows that no fit sees, to score on; chosen by a hash of the row number.
     generate : Generate, optional
@@ -108,13 +113,17 @@ class Data(Section):
     missing_chunks: Literal["error", "fill"] = "error"
     format: str | None = None
     options: dict[str, Any] | None = None
+    query: str | None = None
+    where: str | None = None
     held_out: float = Field(default=0.0, ge=0, lt=1)
     generate: Generate | None = None
 
     def open(self) -> Source:
         """Open the file."""
         own = ("path", "generate", "held_out")
-        return sources.open(self.path, **{n: getattr(self, n) for n in type(self).model_fields if n not in own})
+        return sources.open(
+            address(self.path), **{n: getattr(self, n) for n in type(self).model_fields if n not in own}
+        )
 
 
 class _Together(Section):

@@ -81,8 +81,9 @@ class Estimates:
         Terms of a formula, and what was learned for them: they turn columns of data into `columns`.
     provenance : dict
         The `sources`, each with its name, fingerprint, the version of streamreg that read it, and an account of its
-        `rows`: those `used`, with a `missing` value, `left_out` for zero weight or another sample, and `lacking`, which
-        could not be read; `faults` say which those are, and why.
+        `rows`: those `used`, with a `missing` value, `filtered`, as the condition `where` is not true of them,
+        `left_out` for zero weight or another sample, and `lacking`, which could not be read; `faults` say which those
+        are, and why.
     geometry : Geometry or None
     training : dict
         Loss curve and the like, for models that train.

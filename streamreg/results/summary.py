@@ -137,7 +137,12 @@ def _notes(fit: Estimates) -> list[str]:
     notes = []
     if fit.n_missing:
         notes.append(f"{_rows(fit.n_missing)} with missing values left out.")
-    if unweighted := fit.n_read - fit.n_missing - fit.n - lacking(fit.provenance):
+    unweighted = fit.n_read - fit.n_missing - fit.n - lacking(fit.provenance)
+    filtered = sum(part.get("filtered", 0) for part in fit.provenance.get("sources", ()))
+    if 0 < filtered <= unweighted:  # a level of lines by level counts its own rows only
+        notes.append(f"{_rows(filtered)} left out by where: {fit.provenance.get('where', '')}")
+        unweighted -= filtered
+    if unweighted:
         notes.append(f"{_rows(unweighted)} with zero weight left out.")
     if family(fit.family).least_squares and fit.tss == 0:
         notes.append("The target is constant: there is nothing to explain, and t, F and R2 are not defined.")

@@ -79,6 +79,7 @@ class Checkpoint:
         self._taken += 1
         identity = {
             "version": __version__,
+            "where": source.where,
             "data": source.fingerprint(),
             "partitions": partitions,
             "columns": hashlib.sha256(json.dumps(source.schema.names).encode()).hexdigest()[:24],
@@ -200,6 +201,8 @@ def _to_arrays(chunk: Chunk) -> dict[str, NDArray[Any]]:
     out = {"matrix": np.ascontiguousarray(chunk.matrix)}
     if chunk.low is not None:
         out["low"] = chunk.low
+    if chunk.passed is not None:
+        out["passed"] = chunk.passed
     levels: list[Any] = []
     for k, values in enumerate(chunk.vectors.values()):
         levels.append(list(values.levels) if isinstance(values, Coded) else None)
@@ -214,7 +217,8 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Chunk:
     for k, (name, levels) in enumerate(zip(meta["vectors"], meta["levels"], strict=True)):
         values = arrays[f"vector.{k}"]
         vectors[name] = values if levels is None else Coded(values, tuple(levels))
-    return Chunk(meta["start"], arrays["matrix"], tuple(meta["names"]), vectors, arrays.get("low"))
+    low, passed = arrays.get("low"), arrays.get("passed")
+    return Chunk(meta["start"], arrays["matrix"], tuple(meta["names"]), vectors, low, passed)
 
 
 def _recipe(statistic: Statistic) -> str:

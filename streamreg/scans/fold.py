@@ -11,7 +11,7 @@ from streamreg.errors import ChangedError, CorruptError, DataError, UsageError
 from streamreg.scans.checkpoint import Checkpoint, Pass, restored, waiting
 from streamreg.scans.faults import Faults, Lack
 from streamreg.scans.partitions import Folded, Recipe, absorb, append, fold_partitions
-from streamreg.scans.probes import places
+from streamreg.scans.probes import Later, places
 from streamreg.scans.seal import Sums, beside
 from streamreg.sources.base import Partition, Source
 from streamreg.stats.base import Statistic
@@ -112,6 +112,8 @@ def folded(
         raise CorruptError(f"{source.label}: none of its rows could be read; {total.lacking[0]}")
     if not total.rows:
         raise DataError(f"{source.label}: no rows")
+    if total.filtered == total.rows and not isinstance(source, Later):
+        raise DataError(f"{source.label}: of {total.rows:,} rows none passes where={source.where!r}")
     if source.fingerprint() != before:
         raise ChangedError(
             f"{source.label} changed while it was read; nothing was computed. Let the writer finish, then run again"
@@ -132,7 +134,8 @@ def folded(
 def _keep(kept: Pass, total: Folded[Any], done: int) -> None:
     """Write down how far a pass came."""
     marks = [[row, count, mark] for row, (count, mark) in total.marks.items()]
-    values = {"done": done, "rows": total.rows, "at_borders": total.at_borders, "marks": marks}
+    values: dict[str, Any] = {"done": done, "rows": total.rows, "marks": marks}
+    values |= {"at_borders": total.at_borders, "filtered": total.filtered}
     values |= {"start": total.start, "stop": total.stop, "lacking": total.lacking}
     kept.save(total.state, values, total.tail, {} if total.sums is None else total.sums.to_arrays())
 
@@ -157,6 +160,7 @@ def _restore(kept: Pass, total: Folded[Any], statistic: Statistic) -> int:
     try:
         total.state, total.tail = restored(statistic, arrays, values), waiting(arrays, values)
         total.rows, total.at_borders = int(values["rows"]), int(values["at_borders"])
+        total.filtered = int(values["filtered"])
         total.marks = {row: (count, mark) for row, count, mark in values["marks"]}
         total.start, total.stop = int(values["start"]), int(values["stop"])
         total.lacking = [Lack(int(a), int(b), str(reason)) for a, b, reason in values["lacking"]]

@@ -80,10 +80,11 @@ def profiled(source: Source, inquiry: Inquiry, run: Run, title: str = "learn ter
 
 
 def _first(source: Source, columns: tuple[str, ...]) -> Chunk:
-    """Return the first rows of a source: as many, however it is cut."""
+    """Return the first rows of a source that pass: as many, however it is cut."""
     chunks, rows = [], 0
     for partition in source.partitions(_FIRST, columns):
         for chunk in partition.chunks(_FIRST):
+            chunk = chunk.passing()
             chunks.append(chunk.cut(0, min(len(chunk), _FIRST - rows)).owned())
             rows += len(chunks[-1])
             if rows == _FIRST:

@@ -15,6 +15,7 @@ from streamreg.scans.probes import new_rows
 from streamreg.scans.run import Run
 from streamreg.scans.scan import Given, opened
 from streamreg.sources.base import Source
+from streamreg.sources.filters.source import FilteredSource
 from streamreg.stats.grouped import Block, By, Column, Grouped
 
 _PROBES = 32  # kept when a scan was appended to
@@ -86,6 +87,13 @@ def append(
         raise UsageError("these moments do not say which rows they hold; only those of sr.scan can be appended to")
     if not isinstance(source, Source):
         source = sources.open(source)
+    if record.where and not source.where:
+        source = FilteredSource(source, record.where)
+    if source.where != record.where:
+        told = f"where={record.where!r}" if record.where else "all rows"
+        raise UsageError(
+            f"{source.label}: {told} was scanned, and where={source.where!r} is not the same; leave it out"
+        )
     source = as_fitted(source, record.encoder).with_roles(record.target, record.weights)
     found = [k for k, part in enumerate(record.parts) if part.label == source.label]
     if len(found) != 1:
@@ -110,6 +118,7 @@ def append(
         rows=old.rows + part.rows,
         missing=old.missing + part.missing,
         weightless=old.weightless + part.weightless,
+        filtered=old.filtered + part.filtered,
         probes=tuple(probes[k] for k in chosen),
         faults=old.faults + part.faults,
     )

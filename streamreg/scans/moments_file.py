@@ -53,8 +53,8 @@ def _require_record(state: Statistic) -> None:
         ("read", [part.rows for part in parts], state.n_read),
         ("missing", [part.missing for part in parts], state.n_missing),
         (
-            "of zero weight or lacking",
-            [part.weightless + part.lacking for part in parts],
+            "of zero weight, filtered or lacking",
+            [part.weightless + part.filtered + part.lacking for part in parts],
             state.n_read - state.n_missing - state.n,
         ),
     ):

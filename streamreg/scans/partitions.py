@@ -37,6 +37,8 @@ class Folded(Generic[S]):
         Which ones could not be read.
     at_borders : int
         How many of them waited for neighbours.
+    filtered : int
+        How many of them a filter did not let pass.
     marks : dict of int to (int, str)
         Hashes of a few rows; see `streamreg.scans.probes`.
     sums : Sums or None
@@ -51,6 +53,7 @@ class Folded(Generic[S]):
     rows: int = 0
     lacking: list[Lack] = field(default_factory=list)
     at_borders: int = 0
+    filtered: int = 0
     marks: Marks = field(default_factory=dict)
     sums: Sums | None = None
 
@@ -135,6 +138,7 @@ def fold_rows(partition: Partition, first: bool, last: bool, recipe: Recipe[S]) 
         chunks = run.sums.of(chunks, design.columns)
     for chunk in _blocks(marking(chunks, design.columns, first, last, run.marks), size):
         run.rows, run.stop = run.rows + len(chunk), chunk.start + len(chunk)
+        run.filtered += chunk.filtered
         if chunk.start % size == 0 and len(chunk) == size:
             run.state.update(design.batch(chunk))
             continue
@@ -158,6 +162,7 @@ def append(total: Folded[S], run: Folded[S], design: Design, size: int, *, first
         else:
             total.lacking.append(lack)
     total.at_borders += run.at_borders
+    total.filtered += run.filtered
     total.marks |= run.marks
     if total.sums is not None and run.sums is not None:
         total.sums.merge(run.sums)

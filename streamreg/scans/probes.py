@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreg.errors import ChangedError, UsageError
 from streamreg.sources.base import BLOCK, Partition, Source
@@ -31,16 +32,17 @@ _BY_COLUMN = "columns "
 
 
 def mark(chunk: Chunk, columns: Iterable[str], part: slice = slice(None)) -> str:
-    """Return a hash of some rows of some columns, as stored, in whatever order the columns lie."""
+    """Return a hash of some rows of some columns, as stored, in whatever order the columns lie; of those that pass."""
+    chunk = chunk.cut(*part.indices(len(chunk))[:2]).passing()
     place = {name: k for k, name in enumerate(chunk.names)}
     total = hashlib.sha256()
     for name in sorted(set(columns)):
         values = chunk.vectors[name] if name in chunk.vectors else chunk.matrix[:, place[name]]
         if isinstance(values, Coded):
-            total.update(f"{name!r} {values[part].texts()}".encode())
+            total.update(f"{name!r} {values.texts()}".encode())
             continue
         total.update(f"{name!r} {values.dtype.str}".encode())
-        total.update(values[part].tobytes())
+        total.update(values.tobytes())
     return _BY_COLUMN + total.hexdigest()[:24]
 
 
@@ -65,15 +67,23 @@ def marking(chunks: Iterator[Chunk], columns: Sequence[str], first: bool, last: 
     """Yield the chunks of a partition, and note hashes of its first or last rows in `marks`."""
     end = None
     for chunk in chunks:
-        if first and len(chunk):
-            marks[chunk.start] = (min(PROBE, len(chunk)), mark(chunk, columns, slice(PROBE)))
+        here = (0, len(chunk)) if chunk.passed is None else _passing(chunk.passed)
+        if first and here[1]:
+            stop = min(here[0] + PROBE, len(chunk))
+            marks[chunk.start + here[0]] = (stop - here[0], mark(chunk, columns, slice(here[0], stop)))
             first = False
-        if last and len(chunk):
-            at = max(len(chunk) - PROBE, 0)
-            end = (chunk.start + at, (len(chunk) - at, mark(chunk, columns, slice(at, None))))
+        if last and here[1]:
+            at = max(here[1] - PROBE, 0)
+            end = (chunk.start + at, (here[1] - at, mark(chunk, columns, slice(at, here[1]))))
         yield chunk
     if end is not None:
         marks.setdefault(*end)
+
+
+def _passing(passed: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return the first row that passes, and the one after the last; (0, 0): none does."""
+    rows = np.flatnonzero(passed)
+    return (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
 
 
 def probes(marks: Marks) -> tuple[tuple[int, int, str], ...]:
@@ -96,6 +106,11 @@ class Later(Source):
     def table(self) -> str:
         """The inner source's."""
         return self.inner.table
+
+    @property
+    def where(self) -> str:
+        """The inner source's."""
+        return self.inner.where
 
     def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> Sequence[Partition]:
         """Return the partitions with such rows."""

@@ -138,7 +138,7 @@ def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
     """Return which rows a state was made of, and how they were read."""
     state = found.state
     lacking = sum(lack.stop - lack.start for lack in found.lacking)
-    weightless = state.n_read - state.n - state.n_missing - lacking
+    weightless = state.n_read - state.n - state.n_missing - found.filtered - lacking
     part = Part(
         source.label,
         source.fingerprint(),
@@ -147,6 +147,7 @@ def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
         weightless,
         probes(found.marks),
         __version__,
+        found.filtered,
         tuple((start, stop, reason) for start, stop, reason in found.lacking),
     )
     return Record(
@@ -157,4 +158,5 @@ def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
         design.missing,
         design.powers,
         encoder={} if design.encoder is None else design.encoder.to_dict(),
+        where=source.where,
     )

@@ -57,7 +57,9 @@ class Sums:
             yield chunk
 
     def add(self, chunk: Chunk, columns: Sequence[str] | None = None) -> None:
-        """Add rows."""
+        """Add rows, but none that were not read."""
+        if not chunk.read:
+            return
         vectors = [name for name in chunk.vectors if columns is None or name in columns]
         self.names = (*chunk.names, *vectors)
         at, end = 0, len(chunk) if self.most is None else min(len(chunk), self.most - chunk.start)

@@ -32,6 +32,7 @@ def open(
     format: str | None = None,
     options: Mapping[str, Any] | None = None,
     query: str | None = None,
+    where: str | None = None,
 ) -> Source:
     """Return a source over `data`. No rows are read, but for the first batch of an iterable, and text.
 
@@ -66,6 +67,11 @@ def open(
         ``dtypes``, as `streamreg.sources.csv.open.open_csv` describes them.
     query : str, optional
         What to read of a database.
+    where : str, optional
+        Which rows are used: ``"year >= 2015 and carrier in ('AA', 'UA')"``. Comparisons of columns, numbers, texts and
+        ISO dates, ``in``, ``is missing``, ``and``, ``or``, ``not``, ``+ - * / %``; names that are no words stand in
+        backquotes. A row passes where the condition is true: where a value is missing, a comparison is not. The other
+        rows keep their numbers and are counted. What can be told of row groups of Parquet and of folders is not read.
 
     Raises
     ------
@@ -81,6 +87,13 @@ def open(
     if not isinstance(missing_chunks, str) or missing_chunks not in ("error", "fill"):
         raise UsageError(f"missing_chunks is {missing_chunks!r}; it can be 'error' or 'fill'")
     columns, features = _names("columns", columns), _names("features", features)
+    if where is not None:
+        given: dict[str, Any] = {"x": x, "columns": columns, "missing_chunks": missing_chunks}
+        given |= {"format": format, "options": options, "query": query}
+        source = load("streamreg.sources.filters.source:FilteredSource")(
+            open(data, target=target, weights=weights, **given), where
+        )
+        return source.with_roles(features=features)
     if isinstance(data, str) and data.startswith(DATABASES):
         from streamreg.sources.arrow.sql import open_sql
 

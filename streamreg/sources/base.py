@@ -16,6 +16,7 @@ import numpy as np
 from streamreg.errors import DataError, NotFound, UsageError, nearest
 from streamreg.kernels.rowhash import Sample
 from streamreg.sources.chunk import Chunk
+from streamreg.sources.ranges import Known
 
 BLOCK = 1024
 """Rows that a reader takes at a time unless it says otherwise."""
@@ -168,6 +169,15 @@ class Source(ABC):
     def table(self) -> str:
         """Which of the tables in its file or folder this is; empty where there is one only."""
         return ""
+
+    @property
+    def where(self) -> str:
+        """The condition that rows must meet; empty where all are used."""
+        return ""
+
+    def ranges(self, columns: Sequence[str]) -> Iterator[Known]:
+        """Yield what the storage knows of some columns in runs of rows, without reading any."""
+        return iter(())
 
     def nbytes(self) -> int | None:
         """Return the bytes that one pass delivers (decoded), or None if the number of rows is not known."""

@@ -1,11 +1,13 @@
 """Some consecutive rows, on their way from a storage: a matrix, and columns beside it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streamreg.kernels.gram import NAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,17 @@ What is missing is NaN in floats, the least int64 in integers, NaT in dates, and
 """
 
 
+def missing(values: Column) -> NDArray[np.bool_]:
+    """Return where a column has no value."""
+    if isinstance(values, Coded):
+        return values.codes < 0
+    if values.dtype.kind == "M":
+        return np.isnat(values)
+    if values.dtype.kind == "f":
+        return np.isnan(values)
+    return values == NAT if values.dtype == np.int64 else np.zeros(values.shape, bool)
+
+
 @dataclass(slots=True)
 class Chunk:
     """Some consecutive rows, as stored. Valid only until the next chunk is asked for; never written to.
@@ -73,6 +86,12 @@ class Chunk:
         Columns stored apart: all those of a table that keeps columns, a target in a dataset of its own.
     low : float64 ndarray of shape (m, k) or None
         What `matrix` lacks to the exact values, where they are known to twice float64's digits.
+    passed : bool ndarray of shape (m,) or None
+        Rows that a filter lets pass; others are read and not looked at. None: all of them.
+    read : bool
+        False: the values are made up, as no row passes and so none was read.
+    numbers : int64 ndarray of shape (m,) or None
+        Numbers of the rows where they are not consecutive: those of `passing`.
     """
 
     start: int
@@ -80,6 +99,9 @@ class Chunk:
     names: tuple[str, ...]
     vectors: dict[str, Column] = field(default_factory=dict)
     low: NDArray[np.float64] | None = None
+    passed: NDArray[np.bool_] | None = None
+    read: bool = True
+    numbers: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.matrix)
@@ -96,12 +118,32 @@ class Chunk:
         """Return rows `start` to `stop` of this chunk, as views."""
         vectors = {name: values[start:stop] for name, values in self.vectors.items()}
         low = None if self.low is None else self.low[start:stop]
-        return Chunk(self.start + start, self.matrix[start:stop], self.names, vectors, low)
+        passed = None if self.passed is None else self.passed[start:stop]
+        return Chunk(self.start + start, self.matrix[start:stop], self.names, vectors, low, passed, self.read)
+
+    def passing(self) -> "Chunk":
+        """Return the rows that pass, which keep their numbers; this chunk if all do."""
+        if self.passed is None:
+            return self
+        rows = np.flatnonzero(self.passed)
+        vectors = {name: values[rows] for name, values in self.vectors.items()}
+        low = None if self.low is None else self.low[rows]
+        return Chunk(self.start, self.matrix[rows], self.names, vectors, low, numbers=self.start + rows)
+
+    @property
+    def filtered(self) -> int:
+        """How many rows do not pass."""
+        return 0 if self.passed is None else len(self) - int(np.count_nonzero(self.passed))
+
+    def number(self, row: int) -> int:
+        """Return the number, in the source, of one of the rows."""
+        return self.start + row if self.numbers is None else int(self.numbers[row])
 
     def owned(self) -> "Chunk":
         """Return a copy outside of its reader's buffer."""
         vectors = {name: values.copy() for name, values in self.vectors.items()}
-        return Chunk(self.start, self.matrix.copy(), self.names, vectors, None if self.low is None else self.low.copy())
+        low = None if self.low is None else self.low.copy()
+        return replace(self, matrix=self.matrix.copy(), vectors=vectors, low=low)
 
     @classmethod
     def joined(cls, chunks: "Sequence[Chunk]") -> "Chunk":
@@ -111,7 +153,11 @@ class Chunk:
             return first
         vectors = {name: below([c.vectors[name] for c in chunks]) for name in first.vectors}
         low = None if first.low is None else np.concatenate([c.low for c in chunks if c.low is not None])
-        return cls(first.start, np.concatenate([c.matrix for c in chunks]), first.names, vectors, low)
+        passed = None
+        if any(c.passed is not None for c in chunks):
+            passed = np.concatenate([np.ones(len(c), bool) if c.passed is None else c.passed for c in chunks])
+        matrix, read = np.concatenate([c.matrix for c in chunks]), all(c.read for c in chunks)
+        return cls(first.start, matrix, first.names, vectors, low, passed, read)
 
 
 def below(parts: Sequence[Any]) -> Column:

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,25 @@ TABLES = {
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 CONVERTED = (".xlsx", ".mat", ".sas7bdat", ".dta")
 DATABASES = ("duckdb:", "sqlite:", "postgres:")
+_ADDRESS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
 STREAMS = ("LazyFrame", "DuckDBPyRelation")
+
+
+def address(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return a path as it was written where it names a database, or an address, whose slashes a `Path` loses."""
+    text = os.fspath(path)
+    if text.startswith(DATABASES):
+        return text
+    return _ADDRESS.sub(r"\1://", text) if _ADDRESS.match(text) else path
+
+
+def within(folder: Path, path: Path) -> Path:
+    """Return a path of a file in a folder, also of a database; what is absolute, or an address, stays."""
+    text = str(path)
+    if text.startswith(DATABASES):
+        kind, _, rest = text.partition(":")
+        return Path(f"{kind}:{os.path.normpath(folder / rest)}") if rest and kind != "postgres" else path
+    return path if _ADDRESS.match(text) else Path(os.path.normpath(folder / path))
 
 
 def load(place: str) -> Callable[..., Source]:

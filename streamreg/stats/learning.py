@@ -20,8 +20,10 @@ class AsStored(Design):
 
     def batch(self, chunk: Chunk) -> Batch:
         """Return the columns as they are."""
+        read, chunk = len(chunk), chunk.passing()
         columns = {name: chunk.column(name) for name in self.features}
-        return Batch(np.empty((len(chunk), 0)), None, None, chunk.start, len(chunk), columns=columns)
+        kept = None if chunk.numbers is None else chunk.numbers - chunk.start
+        return Batch(np.empty((len(chunk), 0)), None, None, chunk.start, read, kept=kept, columns=columns)
 
 
 class Learning(Statistic):
@@ -46,7 +48,7 @@ class Learning(Statistic):
         return type(self)(self.inquiry, self.label)
 
     def _absorb(self, batch: Batch) -> None:
-        self.inquiry.absorb(self.profiles, batch.columns, batch.start, self.label)
+        self.inquiry.absorb(self.profiles, batch.columns, batch.start, self.label, batch.kept)
 
     def settle(self) -> None:
         """Count what waits."""

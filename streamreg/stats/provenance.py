@@ -25,6 +25,8 @@ class Part:
         rows are still there.
     version : str
         Of streamreg.
+    filtered : int
+        Rows read that the filter did not let pass.
     faults : tuple of (int, int, str)
         Rows that could not be read and are lacking: the first one, the one after the last, and why.
     """
@@ -36,6 +38,7 @@ class Part:
     weightless: int
     probes: tuple[tuple[int, int, str], ...]
     version: str
+    filtered: int = 0
     faults: tuple[tuple[int, int, str], ...] = ()
 
     @property
@@ -61,6 +64,8 @@ class Record:
     precision : str
     encoder : dict
         Terms of a formula, and what was learned for them; empty if the columns were read as they are.
+    where : str
+        The condition that rows had to meet; empty if all were used.
     """
 
     parts: tuple[Part, ...]
@@ -72,6 +77,7 @@ class Record:
     by: str = ""
     precision: str = "float64"
     encoder: dict[str, Any] = field(default_factory=dict)
+    where: str = ""
 
     @classmethod
     def joined(cls, a: Self | None, b: Self | None) -> Self | None:
@@ -100,8 +106,8 @@ class Record:
     def account(self) -> dict[str, Any]:
         """Return what a fit says of its rows: sources with fingerprints, and how many rows were used or left out.
 
-        `rows` are `used`, `missing` (a missing value), `left_out` (zero weight, or another sample), and `lacking`:
-        they could not be read. `faults` say which these are.
+        `rows` read are `used`, `missing` (a missing value), `filtered` (`where` is not true), `left_out` (zero weight,
+        or another sample), and `lacking`: they could not be read. `faults` say which these are.
         """
         sources = [
             {
@@ -109,15 +115,16 @@ class Record:
                 "fingerprint": part.fingerprint,
                 "version": part.version,
                 "rows": part.rows,
-                "used": part.rows - part.missing - part.weightless - part.lacking,
+                "used": part.rows - part.missing - part.filtered - part.weightless - part.lacking,
                 "missing": part.missing,
+                "filtered": part.filtered,
                 "left_out": part.weightless,
                 "lacking": part.lacking,
                 "faults": [{"rows": [start, stop], "reason": reason} for start, stop, reason in part.faults],
             }
             for part in self.parts
         ]
-        return {"sources": sources, "weights": self.weights}
+        return {"sources": sources, "weights": self.weights, "where": self.where}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

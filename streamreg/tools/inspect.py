@@ -10,6 +10,7 @@ import numpy as np
 
 from streamreg import sources
 from streamreg.errors import CorruptError, DataError, NotFound, UsageError
+from streamreg.sources.filters.source import FilteredSource
 from streamreg.sources.formats import kind_of
 from streamreg.sources.stored.files import require
 
@@ -48,6 +49,10 @@ class Inspection:
         What one pass delivers, decoded.
     note : str
         Why there is no table.
+    where : str
+        The condition that rows must meet, if there is one.
+    unread : int
+        Rows of which the storage tells, without reading them, that they do not meet it.
     """
 
     path: str
@@ -58,6 +63,8 @@ class Inspection:
     partitions: int | None
     nbytes: int | None
     note: str = ""
+    where: str = ""
+    unread: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -79,6 +86,8 @@ class Inspection:
                 f"{_many(self.rows, 'row')} x {_many(len(names), 'column')}: {shown}",
                 f"One pass delivers {size(self.nbytes or 0)} in {_many(self.partitions, 'partition')}.",
             ]
+        if self.where:
+            notes.append(f"where {self.where}: {_many(self.unread, 'row')} cannot pass, as the storage tells unread.")
         return tables.render(f"{self.path}, {size(self.stored)}", [], header, rows, notes)
 
 
@@ -88,6 +97,7 @@ def inspect(
     target: str | None = None,
     weights: str | None = None,
     missing_chunks: str = "error",
+    **options: Any,
 ) -> Inspection:
     """Look at the datasets of a file and at the table that they make; the arguments are those of `streamreg.open`.
 
@@ -100,20 +110,29 @@ def inspect(
     require(path)
     note = ""
     try:
-        source = sources.open(path, x=x, target=target, weights=weights, missing_chunks=missing_chunks)  # type: ignore[arg-type]  # checked there
+        source = sources.open(path, x=x, target=target, weights=weights, missing_chunks=missing_chunks, **options)  # type: ignore[arg-type]  # checked there
     except (UsageError, DataError) as error:
-        several = kind_of(path) in ("hdf5", "zarr")
+        several = kind_of(path, options.get("format")) in ("hdf5", "zarr")
         if not several or x is not None or isinstance(error, CorruptError | NotFound):
             raise
         source, note = None, str(error)
-    datasets = tuple(_datasets(path, kind_of(path)))
+    datasets = tuple(_datasets(path, kind_of(path, options.get("format"))))
     stored = sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size
     if source is None:
         return Inspection(str(path), stored, datasets, {}, None, None, None, note)
     schema = source.schema
     columns = {name: str(dtype) for name, dtype in zip(schema.names, schema.dtypes, strict=True)}
     return Inspection(
-        str(path), stored, datasets, columns, schema.n_rows, len(source.partitions()), source.nbytes(), note
+        str(path),
+        stored,
+        datasets,
+        columns,
+        schema.n_rows,
+        len(source.partitions()),
+        source.nbytes(),
+        note,
+        source.where,
+        sum(b - a for a, b in source.unread()) if isinstance(source, FilteredSource) else 0,
     )
 
 

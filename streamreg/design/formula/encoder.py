@@ -14,12 +14,12 @@ from streamreg.design.formula.coders import Category, Coder, Interacted, Numeric
 from streamreg.design.formula.expressions import Name
 from streamreg.design.formula.learning import Scaling
 from streamreg.design.formula.levels import Unseen
-from streamreg.design.formula.rows import Rows, missing
+from streamreg.design.formula.rows import Rows
 from streamreg.design.formula.smooth import BSpline, NaturalSpline, Polynomial, Powers
 from streamreg.design.formula.structure import Part
 from streamreg.design.formula.value import Formula
 from streamreg.errors import UsageError
-from streamreg.sources.chunk import Column
+from streamreg.sources.chunk import Column, missing
 
 Float = NDArray[np.float64]
 
@@ -144,7 +144,12 @@ class FormulaEncoder:
         return made
 
     def encode(
-        self, columns: Mapping[str, Column], zones: Mapping[str, str], place: str, start: int
+        self,
+        columns: Mapping[str, Column],
+        zones: Mapping[str, str],
+        place: str,
+        start: int,
+        passed: NDArray[np.bool_] | None = None,
     ) -> tuple[Float, Float | None]:
         """Return the columns `names` of some rows, and what they lack to the exact values.
 
@@ -156,6 +161,8 @@ class FormulaEncoder:
             Time zones of columns.
         place, start : str, int
             The name of the data and the number of the first row, for messages.
+        passed : bool ndarray of shape (m,), optional
+            Rows that a filter lets pass; what others give is not looked at.
 
         Returns
         -------
@@ -169,7 +176,7 @@ class FormulaEncoder:
             A level that was not seen, a number outside of splines, log(0) and the like, with row, column and value.
             Rows in which something is missing are not looked at.
         """
-        blocks = self._blocks(self._made, columns, zones, place, start, bool(self._made_target))
+        blocks = self._blocks(self._made, columns, zones, place, start, bool(self._made_target), passed)
         return _beside(blocks, len(next(iter(columns.values()))) if columns else 0)
 
     def design(
@@ -187,9 +194,13 @@ class FormulaEncoder:
         place: str,
         start: int,
         target: bool,
+        passed: NDArray[np.bool_] | None = None,
     ) -> list[Block]:
         absent = [missing(columns[name]) for name in self.columns if name in columns]
-        complete = ~np.logical_or.reduce(absent) if absent else None
+        complete = passed
+        if absent:
+            every = ~np.logical_or.reduce(absent)
+            complete = every if passed is None else every & passed
         rows = Rows(columns, self.scalings, zones, start, None, complete, place)
         known: dict[tuple[int, bool], Block] = {}
         blocks = []

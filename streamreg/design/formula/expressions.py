@@ -4,13 +4,13 @@ The text is parsed with `ast` against an allow-list; what is not on it is refuse
 """
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from streamreg.design.formula.functions import CALLS, CODINGS, Option, Signature
-from streamreg.errors import UsageError, nearest
+from streamreg.errors import nearest
+from streamreg.sources.filters.syntax import ARITHMETIC, COMPARISONS, Reader, parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,6 @@ class Call:
 
 Expression: TypeAlias = Name | Number | Call
 
-_OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%"}
-_COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
-_PIECES = re.compile(r"`[^`]*`|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|\^")
-
 
 def expression(text: str) -> Expression:
     """Parse one factor.
@@ -58,34 +54,8 @@ def expression(text: str) -> Expression:
     UsageError
         It holds something else than columns, numbers, operators and the functions of `functions.CALLS`.
     """
-    mark = "q"
-    while mark in text:
-        mark += "q"
-    quoted: list[str] = []
-
-    def plain(match: re.Match[str]) -> str:
-        piece = match.group()
-        if piece == "^":
-            return "**"
-        if piece[0] != "`":
-            return piece
-        quoted.append(piece[1:-1])
-        return f" {mark}{len(quoted) - 1}{mark} "
-
-    try:
-        tree = ast.parse(_PIECES.sub(plain, text).strip(), mode="eval").body
-        return _Reader(text, re.compile(f"{mark}([0-9]+){mark}"), quoted).read(tree)
-    except (SyntaxError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"{shown(text)} is not an expression: {getattr(error, 'msg', error)}") from None
-    except (RecursionError, MemoryError):
-        raise UsageError(f"{shown(text)} is too deeply nested") from None
-
-
-def shown(text: str) -> str:
-    """Return a text as errors show it."""
-    return repr(text if len(text) <= 100 else f"{text[:97]}...")
+    found: Expression = parsed(text, _Reader, "an expression", {"^": "**"})
+    return found
 
 
 def walk(found: Expression) -> "Iterator[Expression]":
@@ -101,33 +71,29 @@ def names(found: Expression) -> Iterator[str]:
     yield from (part.text for part in walk(found) if isinstance(part, Name))
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    whole: str
-    marks: re.Pattern[str]
-    quoted: list[str]
+class _Reader(Reader):
+    __slots__ = ()
 
     def read(self, node: ast.expr) -> Expression:
         match node:
-            case ast.Name(id):
-                found = self.marks.fullmatch(id)
-                return Name(self.quoted[int(found[1])] if found else id)
+            case ast.Name():
+                return Name(self.name(node))
             case ast.Constant() | ast.UnaryOp(ast.USub() | ast.UAdd(), ast.Constant()):
-                value = self._constant(node)
+                value = self.constant(node)
                 if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e308:
-                    return Number(value, self._text(node))
-                raise self._refused(node, "is no number")
+                    return Number(value, self.text(node))
+                raise self.refused(node, "is no number")
             case ast.UnaryOp(ast.USub(), inner):
-                return Call("-", (Number(0, "0"), self.read(inner)), (), self._text(node))
+                return Call("-", (Number(0, "0"), self.read(inner)), (), self.text(node))
             case ast.UnaryOp(ast.UAdd(), inner):
                 return self.read(inner)
-            case ast.BinOp(left, operator, right) if type(operator) in _OPERATORS:
-                return Call(_OPERATORS[type(operator)], (self.read(left), self.read(right)), (), self._text(node))
-            case ast.Compare(left, [comparison], [right]) if type(comparison) in _COMPARISONS:
-                return Call(_COMPARISONS[type(comparison)], (self.read(left), self.read(right)), (), self._text(node))
+            case ast.BinOp(left, operator, right) if type(operator) in ARITHMETIC:
+                return Call(ARITHMETIC[type(operator)], (self.read(left), self.read(right)), (), self.text(node))
+            case ast.Compare(left, [comparison], [right]) if type(comparison) in COMPARISONS:
+                return Call(COMPARISONS[type(comparison)], (self.read(left), self.read(right)), (), self.text(node))
             case ast.Call():
                 return self._call(node)
-        raise self._refused(node, "is not allowed: a formula holds columns, numbers, operators and known functions")
+        raise self.refused(node, "is not allowed: a formula holds columns, numbers, operators and known functions")
 
     def _call(self, node: ast.Call) -> Call:
         match node.func:
@@ -136,9 +102,9 @@ class _Reader:
             case ast.Attribute(ast.Name("np"), attribute) if attribute in CALLS and CALLS[attribute].numpy:
                 name = attribute
             case _:
-                raise self._refused(node, "is not allowed: functions go by their name alone, as in log(x)")
+                raise self.refused(node, "is not allowed: functions go by their name alone, as in log(x)")
         if name not in CALLS:
-            raise self._refused(node, f"calls {name}, which formulas do not know{nearest(name, CALLS)}")
+            raise self.refused(node, f"calls {name}, which formulas do not know{nearest(name, CALLS)}")
         return self._bound(name, CALLS[name], node)
 
     def _bound(self, name: str, signature: Signature, node: ast.Call) -> Call:
@@ -154,23 +120,23 @@ class _Reader:
                 args, count = [*args, keyword.value], count + 1
             elif keyword.arg is None or keyword.arg in given or keyword.arg not in dict(signature.options):
                 known = ", ".join(dict(signature.options)) or "no options"
-                raise self._refused(node, f"{name} takes {known}, and not {keyword.arg or '**'}")
+                raise self.refused(node, f"{name} takes {known}, and not {keyword.arg or '**'}")
             else:
                 given[keyword.arg] = keyword.value
         if len(args) < count or len(args) > count + len(signature.options):
-            raise self._refused(node, f"{name} takes {signature.args} column or expression, then options")
+            raise self.refused(node, f"{name} takes {signature.args} column or expression, then options")
         options = tuple((key, self._option(name, key, value)) for key, value in given.items())
-        return Call(name, tuple(self.read(arg) for arg in args[:count]), options, self._text(node))
+        return Call(name, tuple(self.read(arg) for arg in args[:count]), options, self.text(node))
 
     def _option(self, function: str, key: str, node: ast.expr) -> Option:
         if key == "contrasts":
             return self._coding(node)
         if isinstance(node, ast.List | ast.Tuple):
-            value: Option = tuple(self._constant(item) for item in node.elts)
+            value: Option = tuple(self.constant(item) for item in node.elts)
         else:
-            value = self._constant(node)
+            value = self.constant(node)
         if not CALLS[function].takes(key, value):
-            raise self._refused(node, f"cannot be {key} of {function}")
+            raise self.refused(node, f"cannot be {key} of {function}")
         return value
 
     def _coding(self, node: ast.expr) -> Option:
@@ -182,20 +148,5 @@ class _Reader:
         right = isinstance(call, ast.Name) and call.id in CODINGS and not keywords - {"reference", "base"}
         if not isinstance(call, ast.Name) or not right or len(given) > (call.id == "Treatment"):
             known = ", ".join(CODINGS)
-            raise self._refused(node, f"is no coding of categories; there is {known}, as in Treatment(reference='a')")
-        return (call.id, self._constant(given[0]) if given else None)
-
-    def _constant(self, node: ast.expr) -> Any:
-        match node:
-            case ast.Constant(value) if isinstance(value, bool | int | float | str | None):
-                return value
-            case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, ast.Constant(int() | float() as number)):
-                return -number if isinstance(sign, ast.USub) else number
-        raise self._refused(node, "is no constant")
-
-    def _text(self, node: ast.expr) -> str:
-        """Return the text of a part, spaced as Python does: the name that it gives to a column."""
-        return self.marks.sub(lambda found: f"`{self.quoted[int(found[1])]}`", ast.unparse(node))
-
-    def _refused(self, node: ast.expr, why: str) -> UsageError:
-        return UsageError(f"{shown(self.whole)}: {shown(self._text(node))} {why}")
+            raise self.refused(node, f"is no coding of categories; there is {known}, as in Treatment(reference='a')")
+        return (call.id, self.constant(given[0]) if given else None)

@@ -8,9 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from streamreg.design.formula.expressions import Call, Expression, Name, expression, names, shown
+from streamreg.design.formula.expressions import Call, Expression, Name, expression, names
 from streamreg.design.formula.value import Formula, Term
 from streamreg.errors import MissingExtra, UsageError
+from streamreg.sources.filters.syntax import shown
 
 _MOST_TERMS = 20_000
 _DEEPEST = 40

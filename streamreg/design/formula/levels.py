@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.formula.expressions import Expression
-from streamreg.design.formula.rows import Rows, missing
+from streamreg.design.formula.rows import Rows
 from streamreg.errors import DataError, UsageError, nearest
-from streamreg.sources.chunk import Coded
+from streamreg.sources.chunk import Coded, missing
 
 Unseen = Literal["error", "reference", "own", "missing"]
 """What to do with a level that the fit has not seen: refuse it, take it for the reference, give it no effect, or

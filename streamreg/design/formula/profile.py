@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from streamreg.design.formula.counts import Counts
 from streamreg.design.formula.expressions import Expression, names
-from streamreg.design.formula.rows import Rows, Scalings, missing
+from streamreg.design.formula.rows import Rows, Scalings
 from streamreg.errors import DataError, UsageError
 from streamreg.kernels import doubledouble as dd
-from streamreg.sources.chunk import Column
+from streamreg.sources.chunk import Column, missing
 
 Float = NDArray[np.float64]
 
@@ -106,10 +106,15 @@ class Inquiry:
         }
 
     def absorb(
-        self, profiles: "dict[Key, Profile]", columns: Mapping[str, Column], start: int = 0, label: str = "rows"
+        self,
+        profiles: "dict[Key, Profile]",
+        columns: Mapping[str, Column],
+        start: int = 0,
+        label: str = "rows",
+        kept: NDArray[np.int64] | None = None,
     ) -> None:
-        """Add some rows to profiles."""
-        rows = Rows(columns, self.scalings, self.zones, start, label=label)
+        """Add some rows to profiles; `kept`: where they stand among those from `start` on."""
+        rows = Rows(columns, self.scalings, self.zones, start, kept, label=label)
         complete = None
         if self.complete and any(key[1] for key in self.wanted):
             complete = ~np.logical_or.reduce([missing(rows.column(name)) for name in self.complete])

@@ -192,12 +192,3 @@ def power(base: dd.DD, exponent: dd.DD) -> tuple[Any, Any]:
     one = (np.ones_like(base[0]), np.zeros_like(base[0]))
     result = one if result is None else result
     return dd.divide(one, result) if times < 0 else result
-
-
-def missing(values: Column) -> NDArray[np.bool_]:
-    """Return where a column has no value."""
-    if isinstance(values, Coded):
-        return values.codes < 0
-    if values.dtype.kind == "M":
-        return np.isnat(values)
-    return np.isnan(values) if values.dtype.kind == "f" else missing_integers(values)

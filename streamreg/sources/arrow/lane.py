@@ -7,6 +7,7 @@ from threading import Lock
 from typing import Any
 
 from streamreg.errors import ChangedError, CorruptError, StreamregError
+from streamreg.sources.ranges import Known, Range
 
 AHEAD = 4
 """How many times the rows asked for are kept for a worker that comes late."""
@@ -38,6 +39,14 @@ class Stream(ABC):
     def entry(self, row: int) -> int:
         """Return the last row up to this one from which on the storage can be read."""
         return 0
+
+    def ranges(self, columns: Sequence[str]) -> Iterator[Known]:
+        """Yield what is known of columns in runs of these rows, counted from 0, without reading any."""
+        yield 0, self.rows, self.constant_ranges(columns)
+
+    def constant_ranges(self, columns: Sequence[str]) -> dict[str, Range]:
+        """Return the ranges of those columns that hold one value."""
+        return {name: Range.of(self.constants[name]) for name in columns if name in self.constants}
 
     def part(self, start: int, stop: int) -> "Stream | None":
         """Return a range of rows as a stream of its own, where that costs nothing."""

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 from streamreg.errors import CorruptError, StreamregError
 from streamreg.sources.arrow.files import File, opened
 from streamreg.sources.arrow.lane import Stream
+from streamreg.sources.arrow.statistics import range_of
+from streamreg.sources.ranges import Known
 
 LANE_ROWS = 2**15
 """A lane is a run of row groups with so many rows a column: a reader of many columns keeps many threads busy."""
@@ -34,6 +37,15 @@ class RowGroups(Stream):
     def entry(self, row: int) -> int:
         """Return the first row of the row group that a row is in."""
         return self.starts[bisect_right(self.starts, row) - 1]
+
+    def ranges(self, columns: Sequence[str]) -> Iterator[Known]:
+        """Yield what the footer says of each row group."""
+        metadata, constant = footer(self.file), self.constant_ranges(columns)
+        place = {metadata.schema.column(k).path: k for k in range(metadata.num_columns)}
+        asked = [name for name in columns if name in place and name not in constant]
+        for k, (a, b) in enumerate(pairwise((*self.starts, self.rows))):
+            group = metadata.row_group(self.first + k)
+            yield a, b, constant | {name: range_of(group.column(place[name])) for name in asked}
 
     def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
         """Yield all rows from a row group on; text comes as codes of a dictionary that grows within a row group."""

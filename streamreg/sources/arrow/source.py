@@ -16,6 +16,7 @@ from streamreg.sources.arrow.fields import Fields
 from streamreg.sources.arrow.lane import Lane, Stream
 from streamreg.sources.base import BLOCK, Partition, Schema, Source
 from streamreg.sources.chunk import Chunk, Coded, Column
+from streamreg.sources.ranges import Known
 
 PART_BYTES = 2**23
 """About how much a worker takes at a time, and a reader decodes at a time."""
@@ -155,6 +156,14 @@ class ArrowSource(Source):
                 spans.append(lanes[k].span(start - first, end - first))
             start, k = end, k + 1
         return tuple(spans)
+
+    def ranges(self, columns: Sequence[str]) -> Iterator[Known]:
+        """Yield what files say of columns, in runs of rows."""
+        texts = {name for name in columns if self.schema.dtype(name).kind == "T"}
+        for stream, stop in zip(self._streams, self._stops, strict=True):
+            first = stop - stream.rows
+            for a, b, known in stream.ranges(columns):
+                yield first + a, first + b, {n: r.texts() if n in texts else r for n, r in known.items()}
 
     def fingerprint(self) -> str:
         """Return a short text that changes when the data change."""
