@@ -11,6 +11,7 @@ from streamreg.design.design import Design
 from streamreg.engines.base import Engine
 from streamreg.engines.choose import choose
 from streamreg.progress import Progress
+from streamreg.scans.categories import coded
 from streamreg.scans.checkpoint import Checkpoint
 from streamreg.scans.fold import Folded, folded, require_reach
 from streamreg.scans.probes import probes
@@ -89,10 +90,18 @@ class Run:
         title : str
             What the bar says before the name of the source.
         """
-        with self._bar(source, title) as bar:
-            found = folded(source, design, statistic, engine=self.engine, progress=bar, checkpoint=self.checkpoint)
+        if (by_level := coded(source, design, statistic)) is not None:
+            sums = self._folded(by_level.source, by_level.design, by_level.statistic, title)
+            state: Any = by_level.moments(sums.state)
+            found = replace(sums, state=state)
+        else:
+            found = self._folded(source, design, statistic, title)
         found.state.record = _record(source, design, found)
         return found
+
+    def _folded(self, source: Source, design: Design, statistic: S, title: str) -> Folded[S]:
+        with self._bar(source, title) as bar:
+            return folded(source, design, statistic, engine=self.engine, progress=bar, checkpoint=self.checkpoint)
 
     def map(
         self, function: Callable[[Partition], Values], source: Source, columns: Sequence[str], title: str

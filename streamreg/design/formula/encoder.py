@@ -19,6 +19,7 @@ from streamreg.design.formula.smooth import BSpline, NaturalSpline, Polynomial, 
 from streamreg.design.formula.structure import Part
 from streamreg.design.formula.value import Formula
 from streamreg.errors import UsageError
+from streamreg.kernels.gram import NAT
 from streamreg.sources.chunk import Column
 
 Float = NDArray[np.float64]
@@ -63,6 +64,8 @@ class FormulaEncoder:
         What center(x) and scale(x) have learned.
     unseen : {"error", "reference", "own", "missing"}
         What to do with levels that were not there; see `levels.Unseen`.
+    coded : tuple of Product
+        Products of categories of which `codes` says who has which level, in place of columns.
     """
 
     formula: Formula
@@ -72,6 +75,7 @@ class FormulaEncoder:
     stored: tuple[str, ...] = ()
     scalings: dict[str, Scaling] = field(default_factory=dict)
     unseen: Unseen = "error"
+    coded: tuple[Product, ...] = ()
 
     @property
     def text(self) -> str:
@@ -172,6 +176,32 @@ class FormulaEncoder:
         blocks = self._blocks(self._made, columns, zones, place, start, bool(self._made_target))
         return _beside(blocks, len(next(iter(columns.values()))) if columns else 0)
 
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the products of categories of which `codes` says who has which level."""
+        return tuple("levels of " + ":".join(self.coders[k].factor.text for k, _ in p.factors) for p in self.coded)
+
+    def codes(
+        self, columns: Mapping[str, Column], zones: Mapping[str, str], place: str, start: int
+    ) -> dict[str, NDArray[np.int64]]:
+        """Return for each of `keys` the number of the combination of levels in each row, shape (m,).
+
+        Levels of the first factor vary fastest. The least int64 stands for a missing value. Parameters and errors are
+        those of `encode`.
+        """
+        if not self.coded:
+            return {}
+        rows, found = self._rows(columns, zones, place, start), {}
+        for name, product in zip(self.keys, self.coded, strict=True):
+            code, size, absent = np.zeros((), np.int64), 1, np.zeros((), np.bool_)
+            for k, _ in product.factors:
+                category = self.coders[k]
+                assert isinstance(category, Category)
+                own = category.codes(rows, self.unseen)
+                code, size, absent = code + own.astype(np.int64) * size, size * len(category.levels), absent | (own < 0)
+            found[name] = np.where(absent, NAT, code)
+        return found
+
     def design(
         self, columns: Mapping[str, Column], zones: Mapping[str, str] | None = None, place: str = "rows", start: int = 0
     ) -> tuple[Float, Float | None]:
@@ -188,9 +218,9 @@ class FormulaEncoder:
         start: int,
         target: bool,
     ) -> list[Block]:
-        absent = [missing(columns[name]) for name in self.columns if name in columns]
-        complete = ~np.logical_or.reduce(absent) if absent else None
-        rows = Rows(columns, self.scalings, zones, start, None, complete, place)
+        if not products and not target:
+            return []
+        rows = self._rows(columns, zones, place, start)
         known: dict[tuple[int, bool], Block] = {}
         blocks = []
         for product in products:
@@ -204,6 +234,11 @@ class FormulaEncoder:
         if target and self.explained is not None:
             blocks.append(self.explained.block(rows, False, self.unseen))
         return blocks
+
+    def _rows(self, columns: Mapping[str, Column], zones: Mapping[str, str], place: str, start: int) -> Rows:
+        absent = [missing(columns[name]) for name in self.columns if name in columns]
+        complete = ~np.logical_or.reduce(absent) if absent else None
+        return Rows(columns, self.scalings, zones, start, None, complete, place)
 
     def without_target(self) -> Self:
         """Return the same terms for rows to predict."""
