@@ -146,7 +146,11 @@ class EncodedSource(Source):
         self.one_pass, self.in_memory = inner.one_pass, inner.in_memory
         schema, made = inner.schema, encoder.names
         kept = tuple(name for name in schema.names if name not in encoder.replaced)
-        dtypes = (*[np.dtype(np.float64)] * len(made), *map(schema.dtype, kept), *[np.dtype(np.int64)] * len(encoder.keys))
+        dtypes = (
+            *[np.dtype(np.float64)] * len(made),
+            *map(schema.dtype, kept),
+            *[np.dtype(np.int64)] * len(encoder.keys),
+        )
         self.schema = Schema((*made, *kept, *encoder.keys), dtypes, schema.n_rows, schema.zones)
         roles = inner.roles
         self.roles = Roles(encoder.target or roles.target, roles.weights, encoder.features, roles.sample)

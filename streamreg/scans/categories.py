@@ -1,4 +1,4 @@
-"""Categories of a formula: their columns are not written out to be summed, but their moments are made of sums by level."""
+"""Categories of a formula: their columns are not written out; moments of them are made of sums by level."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreg.design.design import Design
 from streamreg.design.encoded import EncodedSource
@@ -16,6 +17,8 @@ from streamreg.stats.base import Statistic
 from streamreg.stats.levels.moments import AbsorbedMoments
 from streamreg.stats.levels.written import Indicators, written
 from streamreg.stats.moments import Moments
+
+Float = NDArray[np.float64]
 
 FEW = 8
 """Columns of a category that are written out all the same."""
@@ -86,15 +89,17 @@ def _plain(encoder: FormulaEncoder, product: Product) -> bool:
 def _indicators(encoder: FormulaEncoder, product: Product, at: slice) -> Indicators:
     """Return how the columns of a product depend on its levels; those of its first factor vary fastest."""
     parts = [(encoder.coders[k], reduced) for k, reduced in product.factors]
-    count, kept, table = 1, np.zeros(1, np.intp), np.ones((1, 1))
-    plain = all(isinstance(one, Category) and one.kept(reduced) is not None for one, reduced in parts)
+    count = 1
+    kept: NDArray[np.intp] | None = np.zeros(1, np.intp)
+    table: Float = np.ones((1, 1))
     for one, reduced in parts:
         assert isinstance(one, Category)
-        if plain:
-            own = one.kept(reduced)
-            assert own is not None
-            kept = (own[:, None] * count + kept).ravel()
-        else:
-            table = np.kron(one.table(reduced), table)
+        own = one.kept(reduced)
+        kept = None if kept is None or own is None else (own[:, None] * count + kept).ravel()
         count *= len(one.levels)
-    return Indicators(at, count, kept) if plain else Indicators(at, count, table=table)
+    if kept is not None:
+        return Indicators(at, count, kept)
+    for one, reduced in parts:
+        assert isinstance(one, Category)
+        table = np.kron(one.table(reduced), table).astype(np.float64)
+    return Indicators(at, count, table=table)

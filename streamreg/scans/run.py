@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from streamreg._version import __version__
 from streamreg.design.design import Design
@@ -20,6 +20,7 @@ from streamreg.stats.base import Statistic
 from streamreg.stats.provenance import Part, Record
 
 S = TypeVar("S", bound=Statistic)
+T = TypeVar("T", bound=Statistic)
 Values = TypeVar("Values", bound=Sized)
 
 
@@ -90,16 +91,16 @@ class Run:
         title : str
             What the bar says before the name of the source.
         """
-        if (by_level := coded(source, design, statistic)) is not None:
+        if (by_level := coded(source, design, statistic)) is None:
+            found = self._folded(source, design, statistic, title)
+        else:
             sums = self._folded(by_level.source, by_level.design, by_level.statistic, title)
             state: Any = by_level.moments(sums.state)
-            found = replace(sums, state=state)
-        else:
-            found = self._folded(source, design, statistic, title)
+            found = cast("Folded[S]", replace(sums, state=state))
         found.state.record = _record(source, design, found)
         return found
 
-    def _folded(self, source: Source, design: Design, statistic: S, title: str) -> Folded[S]:
+    def _folded(self, source: Source, design: Design, statistic: T, title: str) -> Folded[T]:
         with self._bar(source, title) as bar:
             return folded(source, design, statistic, engine=self.engine, progress=bar, checkpoint=self.checkpoint)
 

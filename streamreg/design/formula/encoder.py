@@ -66,6 +66,8 @@ class FormulaEncoder:
         What to do with levels that were not there; see `levels.Unseen`.
     coded : tuple of Product
         Products of categories of which `codes` says who has which level, in place of columns.
+    eliminated : tuple of str
+        Columns whose levels are absorbed, as those after ``|`` are, because there are so many.
     """
 
     formula: Formula
@@ -76,6 +78,7 @@ class FormulaEncoder:
     scalings: dict[str, Scaling] = field(default_factory=dict)
     unseen: Unseen = "error"
     coded: tuple[Product, ...] = ()
+    eliminated: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -84,13 +87,13 @@ class FormulaEncoder:
 
     @property
     def intercept(self) -> bool:
-        """Whether the formula has an intercept."""
-        return self.formula.intercept
+        """Whether there is an intercept."""
+        return self.formula.intercept or bool(self.eliminated)
 
     @property
     def absorbed(self) -> tuple[tuple[str, ...], ...]:
-        """What comes after ``|``; see `Formula.absorb`."""
-        return self.formula.absorb
+        """What comes after ``|``, see `Formula.absorb`, and what is eliminated."""
+        return tuple(dict.fromkeys((*self.formula.absorb, *((name,) for name in self.eliminated))))
 
     @property
     def target(self) -> str | None:
@@ -259,6 +262,7 @@ class FormulaEncoder:
             "explained": None if self.explained is None else self.explained.to_dict(),
             "stored": list(self.stored),
             "scalings": {text: list(values) for text, values in self.scalings.items()},
+            "eliminated": list(self.eliminated),
         }
 
     @classmethod
@@ -276,6 +280,7 @@ class FormulaEncoder:
             None if explained is None else Numeric.from_dict(explained),
             tuple(values["stored"]),
             {text: (float(a), float(b), float(c)) for text, (a, b, c) in values["scalings"].items()},
+            eliminated=tuple(values.get("eliminated", ())),
         )
 
 

@@ -173,7 +173,7 @@ class AbsorbedMoments(Statistic):
         return self._order(f)[2][a], self._order(g)[2][b], weight
 
     def table(self, f: int, g: int) -> Float:
-        """Return the weights that levels of two factors share, f before g: shape (levels of f, levels of g), in order."""
+        """Return the weights that levels of two factors f < g share, in order: shape (levels of f, levels of g)."""
         assert self._sums is not None
         out = self._sums.table(f, g)
         return out if all(self.sizes[k] for k in (f, g)) else out[np.ix_(self._order(f)[1], self._order(g)[1])]
@@ -197,8 +197,8 @@ class AbsorbedMoments(Statistic):
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as plain arrays: those of the moments, and those of the sums by level."""
-        meta = {"names": self.names, "factors": self.factors, "target": self.target, "weighted": self.weighted}
-        meta["sizes"] = self.sizes
+        meta: dict[str, Any] = {"names": self.names, "factors": self.factors, "target": self.target}
+        meta |= {"weighted": self.weighted, "sizes": self.sizes}
         arrays = {f"moments.{name}": array for name, array in self.moments.to_arrays().items()}
         sums = self._sums or self._empty()
         arrays |= {f"sums.{name}": array for name, array in sums.to_arrays().items()}

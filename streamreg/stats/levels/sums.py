@@ -56,6 +56,7 @@ class LevelSums:
         self._sums = [np.zeros((0, DIGITS * self.width), dtype=np.int64) for _ in range(factors)]
         self._counts = [np.zeros(0, dtype=np.int64) for _ in range(factors)]
         self._pairs = {pair: Pairs(weighted) for pair in combinations(range(factors), 2)}
+        self._fit()
 
     @property
     def nbytes(self) -> int:

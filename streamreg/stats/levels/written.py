@@ -44,6 +44,13 @@ class Indicators:
         assert self.table is not None
         return np.asarray(self.table.T @ rows)
 
+    def sums(self, weight: Float) -> dd.DD:
+        """Return the sums of the columns over the rows, given the weight of each level."""
+        if self.kept is not None:
+            return dd.from_float(weight[self.kept])
+        assert self.table is not None
+        return dd.sum_rows(dd.two_prod(self.table, weight[:, None]))
+
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
@@ -89,8 +96,7 @@ def written(state: AbsorbedMoments, names: Sequence[str], factors: Sequence[Indi
             here = one.columns.at
             cross[here, others] = one.columns.of_levels(one.sums)
             cross[others, here] = cross[here, others].T
-            share = dd.divide(dd.from_float(one.columns.of_levels(one.weight)), dd.from_float(total.weight))
-            mean[0][here], mean[1][here] = share
+            mean[0][here], mean[1][here] = dd.divide(one.columns.sums(one.weight), dd.from_float(total.weight))
             low[here], high[here] = _ends(one)
             _own(one, total.weight, cross[here, here])
             for g in range(f):
