@@ -33,6 +33,8 @@ class Encoder(Protocol):
         Columns whose levels each have an effect that is not among the features: several make one factor together.
     replaced : tuple of str
         Those of `names` that take the place of columns of the data: dates as numbers.
+    keys : tuple of str
+        Whole numbers that `codes` makes: levels of categories that have no columns among `names`.
     """
 
     @property
@@ -62,6 +64,20 @@ class Encoder(Protocol):
     @property
     def replaced(self) -> tuple[str, ...]:
         """See above."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """See above."""
+
+    def codes(
+        self,
+        columns: Mapping[str, Column],
+        zones: Mapping[str, str],
+        place: str,
+        start: int,
+        passed: NDArray[np.bool_] | None = None,
+    ) -> Mapping[str, NDArray[np.int64]]:
+        """Return the numbers `keys`, each of shape (m,); the least int64 where one is missing."""
 
     def encode(
         self,
@@ -111,6 +127,7 @@ class EncodedPartition(Partition):
                 high, low = self.encoder.encode(found, self.zones, self.label, chunk.start, chunk.passed)
             else:
                 high, low = np.broadcast_to(np.nan, (len(chunk), len(self.encoder.names))), None
+            vectors |= self.encoder.codes(found, self.zones, self.label, chunk.start, chunk.passed)
             if not self.encoder.names:  # and maybe no column to count the rows of
                 high = np.empty((len(chunk), 0))
             yield Chunk(chunk.start, high, self.encoder.names, vectors, low, chunk.passed, chunk.read)
@@ -147,15 +164,20 @@ class EncodedSource(Source):
         self.one_pass, self.in_memory = inner.one_pass, inner.in_memory
         schema, made = inner.schema, encoder.names
         kept = tuple(name for name in schema.names if name not in encoder.replaced)
-        dtypes = (*[np.dtype(np.float64)] * len(made), *map(schema.dtype, kept))
-        self.schema = Schema((*made, *kept), dtypes, schema.n_rows, schema.zones)
+        dtypes = (
+            *[np.dtype(np.float64)] * len(made),
+            *map(schema.dtype, kept),
+            *[np.dtype(np.int64)] * len(encoder.keys),
+        )
+        self.schema = Schema((*made, *kept, *encoder.keys), dtypes, schema.n_rows, schema.zones)
         roles = inner.roles
         self.roles = Roles(encoder.target or roles.target, roles.weights, encoder.features, roles.sample)
 
     def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> Sequence[Partition]:
         """Return the partitions of the data; what they make is as wide as the formula."""
-        beside = frozenset(self.inner.schema.names if columns is None else columns) - set(self.encoder.names)
-        if columns is not None and not set(columns) & set(self.encoder.names):
+        made = {*self.encoder.names, *self.encoder.keys}
+        beside = frozenset(self.inner.schema.names if columns is None else columns) - made
+        if columns is not None and not set(columns) & made:
             return self.inner.partitions(block, columns)
         needed = tuple(dict.fromkeys((*self.encoder.columns, *(n for n in self.inner.schema.names if n in beside))))
         zones = self.inner.schema.zones

@@ -73,6 +73,18 @@ class Eliminated:
         return Within(self.total.mean[0], tuple(Lookup.of(*parts) for parts in each))
 
 
+def unsuited(model: Any) -> list[str]:
+    """Return the options of a model that do not go with absorbed factors."""
+    wrong = {
+        "ridge": model.ridge,
+        "precision='exact'": model.precision == "exact",
+        "device": model.device,
+        "intercept=False": not model.intercept,
+        f"errors={model.errors!r}": model.errors in ("HC2", "HC3"),
+    }
+    return [name for name, given in wrong.items() if given]
+
+
 def require_plain(model: Any, data: Any, moments: Any) -> None:
     """Refuse what does not go with absorbed factors.
 
@@ -80,15 +92,8 @@ def require_plain(model: Any, data: Any, moments: Any) -> None:
     ------
     UsageError
     """
-    wrong = {
-        "ridge": model.ridge,
-        "precision='exact'": model.precision == "exact",
-        "device": model.device,
-        "intercept=False": not model.intercept,
-        "moments": moments is not None or as_state(data) is not None,
-        f"errors={model.errors!r}": model.errors in ("HC2", "HC3"),
-    }
-    for name in (name for name, given in wrong.items() if given):
+    of_moments = moments is not None or as_state(data) is not None
+    for name in [*unsuited(model), *["moments"] * of_moments]:
         raise UsageError(f"absorbed factors do not go with {name}; leave out {name.partition('=')[0]}, or absorb")
 
 

@@ -33,6 +33,15 @@ class Estimator(Spec):
             raise ValueError(f"{given[0]} and a formula both say what the terms are; leave one of them out")
         return self
 
+    @property
+    def eliminates(self) -> bool:
+        """Whether categories of very many levels are absorbed, in place of having columns."""
+        if "absorb" not in type(self).model_fields:
+            return False
+        from streamreg.models.absorbed import unsuited
+
+        return not unsuited(self)
+
     def posed(self, data: Any, run: Run) -> tuple[Any, Self]:
         """Return data whose columns are the terms of the formula, and this model without it.
 
@@ -56,7 +65,8 @@ class Estimator(Spec):
 
         target = getattr(self, "target", None)
         needs = self.needs()
-        source = encoded(as_source(data), self.formula, run, {*needs.keys, *needs.beside.values()})
+        apart = {*needs.keys, *needs.beside.values()}
+        source = encoded(as_source(data), self.formula, run, apart, eliminate=self.eliminates)
         changed = {"formula": None, "intercept": source.encoder.intercept, "target": target or source.encoder.target}
         if absorbed := tuple("^".join(several) for several in source.encoder.absorbed):
             if "absorb" not in type(self).model_fields:

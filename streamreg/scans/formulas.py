@@ -22,7 +22,9 @@ _FIRST = 1024
 """Rows that are looked at before a pass, for numbers near the values."""
 
 
-def encoded(source: Source, formula: str, run: Run, apart: Collection[str] = ()) -> EncodedSource:
+def encoded(
+    source: Source, formula: str, run: Run, apart: Collection[str] = (), *, eliminate: bool = False
+) -> EncodedSource:
     """Return the columns that a formula makes of a source.
 
     Parameters
@@ -33,6 +35,8 @@ def encoded(source: Source, formula: str, run: Run, apart: Collection[str] = ())
     run : Run
     apart : collection of str
         Columns with another role in the model (clusters, an offset), which ``.`` leaves out.
+    eliminate : bool
+        Whether a category of very many levels is absorbed, in place of having columns.
 
     Raises
     ------
@@ -66,7 +70,7 @@ def encoded(source: Source, formula: str, run: Run, apart: Collection[str] = ())
             )
         return profiled(source, inquiry, run)
 
-    encoder = learn(parse(formula, others), source.schema, read, source.label)
+    encoder = learn(parse(formula, others), source.schema, read, source.label, eliminate=eliminate)
     return EncodedSource(source, encoder, passes)
 
 

@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from streamreg._version import __version__
 from streamreg.design.design import Design
 from streamreg.engines.base import Engine
 from streamreg.engines.choose import choose
 from streamreg.progress import Progress
+from streamreg.scans.categories import coded
 from streamreg.scans.checkpoint import Checkpoint
 from streamreg.scans.faults import Faults, OnFault, patient
 from streamreg.scans.fold import folded, require_reach
@@ -21,6 +22,7 @@ from streamreg.stats.base import Statistic
 from streamreg.stats.provenance import Part, Record
 
 S = TypeVar("S", bound=Statistic)
+T = TypeVar("T", bound=Statistic)
 Values = TypeVar("Values", bound=Sized)
 
 
@@ -103,8 +105,18 @@ class Run:
         title : str
             What the bar says before the name of the source.
         """
+        if (by_level := coded(source, design, statistic)) is None:
+            found = self._folded(source, design, statistic, title)
+        else:
+            sums = self._folded(by_level.source, by_level.design, by_level.statistic, title)
+            state: Any = by_level.moments(sums.state)
+            found = cast("Folded[S]", replace(sums, state=state))
+        found.state.record = _record(source, design, found)
+        return found
+
+    def _folded(self, source: Source, design: Design, statistic: T, title: str) -> Folded[T]:
         with self._bar(source, title) as bar:
-            found = folded(
+            return folded(
                 source,
                 design,
                 statistic,
@@ -113,8 +125,6 @@ class Run:
                 checkpoint=self.checkpoint,
                 faults=self.faults,
             )
-        found.state.record = _record(source, design, found)
-        return found
 
     def map(
         self, function: Callable[[Partition], Values], source: Source, columns: Sequence[str], title: str

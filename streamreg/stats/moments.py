@@ -67,6 +67,11 @@ class Moments(Statistic):
         self._tree.push(0, total)
         return self
 
+    @property
+    def on_device(self) -> bool:
+        """Whether products are taken on a device."""
+        return self._device is not None
+
     def fresh(self) -> Self:
         """Return an empty statistic over the same columns."""
         return type(self)(self.names, self.target, self.block_rows, self._device)

@@ -1,5 +1,6 @@
 """Columns of a factor or a term, in double-double, and their products."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,3 +59,17 @@ class Block:
         if scale == 1.0:
             return self
         return self.times(Block(np.full((len(self.high), 1), scale)))
+
+
+def beside(blocks: Sequence[Block], m: int) -> tuple[Float, Float | None]:
+    """Return blocks side by side, in memory column by column."""
+    width = sum(block.high.shape[1] for block in blocks)
+    high, at = np.empty((width, m)), 0
+    low = np.zeros((width, m)) if any(block.low is not None for block in blocks) else None
+    for block in blocks:
+        end = at + block.high.shape[1]
+        high[at:end] = block.high.T
+        if low is not None and block.low is not None:
+            low[at:end] = np.where(np.isfinite(block.low), block.low, 0.0).T
+        at = end
+    return high.T, None if low is None else low.T

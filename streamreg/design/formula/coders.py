@@ -101,8 +101,16 @@ class Category(Coder):
 
     def names(self, reduced: bool) -> tuple[str, ...]:
         """Return ``C(g)[T.b]``, ``C(g)[T.c]``; all levels without the T if not reduced."""
-        _, brackets = self.coding.table(self.levels, self.factor.text, reduced)
+        brackets = self.coding.names(self.levels, self.factor.text, reduced)
         return tuple(f"{self.factor.text}{bracket}" for bracket in brackets)
+
+    def kept(self, reduced: bool) -> NDArray[np.intp] | None:
+        """Return the levels whose indicators the columns are; None: columns are of other numbers."""
+        return self.coding.kept(self.levels, self.factor.text, reduced)
+
+    def table(self, reduced: bool) -> Float:
+        """Return the numbers of each level, shape (levels, columns)."""
+        return self.coding.table(self.levels, self.factor.text, reduced)
 
     def codes(self, rows: Rows, unseen: Unseen) -> NDArray[np.int32]:
         """Return the place of each row's level, shape (m,); see `Levels.codes`."""
@@ -110,13 +118,10 @@ class Category(Coder):
 
     def block(self, rows: Rows, reduced: bool, unseen: Unseen) -> Block:
         """Return the coded levels."""
-        codes, count, kind = self.codes(rows, unseen), len(self.levels), self.coding.kind
-        if not reduced or kind == "OneHot":
-            return Block(_indicators(codes, np.arange(count)), small=True)
-        if kind == "Treatment":
-            return Block(_indicators(codes, np.array([k for k in range(count) if k != self.base], np.intp)), small=True)
-        table, _ = self.coding.table(self.levels, self.factor.text, reduced)
-        return Block(_looked_up(table, codes), small=kind == "Sum")
+        codes, kept = self.codes(rows, unseen), self.kept(reduced)
+        if kept is not None:
+            return Block(_indicators(codes, kept), small=True)
+        return Block(_looked_up(self.table(reduced), codes), small=self.coding.kind == "Sum")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design.formula.block import Block
+from streamreg.design.formula.block import Block, beside
 from streamreg.design.formula.coders import Category, Coder, Interacted, Numeric
 from streamreg.design.formula.expressions import Name
 from streamreg.design.formula.learning import Scaling
@@ -19,6 +19,7 @@ from streamreg.design.formula.smooth import BSpline, NaturalSpline, Polynomial, 
 from streamreg.design.formula.structure import Part
 from streamreg.design.formula.value import Formula
 from streamreg.errors import UsageError
+from streamreg.kernels.gram import NAT
 from streamreg.sources.chunk import Column, missing
 
 Float = NDArray[np.float64]
@@ -63,6 +64,10 @@ class FormulaEncoder:
         What center(x) and scale(x) have learned.
     unseen : {"error", "reference", "own", "missing"}
         What to do with levels that were not there; see `levels.Unseen`.
+    coded : tuple of Product
+        Products of categories of which `codes` says who has which level, in place of columns.
+    eliminated : tuple of str
+        Columns whose levels are absorbed, as those after ``|`` are, because there are so many.
     """
 
     formula: Formula
@@ -72,6 +77,8 @@ class FormulaEncoder:
     stored: tuple[str, ...] = ()
     scalings: dict[str, Scaling] = field(default_factory=dict)
     unseen: Unseen = "error"
+    coded: tuple[Product, ...] = ()
+    eliminated: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -80,13 +87,13 @@ class FormulaEncoder:
 
     @property
     def intercept(self) -> bool:
-        """Whether the formula has an intercept."""
-        return self.formula.intercept
+        """Whether there is an intercept."""
+        return self.formula.intercept or bool(self.eliminated)
 
     @property
     def absorbed(self) -> tuple[tuple[str, ...], ...]:
-        """What comes after ``|``; see `Formula.absorb`."""
-        return self.formula.absorb
+        """What comes after ``|``, see `Formula.absorb`, and what is eliminated."""
+        return tuple(dict.fromkeys((*self.formula.absorb, *((name,) for name in self.eliminated))))
 
     @property
     def target(self) -> str | None:
@@ -176,32 +183,51 @@ class FormulaEncoder:
             A level that was not seen, a number outside of splines, log(0) and the like, with row, column and value.
             Rows in which something is missing are not looked at.
         """
-        blocks = self._blocks(self._made, columns, zones, place, start, bool(self._made_target), passed)
-        return _beside(blocks, len(next(iter(columns.values()))) if columns else 0)
+        target = bool(self._made_target)
+        rows = self._rows(columns, zones, place, start, passed) if self._made or target else None
+        return beside(self._blocks(self._made, rows, target), len(next(iter(columns.values()))) if columns else 0)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the products of categories of which `codes` says who has which level."""
+        return tuple("levels of " + ":".join(self.coders[k].factor.text for k, _ in p.factors) for p in self.coded)
+
+    def codes(
+        self,
+        columns: Mapping[str, Column],
+        zones: Mapping[str, str],
+        place: str,
+        start: int,
+        passed: NDArray[np.bool_] | None = None,
+    ) -> dict[str, NDArray[np.int64]]:
+        """Return for each of `keys` the number of the combination of levels in each row, shape (m,).
+
+        Levels of the first factor vary fastest. The least int64 stands for a missing value. Parameters and errors are
+        those of `encode`.
+        """
+        if not self.coded:
+            return {}
+        rows, found = self._rows(columns, zones, place, start, passed), {}
+        for name, product in zip(self.keys, self.coded, strict=True):
+            code, size, absent = np.zeros((), np.int64), 1, np.zeros((), np.bool_)
+            for k, _ in product.factors:
+                category = self.coders[k]
+                assert isinstance(category, Category)
+                own = category.codes(rows, self.unseen)
+                code, size, absent = code + own.astype(np.int64) * size, size * len(category.levels), absent | (own < 0)
+            found[name] = np.where(absent, NAT, code)
+        return found
 
     def design(
         self, columns: Mapping[str, Column], zones: Mapping[str, str] | None = None, place: str = "rows", start: int = 0
     ) -> tuple[Float, Float | None]:
         """Return the columns `features` of some rows: those that `encode` makes, and the stored ones."""
-        blocks = self._blocks(self.products, columns, zones or {}, place, start, target=False)
-        return _beside(blocks, len(next(iter(columns.values()))) if columns else 0)
+        rows = self._rows(columns, zones or {}, place, start) if self.products else None
+        return beside(self._blocks(self.products, rows), len(next(iter(columns.values()))) if columns else 0)
 
-    def _blocks(
-        self,
-        products: Sequence[Product],
-        columns: Mapping[str, Column],
-        zones: Mapping[str, str],
-        place: str,
-        start: int,
-        target: bool,
-        passed: NDArray[np.bool_] | None = None,
-    ) -> list[Block]:
-        absent = [missing(columns[name]) for name in self.columns if name in columns]
-        complete = passed
-        if absent:
-            every = ~np.logical_or.reduce(absent)
-            complete = every if passed is None else every & passed
-        rows = Rows(columns, self.scalings, zones, start, None, complete, place)
+    def _blocks(self, products: Sequence[Product], rows: Rows | None, target: bool = False) -> list[Block]:
+        if rows is None:
+            return []
         known: dict[tuple[int, bool], Block] = {}
         blocks = []
         for product in products:
@@ -215,6 +241,21 @@ class FormulaEncoder:
         if target and self.explained is not None:
             blocks.append(self.explained.block(rows, False, self.unseen))
         return blocks
+
+    def _rows(
+        self,
+        columns: Mapping[str, Column],
+        zones: Mapping[str, str],
+        place: str,
+        start: int,
+        passed: NDArray[np.bool_] | None = None,
+    ) -> Rows:
+        absent = [missing(columns[name]) for name in self.columns if name in columns]
+        complete = passed
+        if absent:
+            every = ~np.logical_or.reduce(absent)
+            complete = every if passed is None else every & passed
+        return Rows(columns, self.scalings, zones, start, None, complete, place)
 
     def without_target(self) -> Self:
         """Return the same terms for rows to predict."""
@@ -235,6 +276,7 @@ class FormulaEncoder:
             "explained": None if self.explained is None else self.explained.to_dict(),
             "stored": list(self.stored),
             "scalings": {text: list(values) for text, values in self.scalings.items()},
+            "eliminated": list(self.eliminated),
         }
 
     @classmethod
@@ -252,18 +294,5 @@ class FormulaEncoder:
             None if explained is None else Numeric.from_dict(explained),
             tuple(values["stored"]),
             {text: (float(a), float(b), float(c)) for text, (a, b, c) in values["scalings"].items()},
+            eliminated=tuple(values.get("eliminated", ())),
         )
-
-
-def _beside(blocks: Sequence[Block], m: int) -> tuple[Float, Float | None]:
-    """Return blocks side by side, in memory column by column."""
-    width = sum(block.high.shape[1] for block in blocks)
-    high, at = np.empty((width, m)), 0
-    low = np.zeros((width, m)) if any(block.low is not None for block in blocks) else None
-    for block in blocks:
-        end = at + block.high.shape[1]
-        high[at:end] = block.high.T
-        if low is not None and block.low is not None:
-            low[at:end] = np.where(np.isfinite(block.low), block.low, 0.0).T
-        at = end
-    return high.T, None if low is None else low.T

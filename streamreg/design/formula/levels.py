@@ -63,6 +63,11 @@ class Levels:
     def _places(self) -> dict[Any, int]:
         return {level: code for code, level in enumerate(self.values)}
 
+    @cached_property
+    def _last(self) -> tuple[Sequence[str], NDArray[np.int64]]:
+        """The texts that were looked up last, and their places."""
+        return (), np.zeros(0, np.int64)
+
     def place(self, level: Any, text: str) -> int:
         """Return where a level stands. Raises `UsageError` if it is none."""
         if level in self.values and (isinstance(level, str) or not isinstance(self.values[0], str)):
@@ -104,7 +109,11 @@ class Levels:
         return np.asarray(out, np.int32)
 
     def _of_texts(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        return np.array([self._places.get(text, OTHER) for text in texts], np.int64)
+        held, table = self._last
+        if held != texts:  # a frame has the same ones in every chunk
+            table = np.array([self._places.get(text, OTHER) for text in texts], np.int64)
+            self.__dict__["_last"] = (texts, table)
+        return table
 
     def _of_numbers(self, distinct: NDArray[Any], rows: Rows, found: Expression) -> NDArray[np.int64]:
         if distinct.dtype.kind == "M":

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from streamreg.design.formula import learning
-from streamreg.design.formula.coders import Numeric
+from streamreg.design.formula.coders import Category, Coder, Numeric
 from streamreg.design.formula.encoder import FormulaEncoder, Product
-from streamreg.design.formula.expressions import Call, Expression, walk
+from streamreg.design.formula.expressions import Call, Expression, Name, walk
 from streamreg.design.formula.functions import SCALING
 from streamreg.design.formula.grammar import parse
 from streamreg.design.formula.profile import Inquiry, Need, Profile
@@ -18,8 +18,16 @@ Profiled = Callable[[Inquiry], learning.Found]
 
 MOST_COLUMNS = 20_000
 
+WIDE = 5_000
+"""Levels of a category above which its effects are eliminated, where the model can do that.
 
-def learn(formula: Formula, schema: Schema, profiled: Profiled, label: str = "rows") -> FormulaEncoder:
+Its columns would take three matrices of 200 MB, and some 10 s on one core, whatever the rows.
+"""
+
+
+def learn(
+    formula: Formula, schema: Schema, profiled: Profiled, label: str = "rows", *, eliminate: bool = False
+) -> FormulaEncoder:
     """Learn levels, means and knots.
 
     Parameters
@@ -30,6 +38,11 @@ def learn(formula: Formula, schema: Schema, profiled: Profiled, label: str = "ro
     profiled : callable
         Given an `Inquiry`, reads the rows once and returns the profiles. Called once for most formulas, not at all
         where nothing has to be known, and more often where one term that learns is within another one.
+
+    label : str
+        What messages call the rows.
+    eliminate : bool
+        Whether categories of more than `WIDE` levels are absorbed, in place of having columns.
 
     Raises
     ------
@@ -55,20 +68,31 @@ def learn(formula: Formula, schema: Schema, profiled: Profiled, label: str = "ro
     scalings, profiles = _learned(formula, schema, profiled)
     coders = tuple(learning.coder(factor, profiles, schema) for factor in formula.factors.values())
     place = {text: k for k, text in enumerate(formula.factors)}
-    terms = [tuple(place[factor.text] for factor in term.factors) for term in formula.terms]
-    made = parts(terms, [coder.spans for coder in coders], formula.intercept or bool(formula.absorb))
-    products = tuple(
-        Product(part, term.scale) for term, some in zip(formula.terms, made, strict=True) for part in some if part
-    )
+    terms = {term: tuple(place[factor.text] for factor in term.factors) for term in formula.terms}
+    wide = {term: _wide(coders[k[0]], schema) for term, k in terms.items() if eliminate and len(k) == 1}
+    absorbed = tuple(dict.fromkeys(name for name in wide.values() if name))
+    terms = {term: k for term, k in terms.items() if not wide.get(term)}
+    spans = [coder.spans for coder in coders]
+    made = parts([*terms.values()], spans, formula.intercept or bool(formula.absorb or absorbed))
+    products = tuple(Product(part, term.scale) for term, some in zip(terms, made, strict=True) for part in some if part)
     explained = None if formula.target is None else Numeric(formula.target)
     stored = tuple(name for name in formula.columns if schema.numeric(name))
-    encoder = FormulaEncoder(formula, coders, products, explained, stored, scalings)
+    encoder = FormulaEncoder(formula, coders, products, explained, stored, scalings, eliminated=absorbed)
     if encoder.width > MOST_COLUMNS:
         raise UsageError(
-            f"{label}: {formula.text} has {encoder.width:,} columns, and a regression has {MOST_COLUMNS:,} at "
-            "most; absorb the category with the most levels, as in 'y ~ x | plane'"
+            f"{label}: {formula.text} has {encoder.width:,} columns, whose cross-products take "
+            f"{8e-9 * encoder.width**2:,.0f} GB, and a regression has {MOST_COLUMNS:,} at most; absorb what has the "
+            "most levels, as in 'y ~ x | plane', or 'y ~ x | plane^route' for an interaction"
         )
     return encoder
+
+
+def _wide(coder: Coder, schema: Schema) -> str:
+    """Return the column of a category with more than `WIDE` levels, all of which are in the rows; empty for others."""
+    if not isinstance(coder, Category) or not isinstance(coder.inner, Name) or len(coder.levels) <= WIDE:
+        return ""
+    given = isinstance(coder.factor, Call) and coder.factor.option("levels") is not None
+    return "" if given or schema.dtype(coder.inner.text).kind not in "TMiub" else coder.inner.text
 
 
 def _learned(

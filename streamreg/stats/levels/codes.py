@@ -15,7 +15,7 @@ Float = NDArray[np.float64]
 
 _FIRST = 2**6  # places that a table begins with
 _FEW = 32  # levels of a factor whose table with any other is full
-_SMALL = 2**18  # places of a full table of any two factors
+_SMALL = 2**24  # bytes of a full table of any two factors
 
 
 class Codes:
@@ -91,6 +91,29 @@ def grown(array: NDArray[np.generic], least: int) -> NDArray[np.generic]:
     return out
 
 
+class Numbered(Codes):
+    """Codes of keys that are numbers from 0 themselves.
+
+    Parameters
+    ----------
+    size : int
+        The keys are below.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._levels = np.arange(size)
+        self._used = size
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken up."""
+        return self._levels.nbytes
+
+    def of(self, keys: Int) -> kernel.Codes:
+        """Return the code of each key, shape (m,)."""
+        return keys.astype(np.int32)
+
+
 class Pairs:
     """How often each level of one factor met each of another, and with what sum of weights.
 
@@ -133,6 +156,10 @@ class Pairs:
         out = copy(self)
         out._digits = shifted(self._digits, np.array(by), axis=self._digits.ndim - 1)
         return out
+
+    def full(self, sizes: tuple[int, int]) -> NDArray[np.uint32] | None:
+        """Return how often each level below `sizes` met each, if there is a full table of that."""
+        return None if self._full is None else self._full[: sizes[0], : sizes[1]]
 
     def entries(self) -> tuple[kernel.Codes, kernel.Codes, Int, Int]:
         """Return the codes a and b of the pairs that occur, their counts, and digits of weights, shape (P, 3 or 0)."""
@@ -180,7 +207,7 @@ class Pairs:
             max(held, 1 << (size - 1).bit_length()) for held, size in zip(self._full.shape, sizes, strict=True)
         )
         full, digits = self._full, self._digits
-        if min(sizes) <= _FEW or shape[0] * shape[1] <= _SMALL:
+        if min(sizes) <= _FEW or shape[0] * shape[1] * (4 + 8 * digits.shape[2]) <= _SMALL:
             here = (slice(full.shape[0]), slice(full.shape[1]))
             self._full, self._digits = np.zeros(shape, full.dtype), np.zeros((*shape, digits.shape[2]), digits.dtype)
             self._full[here], self._digits[here] = full, digits

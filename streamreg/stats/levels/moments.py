@@ -1,7 +1,8 @@
 """Moments of columns, and their sums by level of factors: all that absorbing their effects asks of the rows."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from threading import get_ident
 from typing import Any, Self
 
@@ -17,6 +18,10 @@ from streamreg.stats.moments import Moments
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+
+
+_BLOCKS = 4
+"""Blocks of moments in one of sums by level, which cost calls."""
 
 
 class Pool:
@@ -53,6 +58,8 @@ class AbsorbedMoments(Statistic):
     target : str, optional
     weighted : bool
         Whether rows have weights.
+    sizes : sequence of int
+        For factors whose levels are numbers from 0: below what. 0, or nothing: levels are any numbers.
 
     Notes
     -----
@@ -61,18 +68,24 @@ class AbsorbedMoments(Statistic):
     """
 
     def __init__(
-        self, names: Sequence[str], factors: Sequence[str], target: str | None = None, weighted: bool = False
+        self,
+        names: Sequence[str],
+        factors: Sequence[str],
+        target: str | None = None,
+        weighted: bool = False,
+        sizes: Sequence[int] = (),
     ) -> None:
         self.names, self.factors, self.target, self.weighted = tuple(names), tuple(factors), target, weighted
+        self.sizes = tuple(sizes)
         self.moments = Moments(self.names, target)
-        self.block_rows = self.moments.block_rows
+        self.block_rows = _BLOCKS * self.moments.block_rows
         self._sums: LevelSums | None = None
         self._pool: Pool | None = None
         self._orders: dict[int, tuple[Int, NDArray[np.int32], NDArray[np.int32]]] = {}
 
     def fresh(self) -> Self:
         """Return an empty statistic of the same columns; it shares sums by level with this one if that is `shared`."""
-        new = type(self)(self.names, self.factors, self.target, self.weighted)
+        new = type(self)(self.names, self.factors, self.target, self.weighted, self.sizes)
         new._pool = self._pool
         return new
 
@@ -88,7 +101,8 @@ class AbsorbedMoments(Statistic):
             self._sums, self._pool = self._pool.total(), None
 
     def _absorb(self, batch: Batch) -> None:
-        self.moments.update(batch)
+        for block in _cut(batch, self.moments.block_rows):
+            self.moments.update(block)
         self._orders.clear()
         if self._pool is not None:
             sums = self._pool.of_thread(self._empty)
@@ -100,7 +114,7 @@ class AbsorbedMoments(Statistic):
             raise DataError(f"rows {batch.start:,} to {batch.start + batch.read - 1:,}: {error}") from None
 
     def _empty(self) -> LevelSums:
-        return LevelSums(len(self.names), len(self.factors), self.weighted)
+        return LevelSums(len(self.names), len(self.factors), self.weighted, self.sizes)
 
     def settle(self) -> None:
         """Finish what the moments have under way."""
@@ -158,6 +172,12 @@ class AbsorbedMoments(Statistic):
         a, b, weight = self._sums.pairs(f, g)
         return self._order(f)[2][a], self._order(g)[2][b], weight
 
+    def table(self, f: int, g: int) -> Float:
+        """Return the weights that levels of two factors f < g share, in order: shape (levels of f, levels of g)."""
+        assert self._sums is not None
+        out = self._sums.table(f, g)
+        return out if all(self.sizes[k] for k in (f, g)) else out[np.ix_(self._order(f)[1], self._order(g)[1])]
+
     def _order(self, f: int) -> tuple[Int, NDArray[np.int32], NDArray[np.int32]]:
         assert self._sums is not None
         if f not in self._orders:
@@ -177,7 +197,8 @@ class AbsorbedMoments(Statistic):
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as plain arrays: those of the moments, and those of the sums by level."""
-        meta = {"names": self.names, "factors": self.factors, "target": self.target, "weighted": self.weighted}
+        meta: dict[str, Any] = {"names": self.names, "factors": self.factors, "target": self.target}
+        meta |= {"weighted": self.weighted, "sizes": self.sizes}
         arrays = {f"moments.{name}": array for name, array in self.moments.to_arrays().items()}
         sums = self._sums or self._empty()
         arrays |= {f"sums.{name}": array for name, array in sums.to_arrays().items()}
@@ -187,7 +208,7 @@ class AbsorbedMoments(Statistic):
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild the state."""
         meta = json.loads(str(arrays["meta"]))
-        self = cls(meta["names"], meta["factors"], meta["target"], meta["weighted"])
+        self = cls(meta["names"], meta["factors"], meta["target"], meta["weighted"], meta["sizes"])
         self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
         parts: dict[str, dict[str, NDArray[Any]]] = {"moments": {}, "sums": {}}
         for name, array in arrays.items():
@@ -197,3 +218,12 @@ class AbsorbedMoments(Statistic):
         self.moments = Moments.from_arrays(parts["moments"])
         self._sums = LevelSums.from_arrays(parts["sums"], len(self.names), len(self.factors), self.weighted)
         return self
+
+
+def _cut(batch: Batch, size: int) -> Iterator[Batch]:
+    """Yield the rows of each block of so many rows read."""
+    for at in range(0, batch.read, size):
+        ends = np.array([at, min(at + size, batch.read)])
+        start, stop = ends if batch.kept is None else np.searchsorted(batch.kept, ends)
+        if start < stop:
+            yield replace(batch.take(slice(start, stop)), start=batch.start + at)

@@ -1,6 +1,6 @@
 """Counts and sums by level of several factors, and how often their levels meet: integers, in any order of the rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -14,7 +14,7 @@ from streamreg.kernels.doubledouble import DD
 from streamreg.kernels.levels import DIGITS
 from streamreg.kernels.scratch import scratch
 from streamreg.stats.levels import windows
-from streamreg.stats.levels.codes import Codes, Pairs, grown
+from streamreg.stats.levels.codes import Codes, Numbered, Pairs, grown
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -36,6 +36,8 @@ class LevelSums:
     factors : int
     weighted : bool
         Whether sums are of weighted columns, and of the weights.
+    sizes : sequence of int
+        For factors whose levels are numbers from 0: below what. 0, or nothing: levels are any numbers.
 
     Notes
     -----
@@ -43,17 +45,18 @@ class LevelSums:
     largest of their column are left out, and bits of others below that.
     """
 
-    def __init__(self, columns: int, factors: int, weighted: bool) -> None:
+    def __init__(self, columns: int, factors: int, weighted: bool, sizes: Sequence[int] = ()) -> None:
         self.columns, self.factors, self.weighted = columns, factors, weighted
         self.rows = 0
         self.names: list[dict[int, str]] = [{} for _ in range(factors)]
         self.width = columns + weighted
         self._top = np.full(self.width, windows.LOWEST, dtype=np.int64)
         self._limit, self._scale = windows.limits(self._top), windows.scales(self._top)
-        self._codes = [Codes() for _ in range(factors)]
+        self._codes = [Numbered(size) if size else Codes() for size in sizes or [0] * factors]
         self._sums = [np.zeros((0, DIGITS * self.width), dtype=np.int64) for _ in range(factors)]
         self._counts = [np.zeros(0, dtype=np.int64) for _ in range(factors)]
         self._pairs = {pair: Pairs(weighted) for pair in combinations(range(factors), 2)}
+        self._fit()
 
     @property
     def nbytes(self) -> int:
@@ -159,6 +162,15 @@ class LevelSums:
             return a, b, counts.astype(np.float64)
         weight = kernel.values(kernel.carried(digits[:, :, None]), self._top[-1:])
         return a, b, weight[0][:, 0] + weight[1][:, 0]
+
+    def table(self, f: int, g: int) -> Float:
+        """Return the weights of the common rows of all levels of two factors, by their codes."""
+        if not self.weighted and (counts := self._pairs[f, g].full(self._levels(f, g))) is not None:
+            return counts.astype(np.float64)
+        out = np.zeros(self._levels(f, g))
+        a, b, weight = self.pairs(f, g)
+        out[a, b] = weight
+        return out
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as plain arrays, levels and pairs in order."""
