@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from streamreg.errors import CorruptError
+from streamreg.errors import CorruptError, DataError
 from streamreg.persist import archive
 
 
@@ -39,7 +39,12 @@ def kept(path: Path, kind: str) -> tuple[dict[str, Any], archive.Arrays] | None:
     ------
     CorruptError
         All that is there is damaged.
+    DataError
+        There is a folder of that name.
     """
+    for file in (path, before(path), path.with_name(path.name + ".new")):
+        if file.is_dir():
+            raise DataError(f"{file}: is a folder, and a file is to be kept there; remove it, or choose another place")
     for half in path.parent.glob(f".{path.name}-*.new"):  # of a process that was killed while it wrote
         half.unlink(missing_ok=True)
     damaged: CorruptError | None = None

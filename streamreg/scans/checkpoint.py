@@ -91,13 +91,15 @@ class Checkpoint:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Keep the folder from others while the computation runs, and empty it when that is done."""
-        with locked(self.folder):
-            yield
-            for file in self.folder.iterdir():
-                if _OWN.fullmatch(file.name):
-                    file.unlink(missing_ok=True)
-        with suppress(OSError):  # there are other files in it
-            self.folder.rmdir()
+        try:
+            with locked(self.folder):
+                yield
+                for file in self.folder.iterdir():
+                    if _OWN.fullmatch(file.name):
+                        file.unlink(missing_ok=True)
+        finally:
+            with suppress(OSError):  # there are files in it
+                self.folder.rmdir()
 
 
 class Pass:

@@ -13,6 +13,7 @@ from cases import NAMES, STATISTICS, Case
 from helpers import Cut
 
 import streamreg as sr
+from streamreg.cli import main
 from streamreg.engines.serial import Serial
 from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, CorruptError, UsageError
@@ -100,6 +101,43 @@ def test_two_damaged_ones_are_refused(tmp_path):
         file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(CorruptError, match="begin again"):
         numbers(case, Serial(), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["001.pass", "001.pass.before", "001.pass.new"])
+def test_a_folder_in_place_of_a_file_is_refused(name, tmp_path, capsys):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(3000, 4)))
+    (tmp_path / "run" / name).mkdir(parents=True)
+    command = ["fit", str(tmp_path / "a.npy"), "--target", "x3", "--checkpoint", str(tmp_path / "run")]
+    assert main(command) == 3
+    assert f"{name}: is a folder, and a file is to be kept there" in capsys.readouterr().err
+    (tmp_path / "run" / name).rmdir()
+    assert main(command) == 0
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["fit", "scan"])
+def test_commands_go_on(command, tmp_path, monkeypatch, capsys):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(9000, 4)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("streamreg.sources.stored.table.row_ranges", lambda *_: [(0, 3000), (3000, 6000), (6000, 9000)])
+    out = {"fit": ["--save", "a.npz"], "scan": ["-o", "a.moments"]}[command]
+    arguments = [command, "a.npy", "--target", "x3", *out, "--checkpoint", "run", "--engine", "serial"]
+    read, real = [], Serial.map
+
+    def interrupted(self: Any, function: Any, items: Any) -> Any:
+        for k, result in enumerate(real(self, function, items)):
+            if k == 2 and len(read) == 2:
+                raise KeyboardInterrupt
+            read.append(k)
+            yield result
+
+    monkeypatch.setattr(Serial, "map", interrupted)
+    assert main(arguments) == 130
+    assert (tmp_path / "run/001.pass").is_file()
+    assert main(arguments) == 0
+    assert len(read) == 3
+    assert not (tmp_path / "run").exists()
+    capsys.readouterr()
 
 
 def test_other_data_options_and_versions_are_refused(tmp_path, monkeypatch):

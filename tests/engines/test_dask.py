@@ -65,6 +65,30 @@ def test_the_work_of_a_lost_worker_is_done_again_with_the_same_bits():
         np.testing.assert_array_equal(found[name], array)
 
 
+@pytest.mark.filterwarnings("ignore")  # of the library, about the workers that it starts again
+def test_all_workers_lost_at_once_and_one_added_amid_a_scan():
+    source = Cut(rows(), range(200, 9000, 200), (400,))
+    design, statistic = cases.design(), Moments(cases.ALL)
+    expected = folded(source, design, statistic, engine=Serial()).state.to_arrays()
+    with local(2) as engine:
+        done = []
+
+        def disturb(count):
+            done.append(count)
+            if len(done) == 2:
+                for pid in engine.client.run(os.getpid).values():
+                    os.kill(pid, signal.SIGKILL)
+            if len(done) == 4:
+                engine.client.cluster.scale(3)
+
+        found = folded(source, design, statistic, engine=engine, progress=disturb).state.to_arrays()
+        engine.client.wait_for_workers(3, timeout=30)
+        again = folded(source, design, statistic, engine=engine).state.to_arrays()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(again[name], array)
+
+
 def test_a_cluster_that_is_closed_is_said_in_one_line():
     with local(1) as engine:
         results = engine.map(abs, range(100))
