@@ -36,7 +36,7 @@ _HOME = {
     "folds": "streamreg.scans.scan",
     "generate": "streamreg.tools.generate",
     "jackknife": "streamreg.models.resampling",
-    "load": "streamreg.scans.moments_file",
+    "load": "streamreg.persist.kinds",
     "merge": "streamreg.scans.merge",
     "open": "streamreg.sources",
     "profile": "streamreg.scans.profile",
@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from streamreg.models.targets import fit_targets as fit_targets
     from streamreg.neural.model import Keras as Keras
     from streamreg.neural.result import NetworkResult as NetworkResult
+    from streamreg.persist.kinds import load as load
     from streamreg.results.base import FitResult as FitResult
     from streamreg.results.selection import PenaltyPath as PenaltyPath
     from streamreg.results.selection import Selection as Selection
@@ -80,7 +81,6 @@ if TYPE_CHECKING:
     from streamreg.results.wald import wald_test as wald_test
     from streamreg.scans.merge import append as append
     from streamreg.scans.merge import merge as merge
-    from streamreg.scans.moments_file import load as load
     from streamreg.scans.profile import profile as profile
     from streamreg.scans.scan import folds as folds
     from streamreg.scans.scan import scan as scan

@@ -135,7 +135,7 @@ def fits(value: Any, kind: Any) -> bool:
         return isinstance(value, Mapping) and all(
             fits(one, part) for item in value.items() for one, part in zip(item, parts, strict=False)
         )
-    if inspect.isclass(origin) and issubclass(origin, Iterable) and get_args(kind)[:1] == (str,):
+    if inspect.isclass(origin) and issubclass(origin, Iterable) and get_args(kind) in ((str,), (str, ...)):
         items = value if isinstance(value, list | tuple) else ()
         return hasattr(value, "__iter__") and getattr(value, "ndim", 1) == 1 and all(isinstance(v, str) for v in items)
     return True

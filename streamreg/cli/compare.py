@@ -65,7 +65,7 @@ def compare(
     found = compare(
         first, second, source, tolerance=tolerance, labels=(a.stem, b.stem), engine=as_engine(engine, scheduler)
     )
-    return Output(as_json(found.to_dict()) if json else found.table(rows), exit_code(found.verdict))
+    return Output(as_json(found.to_dict()) if json else found.summary(rows), exit_code(found.verdict))
 
 
 @app.command(cls=DataCommand)

@@ -1,9 +1,8 @@
 """What a comparison returns: verdict, distances, and both as a table."""
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +10,15 @@ from numpy.typing import NDArray
 from streamreg.comparison.diagnosis import Verdict, figure
 from streamreg.errors import typed
 from streamreg.persist.archive import plain
-from streamreg.reporting import tables
+from streamreg.reporting.result import Result
+from streamreg.reporting.table import Column, Table
 from streamreg.results.distance import Direction
 
 Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Comparison:
+class Comparison(Result):
     """Outcome of `compare`. True if the fits agree.
 
     Attributes
@@ -64,7 +64,11 @@ class Comparison:
     labels : tuple of str
     passes : int
         Times that the rows were read. Where several comparisons share a measure, the first of them counts it.
+    provenance : dict
+        Those of the two `fits`.
     """
+
+    KIND: ClassVar[str] = "comparison"
 
     verdict: Verdict
     reason: str
@@ -86,25 +90,31 @@ class Comparison:
     tolerance: float
     labels: tuple[str, str]
     passes: int
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return self.verdict.startswith("agree")
 
-    def __str__(self) -> str:
-        return self.table()
+    @property
+    def status(self) -> str:
+        """The verdict."""
+        return self.verdict
 
     def __repr__(self) -> str:
         return f"<Comparison on {len(self.names)} terms: {self.verdict}>"
 
     @typed
-    def table(self, rows: int | None = 10) -> str:
-        """Return the comparison as text, with the `rows` most distant coefficients (None: all)."""
+    def table(self, rows: int | None = 20) -> Table:
+        """Return the comparison as a table, with the `rows` most distant coefficients (None: all)."""
         order = np.argsort(-np.nan_to_num(self.distance, nan=-1.0), kind="stable")[:rows]
-        lines = [
-            [self.names[i], *(figure(c[i], 8) for c in self.coef), figure(self.coef[1][i] - self.coef[0][i]),
-             figure(self.distance[i])]
-            for i in order
-        ]  # fmt: skip
+        a, b = (coef[order] for coef in self.coef)
+        columns = [
+            Column.of("term", [self.names[i] for i in order], header=""),
+            Column.of("first", a, lambda v: figure(v, 8), self.labels[0]),
+            Column.of("second", b, lambda v: figure(v, 8), self.labels[1]),
+            Column.of("difference", b - a, figure),
+            Column.of("distance", self.distance[order], figure, "in SE"),
+        ]
         facts = [
             ("max |difference| / SE", figure(self.max_distance)),
             ("Wald distance", figure(self.wald)),
@@ -118,19 +128,16 @@ class Comparison:
         notes = [f"Verdict: {self.verdict}. {self.reason}"] + ([self.advice] if self.advice else [])
         if rows is not None and rows < len(self.names):
             notes.insert(0, f"The {rows} most distant of {len(self.names)} coefficients.")
-        header = ("", *self.labels, "difference", "in SE")
-        return tables.render(f"{self.labels[0]} against {self.labels[1]}", facts, header, lines, notes)
+        return Table(f"{self.labels[0]} against {self.labels[1]}", facts, columns, notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain values, for JSON."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        values["directions"] = [dataclasses.asdict(d) | {"along": str(d)} for d in self.directions]
-        out: dict[str, Any] = plain(values)
-        return out
+        directions = [plain(d) | {"along": str(d)} for d in self.directions]
+        return Result.to_dict(self) | {"directions": directions}
 
 
 @dataclass(frozen=True, repr=False, slots=True)
-class Comparisons:
+class Comparisons(Result):
     """Several fits, each compared with one of them. True if all agree.
 
     Attributes
@@ -139,6 +146,8 @@ class Comparisons:
         The one that the others are compared with.
     pairs : mapping of str to Comparison
     """
+
+    KIND: ClassVar[str] = "comparisons"
 
     reference: str
     pairs: Mapping[str, Comparison]
@@ -153,15 +162,29 @@ class Comparisons:
         verdicts = ", ".join(f"{name}: {pair.verdict}" for name, pair in self.pairs.items())
         return f"<Comparisons with {self.reference}: {verdicts}>"
 
-    def __str__(self) -> str:
-        header = (f"against {self.reference}", "verdict", "max in SE", "Wald", "Newton", "excess loss")
-        lines = [
-            (name, c.verdict, *(figure(v) for v in (c.max_distance, c.wald, c.newton, c.excess_loss)))
-            for name, c in self.pairs.items()
-        ]
-        notes = [f"{name}: {c.reason} {c.advice}".strip() for name, c in self.pairs.items()]
-        return tables.render(f"{len(lines) + 1} fits", [], header, lines, notes)
+    @property
+    def status(self) -> str:
+        """The verdict if it is one, or else the first that is no agreement."""
+        verdicts = [pair.verdict for pair in self.pairs.values()]
+        return next((verdict for verdict in verdicts if not verdict.startswith("agree")), verdicts[0])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the comparisons as plain values, for JSON."""
-        return {"reference": self.reference, "pairs": {name: c.to_dict() for name, c in self.pairs.items()}}
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Those of the fits of each pair, by name."""
+        return {name: pair.provenance for name, pair in self.pairs.items()}
+
+    @typed
+    def table(self, rows: int | None = 20) -> Table:
+        """Return a table with a line for each of the first `rows` pairs."""
+        shown = list(self.pairs.items())[:rows]
+        pairs = [pair for _, pair in shown]
+        columns = [
+            Column.of("fit", [name for name, _ in shown], header=f"against {self.reference}"),
+            Column.of("verdict", [pair.verdict for pair in pairs]),
+            Column.of("max_distance", [pair.max_distance for pair in pairs], figure, "max in SE"),
+            Column.of("wald", [pair.wald for pair in pairs], figure, "Wald"),
+            Column.of("newton", [pair.newton for pair in pairs], figure, "Newton"),
+            Column.of("excess_loss", [pair.excess_loss for pair in pairs], figure, "excess loss"),
+        ]
+        notes = [f"{name}: {c.reason} {c.advice}".strip() for name, c in shown]
+        return Table(f"{len(self.pairs) + 1} fits", [], columns, notes)

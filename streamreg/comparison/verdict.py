@@ -153,6 +153,7 @@ def _measured(
         tolerance=tolerance,
         labels=titles,
         passes=0,
+        provenance={"fits": [a.provenance, b.provenance]},
     )
 
 
@@ -160,7 +161,7 @@ def _require_fits(*fits: Any) -> None:
     for fit in fits:
         if not isinstance(fit, FitResult):
             raise UsageError(
-                f"a {type(fit).__name__} has no coefficients to compare; pass results of fits, sr.FitResult.load(path) "
+                f"a {type(fit).__name__} has no coefficients to compare; pass results of fits, sr.load(path) "
                 "or sr.coefficients(...); networks are compared by sr.score"
             )
 

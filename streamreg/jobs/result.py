@@ -154,7 +154,7 @@ class JobResult:
         parts = [tables.render(title, facts, header, lines, notes)]
         parts += [self._coefficients(rows)] if self._lines else []
         by_level = {name: fit for name, fit in self.fits.items() if isinstance(fit, GroupFits)}
-        parts += [fit.summary(rows, 5, f"{name}: a line for each {fit.by}") for name, fit in by_level.items()]
+        parts += [str(fit.table(rows, 5, f"{name}: a line for each {fit.by}")) for name, fit in by_level.items()]
         parts += [str(c.table(min(rows, 5))) for c in self.comparisons]
         parts += [str(card) for card in self.scores]
         parts += ["\n".join(f"Failed: {failure.reason}" for failure in self.failures)] if self.failures else []

@@ -10,7 +10,8 @@ from streamreg.models.base import as_source, as_state
 from streamreg.models.linear import Linear
 from streamreg.models.needs import group_bytes
 from streamreg.results.base import FitResult
-from streamreg.results.by_group import ChowTest, GroupFits
+from streamreg.results.by_group import GroupFits
+from streamreg.results.chow import ChowTest
 from streamreg.scans.moments_file import load
 from streamreg.scans.scan import scan
 from streamreg.stats.base import SUFFIX

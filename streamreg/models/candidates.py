@@ -141,6 +141,7 @@ class Choice(Estimator, Generic[Found]):
         if isinstance(folds, str | os.PathLike):
             folds = opened(folds)
         odd = unequal(folds) if isinstance(folds, Grouped) else ""
+        record = folds.record if isinstance(folds, Grouped) else None
         parts = cross_validation.as_folds(folds)
         with one_thread(len(parts[0].names)):
             whole = cross_validation.merged(parts)
@@ -150,9 +151,10 @@ class Choice(Estimator, Generic[Found]):
             if isinstance(folds, Grouped) and folds.record is not None:
                 found = dataclasses.replace(found, status=marked(found.status, folds.record.account()))
             errors, weights = cross_validation.errors(parts, self._pose, lambda train: self._again(train, found))
-        label = f"moments of {len(parts)} folds"
+        changed: dict[str, Any] = {"fold_errors": errors, "fold_weights": weights}
+        changed |= {} if record is None else {"provenance": record.account()}
         seconds = time.perf_counter() - began
-        return dataclasses.replace(found, fold_errors=errors, fold_weights=weights, source=label, seconds=seconds)
+        return dataclasses.replace(found, source=f"moments of {len(parts)} folds", seconds=seconds, **changed)
 
     @abstractmethod
     def _fit(self, problem: Problem, moments: Moments) -> Found:
@@ -203,4 +205,5 @@ class Choice(Estimator, Generic[Found]):
             "seconds": NAN,
             "model": self.to_dict(),
             "source": "moments",
+            "provenance": {} if moments.record is None else moments.record.account(),
         }

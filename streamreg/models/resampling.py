@@ -1,19 +1,18 @@
 """Jackknife and bootstrap from the moments of groups of rows: no row is read again."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import UsageError, require, typed
-from streamreg.inference import statistics
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.blas import one_thread
 from streamreg.models.base import Spec
-from streamreg.reporting import tables
 from streamreg.results.base import FitResult
+from streamreg.results.resampled import Resampled
 from streamreg.scans import scan
 from streamreg.stats import chan
 from streamreg.stats.moments import Moments
@@ -24,84 +23,6 @@ Estimator = Spec | Callable[[Moments], Any]
 """A model that takes moments, or a function of moments that returns numbers."""
 
 _AT_A_TIME = 64
-_FEW = 6  # digits; fewer are said
-
-
-@dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Resampled:
-    """Estimates, and those from resampled rows.
-
-    Attributes
-    ----------
-    kind : {"jackknife", "bootstrap"}
-    names : tuple of str
-    estimates : ndarray of shape (k,)
-        From all rows.
-    replicates : ndarray of shape (b, k)
-    groups : int
-        How many groups of rows were resampled.
-    degenerate : int
-        Replicates left out, because their rows determine fewer coefficients than all rows do.
-    digits : ndarray of shape (k,)
-        Decimal digits of the estimates and of each replicate to trust, the least of all; NaN for a function's numbers.
-    """
-
-    kind: str
-    names: tuple[str, ...]
-    estimates: Float
-    replicates: Float
-    groups: int
-    degenerate: int = 0
-    digits: Float = field(default_factory=lambda: np.zeros(0))
-
-    def cov(self) -> Float:
-        """Return the covariance of the estimates, shape (k, k)."""
-        away = self.replicates - self.replicates.mean(axis=0)
-        b = len(away)
-        factor = (b - 1) / b if self.kind == "jackknife" else 1 / (b - 1)
-        return np.asarray(away.T @ away * factor)
-
-    @property
-    def std_errors(self) -> Float:
-        """Standard errors, shape (k,)."""
-        return np.sqrt(np.diag(self.cov()))
-
-    @property
-    def bias(self) -> Float:
-        """Estimated bias, shape (k,)."""
-        away = self.replicates.mean(axis=0) - self.estimates
-        return np.asarray(away * (len(self.replicates) - 1 if self.kind == "jackknife" else 1))
-
-    @typed
-    def conf_int(self, level: float = 0.95) -> Float:
-        """Return intervals, shape (k, 2): percentiles of a bootstrap; Student's t with G - 1 df for a jackknife."""
-        if self.kind == "jackknife":
-            return statistics.t_interval(self.estimates, self.std_errors, self.groups - 1, level)
-        statistics.require_level(level)
-        return np.asarray(np.quantile(self.replicates, [0.5 - level / 2, 0.5 + level / 2], axis=0).T)
-
-    def summary(self, rows: int | None = 20) -> str:
-        """Return a table of estimates, errors and intervals."""
-        columns = zip(self.names, self.estimates, self.std_errors, self.bias, *self.conf_int().T, strict=True)
-        lines = [[name, *(f"{value:.5g}" for value in values)] for name, *values in columns]
-        notes = [] if rows is None or len(lines) <= rows else [f"... and {len(lines) - rows} more"]
-        if self.degenerate:
-            notes.append(f"{self.degenerate} replicates were left out: their rows determine fewer coefficients.")
-        least = np.fmin.reduce(self.digits, initial=16.0)
-        if least < _FEW:
-            notes.append(
-                f"Rounding leaves {least:.0f} digits of some estimates and replicates: columns depend on each other so "
-                "nearly that float64 moments do not give more. Leave one of them out."
-            )
-        facts = [("groups", f"{self.groups:,}"), ("replicates", f"{len(self.replicates):,}")]
-        header = ("", "estimate", "std error", "bias", "[0.025", "0.975]")
-        return tables.render(self.kind, facts, header, lines[:rows], notes)
-
-    def __str__(self) -> str:
-        return self.summary()
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} of {len(self.names)} estimates: {len(self.replicates):,} replicates>"
 
 
 @typed
@@ -175,10 +96,12 @@ class _Groups:
     log_weight: Float
     away: Float
     cross: Float
+    provenance: dict[str, Any]
 
     @classmethod
     def of(cls, data: Any) -> Self:
-        parts = [part for part in scan.folds(data).values() if part.n]
+        held = scan.opened(data)
+        parts = [part for part in scan.folds(held).values() if part.n]
         if not all(isinstance(part, Moments) for part in parts):
             raise UsageError("exact moments are not resampled; scan with precision='float64'")
         if len(parts) < 2:
@@ -196,7 +119,8 @@ class _Groups:
             away.append(step)
             cross.append((matrix + one.weight * np.multiply.outer(step, step))[lower])
         n, weight, logs = np.array([(part.n, part.total().weight, part.log_weight) for part in parts]).T
-        return cls(whole.names, whole.target, total, n, weight, logs, np.array(away), np.array(cross))
+        provenance = {} if held.record is None else held.record.account()
+        return cls(whole.names, whole.target, total, n, weight, logs, np.array(away), np.array(cross), provenance)
 
     def drawn(self, times: Float) -> Iterator[Moments]:
         """Yield the moments of all groups together, each taken so many times, for every row of `times`."""
@@ -234,7 +158,16 @@ def _resampled(kind: str, model: Estimator, groups: _Groups, times: Float) -> Re
         raise UsageError(f"only {len(kept)} of {len(found)} replicates determine all coefficients; make larger groups")
     digits = np.min([one.digits for one in (whole, *kept)], axis=0)
     replicates = np.array([one.values for one in kept])
-    return Resampled(kind, whole.names, whole.values, replicates, times.shape[1], len(found) - len(kept), digits)
+    return Resampled(
+        kind,
+        whole.names,
+        whole.values,
+        replicates,
+        times.shape[1],
+        len(found) - len(kept),
+        digits,
+        groups.provenance,
+    )
 
 
 class _Estimate(NamedTuple):

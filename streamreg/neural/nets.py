@@ -108,6 +108,7 @@ class Net:
             source=task.source.label,
             backend=backend.name(),
             device=task.device,
+            provenance=task.exact.provenance,
         )
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:

@@ -4,26 +4,28 @@ import json
 import os
 import warnings
 import zipfile
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamreg import backend
-from streamreg.errors import CorruptError, Renamed, UsageError, saved
-from streamreg.persist.archive import existing, plain
+from streamreg.errors import CorruptError, Renamed, UsageError, saved, typed
+from streamreg.persist.archive import existing
 from streamreg.persist.atomic import whole
+from streamreg.persist.kinds import NETWORK
+from streamreg.reporting.result import Result
+from streamreg.reporting.table import Column, Table
 from streamreg.results.predict import in_memory
 from streamreg.sources.rows import missing_rows
 
-_MEMBER = "streamreg.json"
 _LARGEST = 2**26  # bytes of it
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class NetworkResult:
+class NetworkResult(Result):
     """A trained network and how it came about.
 
     Attributes
@@ -54,7 +56,12 @@ class NetworkResult:
         Terms of a formula, and what was learned for them.
     backend, device : str
         The library that Keras ran on ("tensorflow", "jax" or "torch"), and where ("cpu:0", "gpu:0", ...).
+    provenance : dict
+        As of `FitResult`.
     """
+
+    KIND: ClassVar[str] = "network"
+    _APART: ClassVar[tuple[str, ...]] = ("model",)
 
     model: Any
     names: tuple[str, ...]
@@ -74,6 +81,7 @@ class NetworkResult:
     backend: str = "tensorflow"
     device: str = "cpu:0"
     encoder: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     level = Renamed("method")
 
@@ -112,31 +120,36 @@ class NetworkResult:
         """Number of trained weights."""
         return int(sum(np.prod(v.shape) for v in self.model.trainable_variables))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all but the model as plain values, for JSON."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "model"}
-        out: dict[str, Any] = plain(values)
-        return out
-
-    def __str__(self) -> str:
-        return self.summary()
-
     def __repr__(self) -> str:
         size = f"{self.n_weights:,} weights, {self.n:,} rows of {self.source}"
         return f"<NetworkResult of {self.target}: {size}: {self.status}>"
 
-    def summary(self) -> str:
-        """Return a short account of the training."""
-        last = self.best_epoch - 1
-        losses = [
-            f"{k} {self.history[k][last]:.6g}" for k in ("loss", "val_loss") if np.isfinite(self.history[k][last])
-        ]
+    @typed
+    def table(self, rows: int | None = 20) -> Table:
+        """Return an account of the training, with `rows` of its epochs, evenly spaced (None: all)."""
+        count = len(self.history["loss"])
+        shown = np.arange(count)
+        if rows is not None and rows < count:
+            shown = np.unique(np.linspace(0, count - 1, max(rows, 2)).round().astype(int))
         layers = " -> ".join(map(str, self.spec.get("hidden") or ["own model"]))
-        return (
-            f"Network {len(self.names)} -> {layers} -> 1 on {self.target!r}, {self.n_weights:,} weights\n"
-            f"{self.n:,} rows of {self.source}, {self.passes} passes, {self.seconds:.1f} s, {self.status}\n"
-            f"{self.loss}: {', '.join(losses)} after epoch {self.best_epoch} of {len(self.history['loss'])}"
-        )
+        facts = [
+            ("target", self.target),
+            ("rows", f"{self.n:,}" + (f" of {self.n_read:,}" if self.n_read != self.n else "")),
+            ("layers", f"{len(self.names)} -> {layers} -> 1"),
+            ("weights", f"{self.n_weights:,}"),
+            ("passes", str(self.passes)),
+            ("seconds", f"{self.seconds:.3g}"),
+            ("loss", self.loss),
+            ("device", f"{self.device} ({self.backend})"),
+        ]
+        columns = [Column.of("epoch", (shown + 1).tolist())]
+        for name in ("loss", "val_loss", "seconds"):
+            curve = np.array(self.history.get(name, [np.nan] * count), dtype=np.float64)[shown]
+            columns.append(Column.of(name, curve, lambda v: "-" if np.isnan(v) else f"{v:.6g}"))
+        notes = [f"The weights are those of epoch {self.best_epoch}."]
+        if self.status != "ok":
+            notes.append(self.status)
+        return Table(f"network of {self.source}", facts, columns, notes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a .keras file, which Keras can load by itself; what it does not know of is kept beside the model in it.
@@ -153,7 +166,7 @@ class NetworkResult:
                 warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own, about NumPy
                 self.model.save(temporary)
             with zipfile.ZipFile(temporary, "a") as archive:
-                archive.writestr(_MEMBER, json.dumps(self.to_dict()))
+                archive.writestr(NETWORK, json.dumps(self.to_dict()))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -172,9 +185,9 @@ class NetworkResult:
         keras = backend.load()
         try:
             with zipfile.ZipFile(path) as archive:
-                if archive.getinfo(_MEMBER).file_size > _LARGEST:
+                if archive.getinfo(NETWORK).file_size > _LARGEST:
                     raise ValueError("what it says of itself is too long")
-                values = saved(json.loads(archive.read(_MEMBER)))
+                values = saved(json.loads(archive.read(NETWORK)))
             values["names"] = tuple(values["names"])
             curves = values["history"].items()
             values["history"] = {k: [np.nan if v is None else v for v in curve] for k, curve in curves}

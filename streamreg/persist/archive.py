@@ -6,28 +6,28 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from streamreg.errors import CorruptError, NotFound, UsageError, fits, saved
+from streamreg.errors import CorruptError, NotFound, UsageError, saved
+from streamreg.persist import records
 from streamreg.persist.atomic import whole
 
 PROTOCOL = 2
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = records.Arrays
 T = TypeVar("T")
 
 
 def save(path: str | os.PathLike[str], kind: str, value: Any) -> None:
-    """Write a dataclass to one file; fields that are dataclasses themselves are written as ``field.name`` arrays."""
-    write(path, kind, *_parts(value))
+    """Write a dataclass to one file, and what it is made of; see `streamreg.persist.records`."""
+    write(path, kind, *records.parts(value))
 
 
-def restore(path: str | os.PathLike[str], kind: str, cls: type[T], sense: Callable[[T], None], **inner: type) -> T:
+def restore(path: str | os.PathLike[str], kind: str, cls: type[T], sense: Callable[[T], None]) -> T:
     """Return the dataclass that `save` wrote, which is a `cls`.
 
     Parameters
@@ -35,11 +35,10 @@ def restore(path: str | os.PathLike[str], kind: str, cls: type[T], sense: Callab
     path
     kind : str
     cls : type
-        Its sequences are tuples, which JSON does not tell from lists.
+        Its fields say what the parts are: sequences are tuples, which JSON does not tell from lists. A field that was
+        not written takes its default.
     sense : callable
         Raises an exception that says what cannot be, of a file that was edited.
-    **inner : type
-        Fields that are dataclasses themselves, and of which type; one that was not written takes its default.
 
     Raises
     ------
@@ -48,35 +47,11 @@ def restore(path: str | os.PathLike[str], kind: str, cls: type[T], sense: Callab
     """
     values, arrays = load(path, kind)
     try:
-        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in saved(values).items()}
-        fields |= {name: array for name, array in arrays.items() if "." not in name}
-        for name, part in inner.items():
-            own = {n.removeprefix(f"{name}."): a for n, a in arrays.items() if n.startswith(f"{name}.")}
-            if own:
-                own = {n: a if a.ndim else a.item() for n, a in own.items()}
-                _require_types(part, own)
-                fields[name] = part(**own)
-        _require_types(cls, fields)
-        restored = cls(**fields)
+        restored = records.made(cls, saved(values), arrays)
         sense(restored)
     except Exception as error:  # whatever an edited file leads to
         raise CorruptError(f"{path}: damaged, or edited: it is no {kind} ({error}); make it again") from error
     return restored
-
-
-def _require_types(cls: type, fields: Mapping[str, Any]) -> None:
-    """Make sure that what is read is of the types that the fields of a dataclass have."""
-    for name, hint in get_type_hints(cls).items():
-        if name not in fields:
-            continue
-        value = fields[name]
-        if get_origin(hint) is np.ndarray:
-            kind = np.dtype(get_args(get_args(hint)[1])[0] or object).kind
-            sound = isinstance(value, np.ndarray) and (kind == "O" or value.dtype.kind == kind)
-        else:
-            sound = fits(value, hint)
-        if not sound:
-            raise ValueError(f"{name} is of type {getattr(value, 'dtype', type(value).__name__)}")
 
 
 def write(path: str | os.PathLike[str], kind: str, values: dict[str, Any], arrays: Arrays) -> None:
@@ -91,25 +66,10 @@ def write(path: str | os.PathLike[str], kind: str, values: dict[str, Any], array
         What JSON can hold.
     arrays : dict of str to ndarray
     """
-    arrays = {"values": np.array(json.dumps(values)), **arrays}
+    arrays = {"values": np.array(json.dumps(values, default=_scalar)), **arrays}
     meta = json.dumps({"streamreg": kind, "protocol": PROTOCOL, "sha256": _checksum(arrays)})
     with whole(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, meta=np.array(meta), **arrays)
-
-
-def _parts(value: Any) -> tuple[dict[str, Any], Arrays]:
-    values: dict[str, Any] = {}
-    arrays: Arrays = {}
-    for f in dataclasses.fields(value):
-        item = getattr(value, f.name)
-        if isinstance(item, np.ndarray):
-            arrays[f.name] = item
-        elif dataclasses.is_dataclass(item):
-            inner = {g.name: np.asarray(getattr(item, g.name)) for g in dataclasses.fields(item)}
-            arrays |= {f"{f.name}.{name}": array for name, array in inner.items()}
-        else:
-            values[f.name] = item
-    return values, arrays
 
 
 def _checksum(arrays: Arrays) -> str:
@@ -134,22 +94,15 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Array
         The file is damaged, of another kind, or written by a newer streamreg.
     """
     path = existing(path, kind)
-    if not zipfile.is_zipfile(path):
-        raise CorruptError(f"{path}: not a saved {kind}, or damaged (it is no archive of arrays); make it again")
+    meta, arrays = _opened(path, kind)
     try:
-        arrays = _arrays(path)
-        if "meta" not in arrays:
-            raise CorruptError(f"{path}: not a saved {kind}; it is an archive of something else")
-        meta = json.loads(str(arrays.pop("meta")))
         found, protocol = meta["streamreg"], int(meta["protocol"])
         checksum = _checksum(arrays) if protocol == PROTOCOL else None
         values = meta["values"] if protocol == 1 else json.loads(str(arrays.pop("values", "{}")))
-    except CorruptError:
-        raise
-    except Exception as error:  # zipfile, zlib, numpy and json each raise their own for damaged bytes
-        raise CorruptError(f"{path}: not a saved {kind}, or damaged ({error}); make it again") from error
+    except Exception as error:  # whatever damaged or edited JSON leads to
+        raise _damaged(path, kind, error) from error
     if found != kind:
-        raise CorruptError(f"{path}: holds a saved {found}, not a {kind}")
+        raise CorruptError(f"{path}: holds a saved {found}, not a {kind}; sr.load(path) reads any")
     if protocol > PROTOCOL:
         raise CorruptError(f"{path}: saved by a newer streamreg (protocol {protocol}, known {PROTOCOL}); upgrade")
     if checksum is not None and checksum != meta.get("sha256"):
@@ -157,8 +110,46 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], Array
     return values, arrays
 
 
-def _arrays(path: Path) -> Arrays:
-    """Return the arrays of an archive; nothing is allocated that its bytes on disk do not hold."""
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """Return what a file says that it holds.
+
+    Raises
+    ------
+    UsageError
+        `path` is no path.
+    NotFound
+        No such file.
+    CorruptError
+        The file is damaged, or was not written by streamreg.
+    """
+    what = "result or scan"
+    path = existing(path, what)
+    try:
+        return str(_opened(path, what, ("meta",))[0]["streamreg"])
+    except (KeyError, TypeError) as error:
+        raise _damaged(path, what, error) from error
+
+
+def _opened(path: Path, kind: str, names: Collection[str] | None = None) -> tuple[dict[str, Any], Arrays]:
+    """Return what an archive says of itself, and its arrays, or those of these names."""
+    if not zipfile.is_zipfile(path):
+        raise CorruptError(f"{path}: not a saved {kind}, or damaged (it is no archive of arrays); make it again")
+    try:
+        arrays = _arrays(path, names)
+        meta = json.loads(str(arrays.pop("meta"))) if "meta" in arrays else None
+    except Exception as error:  # zipfile, zlib, numpy and json each raise their own for damaged bytes
+        raise _damaged(path, kind, error) from error
+    if meta is None:
+        raise CorruptError(f"{path}: not a saved {kind}; it is an archive of something else")
+    return meta, arrays
+
+
+def _damaged(path: Path, kind: str, error: Exception) -> CorruptError:
+    return CorruptError(f"{path}: not a saved {kind}, or damaged ({error}); make it again")
+
+
+def _arrays(path: Path, names: Collection[str] | None = None) -> Arrays:
+    """Return the arrays of an archive, or those of these names; nothing is allocated that its bytes do not hold."""
     arrays: Arrays = {}
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
@@ -167,6 +158,8 @@ def _arrays(path: Path) -> Arrays:
             raise ValueError("it would unpack to more bytes than it has")
         for member in members:
             name = member.filename.removesuffix(".npy")
+            if names is not None and name not in names:
+                continue
             if name in arrays or member.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"array {name!r} is there twice, or compressed")
             with archive.open(member) as file:
@@ -198,11 +191,20 @@ def existing(path: str | os.PathLike[str], kind: str) -> Path:
     return Path(path)
 
 
+def _scalar(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} is no plain value")
+
+
 def plain(value: Any) -> Any:
-    """Return a value as JSON knows it: lists for arrays, None for NaN and infinity."""
+    """Return a value as JSON knows it: lists for arrays, None for NaN and infinity, mappings for dataclasses."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
-    if isinstance(value, dict):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        own = getattr(value, "to_dict", None)
+        return own() if own else {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]

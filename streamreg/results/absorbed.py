@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import DataError, NotFound, UsageError, nearest
+from streamreg.errors import DataError, NotFound, UsageError, nearest, typed
 from streamreg.inference.statistics import r_squared
+from streamreg.reporting.result import Final
+from streamreg.reporting.table import Column, Table
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 
-class Effects(Mapping[Any, float]):
+@dataclass(frozen=True, eq=False, repr=False)
+class Effects(Final, Mapping[Any, float]):
     """The effect of each level of a factor: a mapping, and arrays in the order of the levels.
 
     The mean of the effects over the rows, with their weights, is zero; the constant is the fit's intercept. Where no
@@ -29,9 +32,16 @@ class Effects(Mapping[Any, float]):
         Rows of each level.
     """
 
-    def __init__(self, levels: NDArray[Any], effects: Float, rows: Int) -> None:
-        order = np.argsort(levels, kind="stable")
-        self.levels, self.effects, self.rows = levels[order], effects[order], rows[order]
+    KIND: ClassVar[str] = "effects"
+
+    levels: NDArray[Any]
+    effects: Float
+    rows: Int
+
+    def __post_init__(self) -> None:
+        order = np.argsort(self.levels, kind="stable")
+        for name in ("levels", "effects", "rows"):
+            object.__setattr__(self, name, getattr(self, name)[order])
 
     def __len__(self) -> int:
         return len(self.levels)
@@ -48,7 +58,22 @@ class Effects(Mapping[Any, float]):
         return float(self.effects[at])
 
     def __repr__(self) -> str:
-        return f"<effects of {len(self):,} levels>"
+        return f"<Effects of {len(self):,} levels>"
+
+    @typed
+    def table(self, rows: int | None = 20) -> Table:
+        """Return a table with a line for each level, or for the first `rows` of them."""
+        notes = [f"... and {len(self) - rows:,} more levels"] if rows is not None and rows < len(self) else []
+        columns = [
+            Column.of("level", self.levels[:rows].tolist()),
+            Column.of("effect", self.effects[:rows], lambda v: f"{v:.6g}"),
+            Column.of("rows", self.rows[:rows], lambda v: f"{v:,}"),
+        ]
+        return Table("Effects of an absorbed factor", [("levels", f"{len(self):,}")], columns, notes)
+
+    def _sense(self) -> None:
+        if not len(self.levels) == len(self.effects) == len(self.rows):
+            raise ValueError("levels, effects and rows are not of one length")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,19 @@
 """What a fit returns, and what can be asked of it: covariances, predictions, tables, files."""
 
-import dataclasses
-import os
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import UsageError, typed
 from streamreg.inference import statistics
-from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.persist import archive
+from streamreg.reporting.frames import frame
+from streamreg.reporting.result import Result
+from streamreg.reporting.table import Table
 from streamreg.results import sense
-from streamreg.results.absorbed import AbsorbedEffects, Effects
+from streamreg.results.absorbed import Effects
 from streamreg.results.estimates import Estimates, Scale
 from streamreg.solve.conditioning import Conditioning, analyse
 
@@ -21,8 +21,15 @@ Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FitResult(Estimates):
+class FitResult(Estimates, Result):
     """Estimates of a linear predictor, and what is known about them; the attributes are those of `Estimates`."""
+
+    KIND: ClassVar[str] = "fit"
+    _APART: ClassVar[tuple[str, ...]] = ("geometry", "centre", "at_centre", "log_weight", "sandwich", "absorbed")
+    _ASKED: ClassVar[tuple[str, ...]] = (
+        *("errors", "tvalues", "pvalues", "rsquared", "rsquared_adj"),
+        *("fvalue", "f_pvalue", "log_likelihood", "aic", "bic"),
+    )
 
     @property
     def rsquared_within(self) -> float:
@@ -111,13 +118,30 @@ class FitResult(Estimates):
             raise UsageError("this result has no second moments to judge the columns by; fit sr.Linear for them")
         return analyse(self.names, self.geometry.root, self.geometry.kept, self.identifiable)
 
-    def __str__(self) -> str:
-        return self.summary()
-
     def __repr__(self) -> str:
         of = f" of {self.target}" if self.target else ""
         rows = f", {self.n:,} rows of {self.source}" if self.source else ""
         return f"<FitResult{of} on {len(self.names)} terms{rows}: {self.status}>"
+
+    @typed
+    def table(self, rows: int | None = None, level: float = 0.95) -> Table:
+        """Return estimates, errors and diagnostics as a table.
+
+        Parameters
+        ----------
+        rows : int, optional
+            Show only so many coefficients beside the intercept.
+        level : float
+            Of the confidence intervals, between 0 and 1.
+        """
+        from streamreg.results.summary import table
+
+        return table(self, rows, level)
+
+    @typed
+    def summary(self, rows: int | None = None) -> str:
+        """Return a table of estimates, errors and diagnostics; `rows` shows only the first few coefficients."""
+        return self.table(rows).text()
 
     @typed
     def to_frame(self, level: float = 0.95) -> Any:
@@ -130,62 +154,14 @@ class FitResult(Estimates):
         MissingExtra
             Neither is installed.
         """
-        from streamreg.results.frames import frame
-
-        columns: dict[str, Any] = {
-            "term": list(self.names),
-            "estimate": self.coef,
-            "std_error": self.std_errors,
-            "t": self.tvalues,
-            "p": self.pvalues,
-            "low": self.conf_int(level)[:, 0],
-            "high": self.conf_int(level)[:, 1],
-            "digits": self.digits,
-        }
-        if self.has_intercept:
-            numbers = (self.intercept, self.intercept_std_error, self.intercept_tvalue, self.intercept_pvalue)
-            first = ["(intercept)", *numbers, *self.intercept_conf_int(level), self.digits_intercept]
-            columns = {name: [one, *rest] for one, (name, rest) in zip(first, columns.items(), strict=True)}
-        return frame(columns)
-
-    @typed
-    def summary(self, rows: int | None = None) -> str:
-        """Return a table of estimates, errors and diagnostics; `rows` shows only the first few coefficients."""
-        from streamreg.results.summary import summary
-
-        return summary(self, rows)
-
-    @typed
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the result to one file: plain arrays and JSON (an .npz archive, without pickle)."""
-        archive.save(path, "fit", self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        NotFound
-            No such file.
-        CorruptError
-            The file is damaged, or is not a saved fit.
-        """
-        inner = {"geometry": Geometry, "sandwich": Sandwich, "absorbed": AbsorbedEffects}
-        return archive.restore(path, "fit", cls, sense.of_fit, **inner)
+        return frame(self.table(level=level).data())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON; what is undefined is None."""
-        out: dict[str, Any] = {}
-        for f in dataclasses.fields(self):
-            if f.name in ("geometry", "centre", "at_centre", "log_weight", "sandwich", "absorbed"):
-                continue
-            out[f.name] = getattr(self, f.name)
-        out["errors"] = self.errors
-        for name in ("tvalues", "pvalues", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "aic", "bic"):
-            out[name] = getattr(self, name)
+        out = super().to_dict() | {"conf_int": archive.plain(self.conf_int())}
         if self.absorbed is not None:
-            out["absorbed"] = self.absorbed.to_dict()
-            out["rsquared_within"] = self.rsquared_within
-        out["log_likelihood"], out["conf_int"] = self.log_likelihood, self.conf_int()
-        return {name: archive.plain(value) for name, value in out.items()}
+            out |= {"absorbed": self.absorbed.to_dict(), "rsquared_within": archive.plain(self.rsquared_within)}
+        return out
+
+    def _sense(self) -> None:
+        sense.of_fit(self)

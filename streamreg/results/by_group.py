@@ -5,56 +5,31 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import UsageError, typed
+from streamreg.errors import CorruptError, UsageError, typed
 from streamreg.inference import statistics
 from streamreg.inference.distributions import f_tail
-from streamreg.persist import archive
+from streamreg.persist import archive, records
 from streamreg.persist.atomic import whole
-from streamreg.reporting import tables
+from streamreg.reporting.frames import frame
+from streamreg.reporting.result import Result
+from streamreg.reporting.table import Column, Table
+from streamreg.results import sense
 from streamreg.results.base import FitResult
+from streamreg.results.chow import ChowTest
 from streamreg.results.estimates import NAN
+from streamreg.scans.moments_file import unpacked
 from streamreg.stats.grouped import Grouped
 
 Float = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class ChowTest:
-    """Outcome of `GroupFits.chow`.
-
-    Attributes
-    ----------
-    fvalue : float
-    df_num, df_denom : float
-    pvalue : float
-    rss_pooled : float
-        Residual sum of squares of one line for all groups.
-    rss_groups : float
-        The sum of those of the groups' own lines.
-    """
-
-    fvalue: float
-    df_num: float
-    df_denom: float
-    pvalue: float
-    rss_pooled: float
-    rss_groups: float
-
-    def __str__(self) -> str:
-        return f"F = {self.fvalue:.6g} on {self.df_num:.10g} and {self.df_denom:.10g} df, p = {self.pvalue:.4g}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers as plain Python values, for JSON."""
-        return {name: archive.plain(getattr(self, name)) for name in self.__slots__}
-
-
 @dataclass(frozen=True, eq=False, repr=False)
-class GroupFits(Mapping[int, FitResult]):
+class GroupFits(Result, Mapping[int, FitResult]):
     """A fit for each group, by its number.
 
     Attributes
@@ -67,6 +42,8 @@ class GroupFits(Mapping[int, FitResult]):
     moments : Grouped
         What all of them were made from; `save` it, and any other line is fitted later without reading a row.
     """
+
+    KIND: ClassVar[str] = "fits by group"
 
     by: str
     fits: dict[int, FitResult]
@@ -112,6 +89,11 @@ class GroupFits(Mapping[int, FitResult]):
         return worst if len(counts) == 1 else f"{worst} ({counts[worst]:,} of {len(self):,})"
 
     @property
+    def provenance(self) -> dict[str, Any]:
+        """As of `FitResult`, of all groups together."""
+        return self.pooled.provenance
+
+    @property
     def rsquared(self) -> float:
         """Share of the total sum of squares that the lines explain together."""
         return statistics.r_squared(self.pooled.tss, float(sum(fit.rss for fit in self.fits.values())))
@@ -147,15 +129,32 @@ class GroupFits(Mapping[int, FitResult]):
         rss = float(sum(fit.rss for fit in fits))
         with np.errstate(divide="ignore", invalid="ignore"):
             f = float(np.float64(max(pooled.rss - rss, 0.0)) / df_num / (np.float64(rss) / df_denom))
-        return ChowTest(f, df_num, df_denom, float(f_tail(f, df_num, df_denom)), pooled.rss, rss)
+        return ChowTest(f, df_num, df_denom, float(f_tail(f, df_num, df_denom)), pooled.rss, rss, self.provenance)
 
     @typed
-    def summary(self, rows: int | None = 20, columns: int = 6, title: str | None = None) -> str:
-        """Return a table with a line for each group: its rows, its fit, its first slopes with their errors."""
+    def table(self, rows: int | None = 20, columns: int | None = 6, title: str | None = None) -> Table:
+        """Return a table with a line for each group: its rows, its fit, its first slopes with their errors.
+
+        Parameters
+        ----------
+        rows, columns : int, optional
+            Groups, and columns of the design, at most; None: all.
+        title : str, optional
+        """
         names = self.pooled.names[:columns]
-        header = [self.by, "rows", "R2", *(["intercept"] if self.pooled.has_intercept else []), *names]
-        lines = [self._line(str(key), fit, len(names)) for key, fit in list(self.fits.items())[:rows]]
-        lines.append(self._line("all", self.pooled, len(names)))
+        shown = list(self.fits.items())[:rows]
+        fits = [fit for _, fit in shown]
+        made = [
+            Column.of("level", [key for key, _ in shown], header=self.by),
+            Column.of("rows", [fit.n for fit in fits], lambda n: f"{n:,}"),
+            Column.of("r2", [fit.rsquared for fit in fits], lambda v: f"{v:.4g}", "R2"),
+        ]
+        if self.pooled.has_intercept:
+            pairs = [(fit.intercept, fit.intercept_std_error) for fit in fits]
+            made.append(Column("(intercept)", "intercept", [b for b, _ in pairs], [_pair(*one) for one in pairs]))
+        for k, name in enumerate(names):
+            pairs = [(fit.coef[k], fit.std_errors[k]) for fit in fits]
+            made.append(Column(name, name, [b for b, _ in pairs], [_pair(*one) for one in pairs]))
         notes = [f"... and {len(self) - rows} more groups"] if rows is not None and len(self) > rows else []
         if len(names) < len(self.pooled.names):
             notes.append(f"... and {len(self.pooled.names) - len(names)} more columns")
@@ -166,20 +165,42 @@ class GroupFits(Mapping[int, FitResult]):
         except UsageError as error:
             notes.append(f"No Chow test: {error}")
         facts = [("target", self.pooled.target), ("groups", f"{len(self):,}")]
-        return tables.render(title or f"fits of {self.pooled.source} by {self.by}", facts, header, lines, notes)
+        title = title or f"fits of {self.pooled.source} by {self.by}"
+        return Table(title, facts, made, notes, [self._total(len(names))])
 
-    def __str__(self) -> str:
-        return self.summary()
+    def to_frame(self) -> Any:
+        """Return a line for each group as a data frame: what `to_csv` writes.
+
+        Raises
+        ------
+        MissingExtra
+            Neither pandas nor polars is installed.
+        """
+        return frame(self._wide())
+
+    def _wide(self) -> dict[str, list[Any]]:
+        """Return a line for each group, with all of its coefficients and errors, column by column."""
+        fits = list(self.fits.values())
+        columns: dict[str, list[Any]] = {"level": list(self.fits), "rows": [fit.n for fit in fits]}
+        columns |= {"status": [fit.status for fit in fits], "r2": [fit.rsquared for fit in fits]}
+        if self.pooled.has_intercept:
+            columns["coef (intercept)"] = [fit.intercept for fit in fits]
+            columns["std_error (intercept)"] = [fit.intercept_std_error for fit in fits]
+        for k, name in enumerate(self.pooled.names):
+            columns[f"coef {name}"] = [float(fit.coef[k]) for fit in fits]
+            columns[f"std_error {name}"] = [float(fit.std_errors[k]) for fit in fits]
+        return columns
 
     def __repr__(self) -> str:
         return f"<GroupFits of {self.pooled.target}: {len(self):,} groups of {self.pooled.source} by {self.by}>"
 
-    @staticmethod
-    def _line(label: str, fit: FitResult, columns: int) -> list[str]:
+    def _total(self, columns: int) -> list[str]:
+        """Return the line of the fit of all rows."""
+        fit = self.pooled
         pairs = [*zip(fit.coef[:columns], fit.std_errors[:columns], strict=True)]
         if fit.has_intercept:
             pairs.insert(0, (np.float64(fit.intercept), np.float64(fit.intercept_std_error)))
-        return [label, f"{fit.n:,}", f"{fit.rsquared:.4g}", *(f"{b:.5g} ({s:.2g})" for b, s in pairs)]
+        return ["all", f"{fit.n:,}", f"{fit.rsquared:.4g}", *(_pair(*one) for one in pairs)]
 
     def _named(self, most: int = 5) -> str:
         shown = [f"{self.by} {key} ({n:,} of them)" for key, n in list(self.short.items())[:most]]
@@ -198,21 +219,41 @@ class GroupFits(Mapping[int, FitResult]):
         DataError
             The file cannot be written.
         """
-        terms = [*(["(intercept)"] if self.pooled.has_intercept else []), *self.pooled.names]
+        columns = self._wide()
         with whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             put = csv.writer(file, lineterminator="\n")
-            put.writerow(["level", "rows", "status", "r2", *(f"{what} {t}" for t in terms for what in _COLUMNS)])
-            for key, fit in self.fits.items():
-                pairs = [*zip(fit.coef.tolist(), fit.std_errors.tolist(), strict=True)]
-                if fit.has_intercept:
-                    pairs.insert(0, (fit.intercept, fit.intercept_std_error))
-                numbers = [fit.rsquared, *(value for pair in pairs for value in pair)]
-                put.writerow([key, fit.n, fit.status, *(repr(float(v)) if np.isfinite(v) else "" for v in numbers)])
+            put.writerow(columns)
+            for key, n, status, *numbers in zip(*columns.values(), strict=True):
+                put.writerow([key, n, status, *(repr(float(v)) if np.isfinite(v) else "" for v in numbers)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain Python values, for JSON."""
         fits = {str(key): fit.to_dict() for key, fit in self.fits.items()}
         return {"by": self.by, "fits": fits, "pooled": self.pooled.to_dict()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fits and the moments that they were made from to one file."""
+        values, arrays = records.parts(_Fits(self.by, self.fits, self.pooled))
+        held, own = self.moments.packed()
+        moments = {f"moments.{name}": array for name, array in own.items()}
+        archive.write(path, self.KIND, {"fits": values, "moments": held}, arrays | moments)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote; for exceptions see `FitResult.load`."""
+        values, arrays = archive.load(path, cls.KIND)
+        try:
+            own = {name.removeprefix("moments."): a for name, a in arrays.items() if name.startswith("moments.")}
+            rest = {name: a for name, a in arrays.items() if not name.startswith("moments.")}
+            made = records.made(_Fits, values["fits"], rest)
+            for fit in (made.pooled, *made.fits.values()):
+                sense.of_fit(fit)
+            state = unpacked(values["moments"], own)
+            if not isinstance(state, Grouped) or set(state.groups) != set(made.fits):
+                raise ValueError("its moments are not those of its groups")
+        except Exception as error:  # whatever an edited file leads to
+            raise CorruptError(f"{path}: damaged, or edited: no {cls.KIND} ({error}); make it again") from error
+        return cls(made.by, made.fits, made.pooled, state)
 
     def brief(self, levels: int = 20) -> dict[str, Any]:
         """Return what `to_dict` does, in short, and of so many groups: the first ones."""
@@ -237,5 +278,17 @@ class GroupFits(Mapping[int, FitResult]):
         }
 
 
-_COLUMNS = ("coef", "std_error")
 _SHORT = ("n", "status", "rsquared", "intercept", "intercept_std_error", "coef", "std_errors")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Fits:
+    """What a file holds beside the moments."""
+
+    by: str
+    fits: dict[int, FitResult]
+    pooled: FitResult
+
+
+def _pair(value: float, error: float) -> str:
+    return f"{value:.5g} ({error:.2g})"

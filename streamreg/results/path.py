@@ -1,9 +1,7 @@
 """Many lines fitted to the same moments, one for each penalty or subset, and how to choose among them."""
 
-import dataclasses
-import os
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from streamreg.errors import UsageError, typed
 from streamreg.inference import statistics
 from streamreg.line import Line
-from streamreg.persist import archive
-from streamreg.reporting import tables
+from streamreg.reporting.result import Result
+from streamreg.reporting.table import Column, Table
 from streamreg.results import sense
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
@@ -23,11 +21,11 @@ Float = NDArray[np.float64]
 Criterion = Literal["cv", "aic", "bic", "cp"]
 
 _FEW = 6  # digits; fewer are said
-_HEADER = ("used", "df", "R2", "AIC", "BIC", "Cp")
+_HEADER = ("df", "R2", "AIC", "BIC", "Cp")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Candidates:
+class Candidates(Result):
     """Candidate lines, the simplest first.
 
     Attributes
@@ -65,9 +63,12 @@ class Candidates:
     seconds : float
     model, source : dict, str
         The specification, and where the rows came from.
+    provenance : dict
+        As of `FitResult`.
     """
 
-    KIND: ClassVar[str] = "candidates"
+    _APART: ClassVar[tuple[str, ...]] = ("centre", "at_centre")
+    _ASKED: ClassVar[tuple[str, ...]] = ("rsquared", "aic", "bic", "cp", "cv", "cv_std_error")
 
     names: tuple[str, ...]
     target: str
@@ -95,6 +96,7 @@ class Candidates:
     digits: Float = field(default_factory=lambda: np.zeros((0, 0)))
     digits_intercept: Float = field(default_factory=lambda: np.zeros(0))
     digits_rss: Float = field(default_factory=lambda: np.zeros(0))
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.coef)
@@ -213,6 +215,7 @@ class Candidates:
             log_weight=self.log_weight,
             training={"candidate": self.label(k)},
             df_slopes=float(self.df[k]),
+            provenance=self.provenance,
         )
 
     def predict(self, x: ArrayLike) -> Float:
@@ -227,14 +230,11 @@ class Candidates:
         """Return how to call a candidate."""
         return str(k)
 
-    def __str__(self) -> str:
-        return self.summary()
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.target}: {len(self.coef)} candidates on {len(self.names)} columns>"
 
     @typed
-    def summary(self, rows: int | None = 20) -> str:
+    def table(self, rows: int | None = 20) -> Table:
         """Return a table of the candidates; `rows` of them, evenly spaced (None: all)."""
         shown = np.arange(len(self))
         if rows is not None and rows < len(self):
@@ -247,14 +247,14 @@ class Candidates:
             ("folds", str(self.fold_weights.size) if self.fold_weights.size else "-"),
             ("seconds", f"{self.seconds:.3g}"),
         ]
-        header, columns = ["", *_HEADER], [self.df, self.rsquared, self.aic, self.bic, self.cp]
+        labels, used = [self.label(int(k)) for k in shown], np.count_nonzero(self.coef, axis=1)
+        columns = [Column("candidate", "", labels, labels), Column.of("used", used[shown])]
+        numbers = {name.lower(): name for name in _HEADER}
         if self.fold_weights.size:
-            header, columns = [*header, "CV error", "std error"], [*columns, self.cv, self.cv_std_error]
-        used = np.count_nonzero(self.coef, axis=1)
-        lines = [
-            [self.label(int(k)), str(used[k]), *("-" if np.isnan(c[k]) else f"{c[k]:.6g}" for c in columns)]
-            for k in shown
-        ]
+            numbers |= {"cv": "CV error", "cv_std_error": "std error"}
+        for name, header in numbers.items():
+            values = getattr(self, {"r2": "rsquared"}.get(name, name))[shown]
+            columns.append(Column.of(name, values, lambda v: "-" if np.isnan(v) else f"{v:.6g}", header))
         notes = [f"Least {name}: {self.label(self.best(by))}" for by, name in self._known()]
         if self.fold_weights.size:
             notes.append(f"Simplest within one standard error: {self.label(self.one_standard_error())}")
@@ -269,25 +269,11 @@ class Candidates:
                 f"Rounding leaves {least:.0f} digits of some slopes (`digits` says which): columns depend on each "
                 "other so nearly that float64 moments do not give more. Penalise more, or leave one of them out."
             )
-        return tables.render(f"{self.KIND} of {self.source}", facts, header, lines, notes)
+        return Table(f"{self.KIND} of {self.source}", facts, columns, notes)
 
     def _known(self) -> list[tuple[Criterion, str]]:
         every: dict[Criterion, str] = {"cv": "CV error", "aic": "AIC", "bic": "BIC", "cp": "Cp"}
         return [(by, name) for by, name in every.items() if not np.isnan(getattr(self, by)).all()]
 
-    @typed
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the candidates to one file: plain arrays and JSON (an .npz archive, without pickle)."""
-        archive.save(path, self.KIND, self)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; for exceptions see `FitResult.load`."""
-        return archive.restore(path, cls.KIND, cls, sense.of_candidates)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers as plain Python values, for JSON; what is undefined is None."""
-        out = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("centre", "at_centre")}
-        for name in ("rsquared", "aic", "bic", "cp", "cv", "cv_std_error"):
-            out[name] = getattr(self, name)
-        return {name: archive.plain(value) for name, value in out.items()}
+    def _sense(self) -> None:
+        sense.of_candidates(self)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from streamreg.families import family
-from streamreg.reporting import tables
+from streamreg.reporting.table import Column, Table
 from streamreg.results.estimates import Estimates
 from streamreg.solve.conditioning import analyse
 from streamreg.stats.provenance import lacking
@@ -24,8 +24,8 @@ def probability(value: float) -> str:
     return "< 1e-300" if value < 1e-300 else number(value, 3)
 
 
-def summary(fit: Estimates, rows: int | None = None) -> str:
-    """Return the estimates of `fit` as text; `rows` limits how many coefficients are shown."""
+def table(fit: Estimates, rows: int | None = None, level: float = 0.95) -> Table:
+    """Return the estimates of `fit` as a table; `rows` limits how many coefficients are shown."""
     facts = [
         ("target", fit.target),
         ("rows", f"{fit.n:,}" + (f" of {fit.n_read:,}" if fit.n_read != fit.n else "")),
@@ -41,32 +41,37 @@ def summary(fit: Estimates, rows: int | None = None) -> str:
         ("AIC", number(fit.aic, 8)),
         ("BIC", number(fit.bic, 8)),
     ]
-    lines = []
-    if fit.has_intercept:
-        low, high = fit.intercept_conf_int()
-        lines.append(
-            _line(
-                fit.digits_se,
-                "(intercept)",
-                fit.intercept,
-                fit.intercept_std_error,
-                fit.intercept_tvalue,
-                fit.intercept_pvalue,
-                low,
-                high,
-                fit.digits_intercept,
-            )
-        )
-    columns = zip(
-        fit.names, fit.coef, fit.std_errors, fit.tvalues, fit.pvalues, *fit.conf_int().T, fit.digits, strict=True
-    )
-    lines += [_line(fit.digits_se, *values) for values in columns][:rows]
     notes = list(_notes(fit))
     if rows is not None and rows < len(fit.names):
         notes.insert(0, f"... and {len(fit.names) - rows} more coefficients")
+    return Table(f"{fit.model.get('kind', 'linear')} fit of {fit.source}", facts, _columns(fit, rows, level), notes)
+
+
+def _columns(fit: Estimates, rows: int | None, level: float) -> list[Column]:
+    """Return a line for the intercept, if there is one, and for each coefficient."""
+    slopes = (fit.coef, fit.std_errors, fit.tvalues, fit.pvalues, *fit.conf_int(level).T, fit.digits)
+    names, numbers = list(fit.names[:rows]), [values[:rows] for values in slopes]
+    if fit.has_intercept:
+        first = (fit.intercept, fit.intercept_std_error, fit.intercept_tvalue, fit.intercept_pvalue)
+        first = (*first, *fit.intercept_conf_int(level), fit.digits_intercept)
+        names, numbers = (
+            ["(intercept)", *names],
+            [np.append(one, rest) for one, rest in zip(first, numbers, strict=True)],
+        )
+    estimate, error, t, p, low, high, digits = numbers
     letter = "z" if fit.sandwich is None and np.isinf(fit.df_test) else "t"
-    header = ("", "estimate", "std error", letter, f"P>|{letter}|", "[0.025", "0.975]", "digits")
-    return tables.render(f"{fit.model.get('kind', 'linear')} fit of {fit.source}", facts, header, lines, notes)
+    shown = [believed(value, known, 8) for value, known in zip(estimate, digits, strict=True)]
+    tail = (1.0 - level) / 2.0
+    return [
+        Column("term", "", names, names),
+        Column("estimate", "estimate", estimate, shown),
+        Column.of("std_error", error, lambda v: believed(v, fit.digits_se, 4), "std error"),
+        Column.of("t", t, lambda v: number(v, 4), letter),
+        Column.of("p", p, lambda v: "-" if np.isnan(v) else f"{v:.3f}", f"P>|{letter}|"),
+        Column.of("low", low, lambda v: number(v, 5), f"[{tail:.6g}"),
+        Column.of("high", high, lambda v: number(v, 5), f"{1.0 - tail:.6g}]"),
+        Column.of("digits", digits, lambda v: "-" if np.isnan(v) else f"{v:.0f}"),
+    ]
 
 
 def _explained(fit: Estimates) -> list[tuple[str, str]]:
@@ -106,30 +111,6 @@ def _overdispersed(fit: Estimates) -> list[str]:
     return [
         f"Pearson's statistic is {excess:.3g} times what {family(fit.family).name} rows have: standard errors are "
         f"about {np.sqrt(excess):.2g} times too small. dispersion='pearson' estimates it."
-    ]
-
-
-def _line(
-    digits_se: float,
-    name: str,
-    estimate: float,
-    error: float,
-    t: float,
-    p: float,
-    low: float,
-    high: float,
-    digits: float,
-) -> list[str]:
-    shown = "-" if np.isnan(digits) else f"{digits:.0f}"
-    return [
-        name,
-        believed(estimate, digits, 8),
-        believed(error, digits_se, 4),
-        number(t, 4),
-        "-" if np.isnan(p) else f"{p:.3f}",
-        number(low, 5),
-        number(high, 5),
-        shown,
     ]
 
 

@@ -1,7 +1,7 @@
 """Tests of linear restrictions on the coefficients of a fit."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,8 @@ from streamreg.errors import UsageError, require, typed
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, solve_lower
 from streamreg.inference.distributions import f_tail
-from streamreg.persist import archive
-from streamreg.reporting import tables
+from streamreg.reporting.result import Final
+from streamreg.reporting.table import Column, Table
 from streamreg.results.base import FitResult
 from streamreg.solve import restrictions as rules
 from streamreg.solve.digits import FULL
@@ -24,7 +24,7 @@ _NULL = 1e-9  # a direction that moves a restriction by less than this, relative
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class RestrictionTest:
+class RestrictionTest(Final):
     """Outcome of `wald_test`.
 
     Attributes
@@ -44,7 +44,11 @@ class RestrictionTest:
         Wald's statistic, and its p-value for large samples.
     digits : float
         Decimal digits of `fvalue` to trust; of a value below 1, those after the point.
+    provenance : dict
+        Of the fit.
     """
+
+    KIND: ClassVar[str] = "test of restrictions"
 
     restrictions: tuple[str, ...]
     estimate: Float
@@ -56,15 +60,14 @@ class RestrictionTest:
     chi2: float
     chi2_pvalue: float
     digits: float = FULL
-
-    def __str__(self) -> str:
-        return self.summary()
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<RestrictionTest of {len(self.restrictions)} restrictions: p {self.pvalue:.3g}>"
 
-    def summary(self) -> str:
-        """Return the test as a table."""
+    @typed
+    def table(self, rows: int | None = 20) -> Table:
+        """Return the test as a table, with a line for each of the first `rows` restrictions."""
         facts = [
             ("F", f"{self.fvalue:.6g} on {self.df_num} and {self.df_denom:.10g} df"),
             ("P > F", f"{self.pvalue:.4g}"),
@@ -73,17 +76,16 @@ class RestrictionTest:
             *([("digits of F", f"{self.digits:.0f}")] if self.digits < _FEW else []),
         ]
         t = statistics.t_statistics(self.estimate, self.std_errors)
-        p = statistics.t_pvalues(t, self.df_denom)
-        rows = [
-            [text, f"{e:.6g}", f"{s:.4g}", f"{z:.4g}", f"{q:.3f}"]
-            for text, e, s, z, q in zip(self.restrictions, self.estimate, self.std_errors, t, p, strict=True)
+        columns = [
+            Column.of("restriction", self.restrictions[:rows], header=""),
+            Column.of("estimate", self.estimate[:rows], lambda v: f"{v:.6g}", "left - right"),
+            Column.of("std_error", self.std_errors[:rows], lambda v: f"{v:.4g}", "std error"),
+            Column.of("t", t[:rows], lambda v: f"{v:.4g}"),
+            Column.of("p", statistics.t_pvalues(t, self.df_denom)[:rows], lambda v: f"{v:.3f}", "P>|t|"),
         ]
-        header = ("", "left - right", "std error", "t", "P>|t|")
-        return tables.render("Test of linear restrictions", facts, header, rows)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers as plain Python values, for JSON."""
-        return {name: archive.plain(getattr(self, name)) for name in self.__slots__}
+        more = 0 if rows is None else len(self.restrictions) - rows
+        notes = [f"... and {more} more restrictions, tested with these"] if more > 0 else []
+        return Table("Test of linear restrictions", facts, columns, notes)
 
 
 @typed
@@ -184,6 +186,7 @@ def _outcome(
         pvalue=float(f_tail(chi2 / q, q, df)),
         chi2=chi2,
         chi2_pvalue=float(f_tail(chi2 / q, q, np.inf)),
+        provenance=fit.provenance,
         digits=_digits(whitened, upper, off / unit / fit.sigma, np.linalg.norm(rounding / unit[:, None], axis=1), fit),
     )
 

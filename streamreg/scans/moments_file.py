@@ -1,7 +1,10 @@
 """States of scans as files: everything that later questions need, and nothing of the rows themselves."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
+
+from numpy.typing import NDArray
 
 from streamreg.errors import CorruptError
 from streamreg.persist import archive
@@ -19,30 +22,28 @@ Scanned = Moments | IntegerMoments | Grouped[Moments] | Grouped[IntegerMoments]
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Read what `save` wrote: Moments, IntegerMoments, or Grouped of one of them.
-
-    Parameters
-    ----------
-    path : path
-        A ``.moments`` file. Fits are read by `FitResult.load`, networks by `NetworkResult.load`.
-
-    Raises
-    ------
-    NotFound
-        No such file.
-    CorruptError
-        The file is damaged, truncated, no saved scan, or written by a newer streamreg.
-    """
+    """Read a scan that `save` wrote: Moments, IntegerMoments, or Grouped of one of them; see `streamreg.load`."""
     values, arrays = archive.load(path, "scan")
     try:
-        own = {name.removeprefix("state."): array for name, array in arrays.items()}
-        state = _KINDS[values["statistic"]].from_arrays(own)
-        state.record = None if values["record"] is None else Record.from_dict(values["record"])
-        if state.record is not None:
-            _require_record(state)
+        return unpacked(values, arrays)
     except Exception as error:  # whatever an edited file leads to
         raise CorruptError(f"{path}: damaged, or edited: it is no scan that streamreg knows ({error}); make it again"
                            ) from error  # fmt: skip
+
+
+def unpacked(values: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Any:
+    """Return the state of which `Statistic.packed` was made.
+
+    Raises
+    ------
+    ValueError, KeyError
+        There is no such state.
+    """
+    own = {name.removeprefix("state."): array for name, array in arrays.items()}
+    state = _KINDS[values["statistic"]].from_arrays(own)
+    state.record = None if values["record"] is None else Record.from_dict(values["record"])
+    if state.record is not None:
+        _require_record(state)
     return state
 
 

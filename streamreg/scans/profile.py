@@ -1,8 +1,8 @@
 """What is in the columns of a table: missing values, ranges, levels; one pass."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from streamreg import sources
 from streamreg.design.formula.expressions import Expression, Name
 from streamreg.design.formula.profile import Inquiry, Key, Need, Profile
 from streamreg.errors import NotFound, UsageError, nearest, typed
+from streamreg.reporting.result import Final
+from streamreg.reporting.table import Column, Table
 from streamreg.scans.formulas import profiled
 from streamreg.scans.run import Run
 from streamreg.sources.base import Source
@@ -53,7 +55,7 @@ class ColumnProfile:
 
 
 @dataclass(frozen=True, slots=True)
-class TableProfile:
+class TableProfile(Final):
     """What the columns of a table hold; print it.
 
     Attributes
@@ -62,6 +64,8 @@ class TableProfile:
     rows : int
     columns : tuple of ColumnProfile
     """
+
+    KIND: ClassVar[str] = "profile"
 
     source: str
     rows: int
@@ -74,19 +78,27 @@ class TableProfile:
                 return column
         raise NotFound(f"{self.source}: no column {name!r}{nearest(name, [c.name for c in self.columns])}")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        from streamreg.reporting.tables import render
-
-        lines = [
-            (c.name, c.dtype, f"{c.missing:,}", _shown(c.low), _shown(c.mean), _shown(c.high), _counted(c))
-            for c in self.columns
+    @typed
+    def table(self, rows: int | None = None) -> Table:
+        """Return a table with a line for each of the first `rows` columns."""
+        shown = self.columns[:rows]
+        columns = [
+            Column.of("column", [c.name for c in shown]),
+            Column.of("dtype", [c.dtype for c in shown], header="type"),
+            Column.of("missing", [c.missing for c in shown], lambda v: f"{v:,}"),
+            Column.of("low", [c.low for c in shown], _shown, "least"),
+            Column.of("mean", [c.mean for c in shown], _shown),
+            Column.of("high", [c.high for c in shown], _shown, "greatest"),
+            Column("distinct", "values", [c.distinct for c in shown], [_counted(c) for c in shown]),
         ]
-        header = ("column", "type", "missing", "least", "mean", "greatest", "values")
-        return render(f"{self.source}: {self.rows:,} rows", [], header, lines)
+        more = len(self.columns) - len(shown)
+        notes = [f"... and {more:,} more columns"] if more else []
+        return Table(f"{self.source}: {self.rows:,} rows", [], columns, notes)
+
+    @typed
+    def summary(self, rows: int | None = None) -> str:
+        """Return the table as text, with a line for each of the first `rows` columns."""
+        return self.table(rows).text()
 
 
 @typed

@@ -7,12 +7,13 @@ damage: who forges rows can forge a seal.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from streamreg.engines.base import Engine
 from streamreg.errors import CorruptError, DataError, UsageError
 from streamreg.persist import archive
+from streamreg.scans.verified import Verified
 from streamreg.sources.base import Partition, Source
 from streamreg.sources.chunk import Chunk, Coded, Column
 
@@ -142,6 +144,28 @@ class Seal:
     rows: int
     sums: U64
 
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a seal.
+
+        Raises
+        ------
+        CorruptError
+            It is damaged.
+        """
+        values, arrays = archive.load(path, _KIND)
+        try:
+            names, rows = tuple(values["names"]), int(values["rows"])
+            sums = arrays["sums"]
+            sound = sums.shape == (-(-rows // STRETCH), len(names)) and sums.dtype == np.uint64
+            sound = sound and values["stretch"] == STRETCH
+            seal = cls(Path(path), str(values["table"]), names, rows, sums)
+        except Exception as error:  # whatever an edited file leads to
+            raise CorruptError(f"{path}: damaged, or edited ({error!r}); seal the file again") from error
+        if not sound:
+            raise CorruptError(f"{path}: damaged, or edited: its sums are not of {rows:,} rows; seal the file again")
+        return seal
+
     def check(self, label: str, found: Sums) -> int:
         """Compare the sums of a scan, and return of how many rows they are.
 
@@ -189,17 +213,8 @@ def beside(source: Source) -> Seal | None:
     path = path_of(source)
     if path is None or not path.is_file():
         return None
-    values, arrays = archive.load(path, _KIND)
-    try:
-        names, rows = tuple(values["names"]), int(values["rows"])
-        sums = arrays["sums"]
-        sound = sums.shape == (-(-rows // STRETCH), len(names)) and sums.dtype == np.uint64
-        sound = sound and values["stretch"] == STRETCH
-        seal = Seal(path, str(values["table"]), names, rows, sums)
-    except Exception as error:  # whatever an edited file leads to
-        raise CorruptError(f"{path}: damaged, or edited ({error!r}); seal the file again") from error
-    if not sound:
-        raise CorruptError(f"{path}: damaged, or edited: its sums are not of {rows:,} rows; seal the file again")
+    seal = Seal.load(path)
+    rows = seal.rows
     if seal.table != source.table:
         return None
     if rows > (n := source.schema.n_rows or 0):
@@ -251,31 +266,6 @@ def _of_partition(partition: Partition, most: int | None) -> Sums:
     for chunk in partition.chunks(1024):
         found.add(chunk)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """What `verify` found: all rows were read, and so many of them were compared with a seal."""
-
-    label: str
-    rows: int
-    proven: int
-    columns: int
-    left: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        every = f"{self.label}: {self.rows:,} rows x {self.columns:,} columns can be read."
-        if self.proven:
-            rest = self.rows - self.proven
-            left = f" {rest:,} rows came later, and are not proven: seal the file again." if rest else ""
-            if self.left:
-                names = ", ".join(map(repr, self.left))
-                left += f" Sealed columns were not read: {names}; name a dataset of its own with --target or --weights."
-            return f"{every} {self.proven:,} rows are those that were sealed.{left}"
-        return (
-            f"{every} There is no seal: beyond what the checksums of its format show, changed values would not be "
-            f"noticed. streamreg seal {self.label} makes one."
-        )
 
 
 def verify(source: Source, engine: Engine) -> Verified:

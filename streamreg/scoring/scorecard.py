@@ -1,16 +1,17 @@
 """How well models predict, and whether one is worth more than another: the values that `score` returns."""
 
-import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from streamreg.errors import typed
 from streamreg.families import family
 from streamreg.persist.archive import plain
-from streamreg.reporting import tables
+from streamreg.reporting.result import Final
+from streamreg.reporting.table import Column, Table
 
 Worth = Literal["worth it", "suffices", "worse", "uncertain"]
 
@@ -85,7 +86,7 @@ class Gain:
 
 
 @dataclass(frozen=True, repr=False, slots=True)
-class Scorecard:
+class Scorecard(Final):
     """Outcome of `score`.
 
     Attributes
@@ -99,7 +100,11 @@ class Scorecard:
         Rows scored.
     source : str
     notes : tuple of str
+    provenance : dict
+        As of `FitResult`: of the rows that were scored.
     """
+
+    KIND: ClassVar[str] = "scores"
 
     scores: Mapping[str, Score]
     gains: tuple[Gain, ...]
@@ -108,6 +113,7 @@ class Scorecard:
     n: int
     source: str
     notes: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Score:
         return self.scores[name]
@@ -115,29 +121,24 @@ class Scorecard:
     def __repr__(self) -> str:
         return f"<Scorecard of {', '.join(self.scores)} on {self.n:,} rows of {self.source}>"
 
-    def __str__(self) -> str:
-        columns = family(self.family).scores
-        lines = [
-            (name, *(f"{getattr(s, f):.2g}" if t == "+-" else f"{getattr(s, f):.5g}" for t, f in columns))
-            for name, s in self.scores.items()
-        ]
+    @typed
+    def table(self, rows: int | None = 20) -> Table:
+        """Return a table with a line for each of the first `rows` models."""
+        shown = list(self.scores.values())[:rows]
+        columns = [Column.of("model", [one.name for one in shown])]
+        for header, name in family(self.family).scores:
+            digits = 2 if header == "+-" else 5
+            values = [getattr(one, name) for one in shown]
+            columns.append(Column(name, header, values, [f"{value:.{digits}g}" for value in values]))
         notes = [f"{str(g)[0].upper()}{str(g)[1:]}." for g in self.gains] + list(self.notes)
         wide = max((s.auc_error for s in self.scores.values() if not np.isnan(s.auc_error)), default=0.0)
         if wide:
             notes.append(f"AUC is known to {wide:.2g}: scores are counted in bins of a thousandth of a logit.")
-        title = f"{self.n:,} rows of {self.source}"
-        return tables.render(title, [], ("model", *(t for t, _ in columns)), lines, notes)
+        return Table(f"{self.n:,} rows of {self.source}", [], columns, notes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        out: dict[str, Any] = plain(
-            {
-                **{n: getattr(self, n) for n in ("baseline", "family", "n", "source", "notes")},
-                "scores": {name: dataclasses.asdict(s) for name, s in self.scores.items()},
-                "gains": [dataclasses.asdict(g) | {"sentence": str(g)} for g in self.gains],
-            }
-        )
-        return out
+        return Final.to_dict(self) | {"gains": [plain(g) | {"sentence": str(g)} for g in self.gains]}
 
 
 def worthwhile(points: float, error: float, worth: float) -> Worth:

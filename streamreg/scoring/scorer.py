@@ -161,7 +161,8 @@ def _card(state: Losses, baseline: str, worth: float, label: str, notes: tuple[s
         if k != first:
             points, error = (100.0 * value for value in share(unit[first] - unit[k]))
             gains.append(Gain(name, baseline, points, error, worthwhile(points, error, worth)))
-    return Scorecard(scores, tuple(gains), baseline, state.family, state.n, label, notes)
+    provenance = {} if state.record is None else state.record.account()
+    return Scorecard(scores, tuple(gains), baseline, state.family, state.n, label, notes, provenance)
 
 
 def _link(x: NDArray[Any], model: Any, kind: str) -> Float:

@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streamreg.errors import typed
+from streamreg.reporting.result import Final
+from streamreg.reporting.table import Column, Table
 
 Float = NDArray[np.float64]
 
@@ -42,7 +47,7 @@ class NearDependency:
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Conditioning:
+class Conditioning(Final):
     """How nearly the columns of a design depend on each other.
 
     Attributes
@@ -56,16 +61,34 @@ class Conditioning:
         Part of each coefficient's variance that each direction takes; columns add up to 1 (NaN for dependent columns).
     near : tuple of NearDependency
         The directions worth a word, worst first.
+    names : tuple of str
+        The p columns.
     """
+
+    KIND: ClassVar[str] = "conditioning"
 
     vif: Float
     indices: Float
     proportions: Float
     near: tuple[NearDependency, ...]
+    names: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
+    @typed
+    def table(self, rows: int | None = 20) -> Table:
+        """Return the columns with their variance inflation factors, the `rows` most inflated of them."""
         index, vif = self.indices.max(initial=1.0), self.vif.max(initial=1.0)
-        return "\n".join([f"greatest condition index {index:.4g}, greatest VIF {vif:.4g}", *map(str, self.near)])
+        order = np.argsort(-self.vif, kind="stable")[:rows]
+        facts = [("greatest condition index", f"{index:.4g}"), ("greatest VIF", f"{vif:.4g}")]
+        columns = [
+            Column.of("column", [self.names[k] for k in order], header=""),
+            Column.of("vif", self.vif[order], lambda v: f"{v:.4g}", "VIF"),
+        ]
+        notes = [f"The {len(order)} most inflated of {len(self.vif)}."] if len(order) < len(self.vif) else []
+        return Table("Conditioning of the columns", facts, columns, [*notes, *map(str, self.near)])
+
+    def _sense(self) -> None:
+        if not len(self.names) == len(self.vif) == self.proportions.shape[1]:
+            raise ValueError("names, vif and proportions are not of one length")
 
     def __repr__(self) -> str:
         return f"<Conditioning of {len(self.vif)} columns: {len(self.near)} near dependencies>"
@@ -119,7 +142,7 @@ def analyse(
     p, r = len(names), len(kept)
     vif, proportions = np.full(p, np.inf), np.full((r, p), np.nan)
     if not r:
-        return Conditioning(vif, np.zeros(0), proportions, ())
+        return Conditioning(vif, np.zeros(0), proportions, (), tuple(names))
     variances, directions = _principal(root)
     # No eigenvalue of a Gram matrix of unit diagonal exceeds r; but restricted slopes have directions without variance.
     variances, directions = np.maximum(variances[::-1], 1.0 / r), directions[:, ::-1]
@@ -144,4 +167,4 @@ def analyse(
                 shares=tuple(float(share[j]) for j in joined),
             )
         )
-    return Conditioning(vif, indices, proportions, tuple(near))
+    return Conditioning(vif, indices, proportions, tuple(near), tuple(names))

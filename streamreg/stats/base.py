@@ -132,10 +132,13 @@ class Statistic(ABC):
         from streamreg.persist import archive
 
         require_suffix(path)
+        archive.write(path, "scan", *self.packed())
+
+    def packed(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return the state as a file holds it: plain values, and arrays."""
         record = None if self.record is None else self.record.to_dict()
         values = {"statistic": type(self).__name__, "record": record, "version": __version__}
-        arrays = {f"state.{name}": array for name, array in self.compact().to_arrays().items()}
-        archive.write(path, "scan", values, arrays)
+        return values, {f"state.{name}": array for name, array in self.compact().to_arrays().items()}
 
     def explained(self, target: str | None) -> str:
         """Return the column to explain: `target`, or the one remembered.

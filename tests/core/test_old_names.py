@@ -11,7 +11,7 @@ from streamreg.cli import main
 from streamreg.errors import ConfigError, UsageError
 from streamreg.jobs import job
 from streamreg.models import flat
-from streamreg.persist import archive
+from streamreg.persist import archive, records
 from streamreg.scans import moments_file
 
 RNG = np.random.default_rng(3)
@@ -96,7 +96,7 @@ def test_saved_fits_and_paths(tmp_path):
     fit = sr.Linear(weight_kind="frequency").fit((X, Y, W))
     path = sr.Penalised(eps=1e-4).fit(sr.scan((X, Y)))
     for result, kind, names in ((fit, "fit", {"level": "method"}), (path, path.KIND, {})):
-        values, arrays = archive._parts(result)
+        values, arrays = records.parts(result)
         values["model"] = dict(values["model"])
         for old, new in names.items():
             values[old] = values.pop(new)

@@ -35,7 +35,21 @@ BOOKKEEPING = {
     *("provenance", "to_frame"),  # tests/core/test_provenance.py
     *("encoder", "terms_of"),  # what a formula learned; columns but offset and exposure
     "likelihood",  # facts of a likelihood that is not of least squares: tests/glm
-    *("save", "load", "to_dict", "to_csv", "brief", "summary", "label", "features", "get", "items", "keys", "values"),
+    *(
+        "save",
+        "load",
+        "to_dict",
+        "to_csv",
+        "brief",
+        "summary",
+        "table",
+        "label",
+        "features",
+        "get",
+        "items",
+        "keys",
+        "values",
+    ),
     *("at", "best", "one_standard_error", "candidate"),  # one of the candidates: its numbers are the law's
 }
 FIT = {

@@ -1,6 +1,7 @@
 """Networks, what they save, and what they are fed with."""
 
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -37,9 +38,13 @@ def test_a_saved_network_takes_raw_data_and_needs_keras_only(tmp_path):
     x, y = bent()
     fit = sr.Keras(hidden=[4], epochs=2).fit((x, y))
     fit.save(tmp_path / "net.keras")
-    again = NetworkResult.load(tmp_path / "net.keras")
+    again = sr.load(tmp_path / "net.keras")
     np.testing.assert_array_equal(again.predict(x[:50]), fit.predict(x[:50]))
-    assert again.to_dict() == fit.to_dict()
+    assert json.loads(json.dumps(again.to_dict(), allow_nan=False)) == fit.to_dict()
+    assert str(again) == again.summary() == fit.summary()
+    assert len(fit.to_frame()) == len(fit.table(None).rows) == 2
+    assert f"{fit.history['loss'][1]:.6g}" in fit._repr_html_()
+    assert fit.provenance["sources"][0]["rows"] == len(y)
     np.save(tmp_path / "x.npy", x[:50])
     code = f"""
 import keras, numpy as np, sys

@@ -98,8 +98,9 @@ def test_damaged_and_foreign_files_are_refused_by_name(tmp_path):
     with pytest.raises(CorruptError, match=r"foreign\.moments\.npz"):
         sr.load(tmp_path / "foreign.moments.npz")
     sr.Linear().fit((X, Y)).save(tmp_path / "fit.moments")
+    assert isinstance(sr.load(tmp_path / "fit.moments"), sr.FitResult)  # the file says what it holds
     with pytest.raises(CorruptError, match="holds a saved fit, not a scan"):
-        sr.load(tmp_path / "fit.moments")
+        sr.Linear().fit(tmp_path / "fit.moments")
     with pytest.raises(NotFound, match="no such file"):
         sr.load(tmp_path / "none.moments")
 
