@@ -25,7 +25,7 @@ from storages import MAKERS, table  # noqa: E402
 
 import streamreg as sr  # noqa: E402
 
-SKIPPED = ("seconds", "source", "data", "target", "model", "geometry", "training")
+SKIPPED = ("seconds", "source", "provenance", "data", "target", "model", "geometry", "training")
 
 ROWS = {
     "linear": lambda d: sr.Linear().fit(d),

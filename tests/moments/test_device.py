@@ -18,6 +18,7 @@ from streamreg.design.design import Design
 from streamreg.errors import DataError, UsageError
 from streamreg.kernels import device as devices
 from streamreg.scans.fold import fold
+from streamreg.sources import base
 from streamreg.sources import open as open_source
 from streamreg.stats.moments import Moments
 
@@ -69,8 +70,10 @@ def test_many_stages(table, weighted, monkeypatch):
     assert max(apart(moments(data, "cpu"), moments(data, None))) < 16 * 2.0**-53
 
 
-def test_threads_do_not_change_a_bit():
-    x = np.random.default_rng(6).normal(size=(130_000, 100))  # four partitions, and borders amid blocks
+def test_threads_do_not_change_a_bit(monkeypatch):
+    monkeypatch.setattr(base, "PARTITION_BYTES", 2**21)  # five partitions
+    x = np.random.default_rng(6).normal(size=(12_300, 100))
+    assert len(list(open_source(x).partitions())) > 3
     found = [moments(x, "cpu", threads=t) for t in (1, 2, 4)]
     for other in found[1:]:
         np.testing.assert_array_equal(found[0].cross, other.cross)
@@ -115,7 +118,7 @@ def test_promised_digits_hold_on_a_device(table):
     """The promise is that of the float64 moments: checked against the exact fit."""
     rng = np.random.default_rng(8)
     for trial in range(40):
-        p = int(rng.integers(1, 12))
+        p = (1, 4, 11)[trial % 5 % 3]  # libraries translate anew for each number of columns
         mix = np.eye(p) + rng.normal(size=(p, p)) * 10.0 ** rng.uniform(-1, 2)
         x = rng.normal(size=(3000, p)) @ mix + rng.normal(size=p) * 10.0 ** rng.uniform(-2, 4)
         if trial % 3 == 0:
