@@ -1,15 +1,16 @@
 """A source whose columns are the terms of a formula: what every model reads when it is given one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg.design.filled import FilledPartition, Watch
 from streamreg.errors import DataError, UsageError
 from streamreg.sources.base import BLOCK, Partition, Roles, Schema, Source
-from streamreg.sources.chunk import Chunk, Column
+from streamreg.sources.chunk import Chunk, Column, missing
 
 Float = NDArray[np.float64]
 
@@ -113,7 +114,9 @@ class EncodedPartition(Partition):
                 high, low = np.broadcast_to(np.nan, (len(chunk), len(self.encoder.names))), None
             if not self.encoder.names:  # and maybe no column to count the rows of
                 high = np.empty((len(chunk), 0))
-            yield Chunk(chunk.start, high, self.encoder.names, vectors, low, chunk.passed, chunk.read)
+            masks = ((name, missing(values)) for name, values in found.items())
+            holes = chunk.holes | {name: mask for name, mask in masks if mask.any()}
+            yield Chunk(chunk.start, high, self.encoder.names, vectors, low, chunk.passed, chunk.read, holes=holes)
 
 
 class EncodedSource(Source):
@@ -165,6 +168,17 @@ class EncodedSource(Source):
         """That of the data."""
         return self.inner.where
 
+    def recipe(self) -> dict[str, Any]:
+        """Return the terms, and what makes the columns that they read."""
+        return {**self.inner.recipe(), **self.encoder.to_dict()}
+
     def fingerprint(self) -> str:
         """Return that of the data."""
         return self.inner.fingerprint()
+
+
+def watched(partition: Any, watch: Watch) -> Any:
+    """Return a partition of columns that are made of others, whose rows are looked at as they are stored: as sealed."""
+    if isinstance(partition.inner, EncodedPartition | FilledPartition):
+        return replace(partition, inner=watched(partition.inner, watch))
+    return replace(partition, watch=watch)

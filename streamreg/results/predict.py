@@ -13,6 +13,7 @@ from streamreg import sources
 from streamreg.design.batch import Batch
 from streamreg.design.columns import parts_of
 from streamreg.design.design import Design, Missing
+from streamreg.design.filled import indicator, restored
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, UsageError
 from streamreg.families import family
@@ -51,10 +52,16 @@ def predict(fit: Estimates, data: Any, kind: Scale = "mean", unseen: Unseen = "e
         return np.concatenate([values for _, values in predictions(fit, data, kind, unseen=unseen)])
     if fit.encoder or fit.absorbed is not None:
         refuse_elsewhere(data)
-        source = sources.open(data if fit.encoder else _named(data, needed(fit)))
+        source = sources.open(data if "formula" in fit.encoder else _named(data, _stored(fit)))
         found = [v for _, v in predictions(fit, source, kind, missing="drop", progress=False, unseen=unseen)]
         return np.concatenate(found) if found else np.zeros(0)
     return of_rows(fit, in_memory(data, fit.columns), kind)
+
+
+def _stored(fit: Estimates) -> tuple[str, ...]:
+    """Return the columns of the data that a prediction without a formula reads."""
+    made = {indicator(name) for name, fill in restored(fit.encoder.get("fills", {})).items() if fill.indicator}
+    return tuple(name for name in needed(fit) if name not in made)
 
 
 def _named(data: Any, columns: tuple[str, ...]) -> Any:

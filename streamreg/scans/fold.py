@@ -1,12 +1,13 @@
 """The one loop over a source: partitions are folded apart, and their states merged in row order."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from streamreg.design.design import Design
-from streamreg.design.encoded import EncodedPartition
+from streamreg.design.encoded import EncodedPartition, watched
+from streamreg.design.filled import FilledPartition
 from streamreg.engines.base import Engine
 from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, CorruptError, DataError, UsageError
@@ -229,11 +230,11 @@ def _fold_partition(part: Place, *, design: Design, statistic: S, sealed: int | 
     partition, first, last = part
     run = Folded(statistic.fresh(), sums=None if sealed is None else Sums(sealed))
     size = statistic.block_rows
-    if run.sums is not None and isinstance(partition, EncodedPartition):  # a seal is of what the terms are made of
-        partition = replace(partition, watch=partial(run.sums.of, columns=None))
     chunks = partition.chunks(size)
-    if run.sums is not None and not isinstance(partition, EncodedPartition):
-        chunks = run.sums.of(chunks, design.columns)
+    if run.sums is not None:
+        whole = isinstance(partition, EncodedPartition | FilledPartition)
+        watch = partial(run.sums.of, columns=None if whole else design.columns)
+        chunks = watched(partition, watch).chunks(size) if whole else watch(chunks)
     for chunk in _blocks(marking(chunks, design.columns, first, last, run.marks), size):
         run.rows += len(chunk)
         run.filtered += chunk.filtered

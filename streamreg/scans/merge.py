@@ -16,6 +16,7 @@ from streamreg.scans.run import Run
 from streamreg.scans.scan import Given, opened
 from streamreg.sources.base import Source
 from streamreg.sources.filters.source import FilteredSource
+from streamreg.stats.base import added as sums
 from streamreg.stats.grouped import Block, By, Column, Grouped
 
 _PROBES = 32  # kept when a scan was appended to
@@ -119,6 +120,7 @@ def append(
         missing=old.missing + part.missing,
         weightless=old.weightless + part.weightless,
         filtered=old.filtered + part.filtered,
+        missing_in=sums(old.missing_in, part.missing_in),
         probes=tuple(probes[k] for k in chosen),
     )
     total = _copy(held).merge(added)

@@ -125,6 +125,7 @@ def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
         probes(found.marks),
         __version__,
         found.filtered,
+        dict(state.missing_in),
     )
     return Record(
         (part,),
@@ -133,6 +134,6 @@ def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
         design.weights,
         design.missing,
         design.powers,
-        encoder={} if design.encoder is None else design.encoder.to_dict(),
+        encoder=source.recipe(),
         where=source.where,
     )

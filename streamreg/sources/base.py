@@ -153,6 +153,10 @@ class Source(ABC):
         """The condition that rows must meet; empty where all are used."""
         return ""
 
+    def recipe(self) -> dict[str, Any]:
+        """Return what makes the columns of other ones, as plain values; empty where they are as stored."""
+        return {}
+
     def ranges(self, columns: Sequence[str]) -> Iterator[Known]:
         """Yield what the storage knows of some columns in runs of rows, without reading any."""
         return iter(())

@@ -27,6 +27,8 @@ class Part:
         Of streamreg.
     filtered : int
         Rows read that the filter did not let pass.
+    missing_in : dict of str to int
+        In how many of the rows left out for a missing value each column has none.
     """
 
     label: str
@@ -37,6 +39,7 @@ class Part:
     probes: tuple[tuple[int, int, str], ...]
     version: str
     filtered: int = 0
+    missing_in: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Record:
         In the order in which they were read or merged.
     features : tuple of str
     target, weights : str or None
-    missing : str
+    missing : str or dict of str to str
     powers : tuple of (str, int)
     by : str
         How rows were put in groups; empty if they were not.
@@ -64,7 +67,7 @@ class Record:
     features: tuple[str, ...]
     target: str | None = None
     weights: str | None = None
-    missing: str = "error"
+    missing: Any = "error"
     powers: tuple[tuple[str, int], ...] = ()
     by: str = ""
     precision: str = "float64"
@@ -109,6 +112,7 @@ class Record:
                 "rows": part.rows,
                 "used": part.rows - part.missing - part.filtered - part.weightless,
                 "missing": part.missing,
+                "missing_in": part.missing_in,
                 "filtered": part.filtered,
                 "left_out": part.weightless,
             }
