@@ -113,11 +113,11 @@ def with_formula(fit: F) -> F:
         run = Run.of(*(options.pop(name, None) for name in ("threads", "engine", "progress")))
         source, model = self.posed(data, run)
         found = fit(model, source, engine=run, **options)
+        held = {f.name for f in dataclasses.fields(found)} if dataclasses.is_dataclass(found) else set()
         changed = {
-            "model": self.to_dict(),
+            "spec" if "spec" in held else "model": self.to_dict(),  # a network's `model` is Keras's own
             "passes": getattr(found, "passes", 0) + getattr(source, "learned", 0) + read,
         }
-        held = {f.name for f in dataclasses.fields(found)} if dataclasses.is_dataclass(found) else set()
         return dataclasses.replace(found, **{k: v for k, v in changed.items() if k in held})
 
     return fitted  # type: ignore[return-value]  # of the same signature

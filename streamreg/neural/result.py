@@ -15,7 +15,7 @@ from streamreg import backend
 from streamreg.errors import CorruptError, Renamed, UsageError, saved
 from streamreg.persist.archive import existing, plain
 from streamreg.persist.atomic import whole
-from streamreg.results.predict import in_memory
+from streamreg.results.predict import filled_rows, in_memory
 from streamreg.sources.rows import missing_rows
 
 _MEMBER = "streamreg.json"
@@ -96,7 +96,7 @@ class NetworkResult:
         DataError
             `x` is not a table of numbers with these columns.
         """
-        table, absent = missing_rows(in_memory(x, self.names))
+        table, absent = missing_rows(in_memory(filled_rows(self, x), self.names))
         parts: list[NDArray[np.float64]] = []
         with backend.scope(backend.where(self.model.variables[0].value)), backend.full_products():
             for start in range(0, len(table), rows):

@@ -239,7 +239,10 @@ def _fold_partition(part: Place, *, design: Design, statistic: S, sealed: int | 
         run.rows += len(chunk)
         run.filtered += chunk.filtered
         if chunk.start % size == 0 and len(chunk) == size:
-            run.state.update(design.batch(chunk))
+            if chunk.read:
+                run.state.update(design.batch(chunk))
+            else:
+                run.state.n_read += size
             continue
         run.at_borders += len(chunk)
         (run.tail if chunk.start % size == 0 else run.head).append(chunk.owned())
