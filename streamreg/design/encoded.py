@@ -1,15 +1,14 @@
 """A source whose columns are the terms of a formula: what every model reads when it is given one."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design.filled import FilledPartition, Watch
 from streamreg.errors import DataError, UsageError
-from streamreg.sources.base import BLOCK, Partition, Roles, Schema, Source
+from streamreg.sources.base import BLOCK, Partition, Roles, Schema, Source, Watch
 from streamreg.sources.chunk import Chunk, Column, missing
 
 Float = NDArray[np.float64]
@@ -91,7 +90,7 @@ class EncodedPartition(Partition):
     beside: frozenset[str]
     zones: dict[str, str]
     label: str
-    watch: Callable[[Iterator[Chunk]], Iterator[Chunk]] | None = None
+    watch: Watch | None = None
 
     def __post_init__(self) -> None:
         self.start, self.stop = self.inner.start, self.inner.stop
@@ -177,8 +176,13 @@ class EncodedSource(Source):
         return self.inner.fingerprint()
 
 
+def makes(partition: Any) -> bool:
+    """Return whether a partition makes its columns of others, so that they are not those of the storage."""
+    return hasattr(partition, "watch") or (hasattr(partition, "inner") and makes(partition.inner))
+
+
 def watched(partition: Any, watch: Watch) -> Any:
-    """Return a partition of columns that are made of others, whose rows are looked at as they are stored: as sealed."""
-    if isinstance(partition.inner, EncodedPartition | FilledPartition):
+    """Return a partition that makes columns, whose rows are looked at as they are stored: as sealed."""
+    if hasattr(partition, "inner") and makes(partition.inner):
         return replace(partition, inner=watched(partition.inner, watch))
     return replace(partition, watch=watch)

@@ -1,17 +1,15 @@
 """A source in which numbers stand in place of missing values, and columns that say where they were missing."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from streamreg.errors import DataError
-from streamreg.sources.base import BLOCK, Partition, Schema, Source
+from streamreg.sources.base import BLOCK, Partition, Schema, Source, Watch
 from streamreg.sources.chunk import Chunk, Coded, Column, missing
 from streamreg.sources.ranges import Known
-
-Watch: TypeAlias = Callable[[Iterator[Chunk]], Iterator[Chunk]]
 
 _EXACT = 2**53
 

@@ -6,8 +6,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from streamreg.design.design import Design
-from streamreg.design.encoded import EncodedPartition, watched
-from streamreg.design.filled import FilledPartition
+from streamreg.design.encoded import makes, watched
 from streamreg.engines.base import Engine
 from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, CorruptError, DataError, UsageError
@@ -232,7 +231,7 @@ def _fold_partition(part: Place, *, design: Design, statistic: S, sealed: int | 
     size = statistic.block_rows
     chunks = partition.chunks(size)
     if run.sums is not None:
-        whole = isinstance(partition, EncodedPartition | FilledPartition)
+        whole = makes(partition)
         watch = partial(run.sums.of, columns=None if whole else design.columns)
         chunks = watched(partition, watch).chunks(size) if whole else watch(chunks)
     for chunk in _blocks(marking(chunks, design.columns, first, last, run.marks), size):

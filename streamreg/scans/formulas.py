@@ -15,6 +15,7 @@ from streamreg.errors import OnePassError, UsageError
 from streamreg.scans.run import Run
 from streamreg.sources.base import Source
 from streamreg.sources.chunk import Chunk
+from streamreg.sources.marked import marked_as
 from streamreg.stats.learning import AsStored, Learning
 
 __all__ = ["Unseen", "as_fitted", "encoded", "profiled", "with_terms"]
@@ -108,6 +109,7 @@ def as_fitted(source: Source, encoder: Mapping[str, Any], *, target: bool = True
     """
     if not encoder or isinstance(source, EncodedSource | FilledSource):
         return source
+    source = marked_as(source, encoder)
     if fills := encoder.get("fills"):
         source = FilledSource(source, restored(fills))
     if "formula" not in encoder:
@@ -127,6 +129,8 @@ def with_terms(source: Source, encoders: Sequence[Mapping[str, Any]]) -> Source:
     made = [FormulaEncoder.from_dict(encoder) for encoder in encoders if "formula" in encoder]
     if isinstance(source, EncodedSource | FilledSource):
         return source
+    for encoder in encoders:
+        source = marked_as(source, encoder)
     fills: dict[str, Fill] = {}
     for encoder in encoders:
         for name, fill in restored(encoder.get("fills", {})).items():

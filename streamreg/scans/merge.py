@@ -16,6 +16,7 @@ from streamreg.scans.run import Run
 from streamreg.scans.scan import Given, opened
 from streamreg.sources.base import Source
 from streamreg.sources.filters.source import FilteredSource
+from streamreg.sources.marked import marked_as
 from streamreg.stats.base import added as sums
 from streamreg.stats.grouped import Block, By, Column, Grouped
 
@@ -88,6 +89,7 @@ def append(
         raise UsageError("these moments do not say which rows they hold; only those of sr.scan can be appended to")
     if not isinstance(source, Source):
         source = sources.open(source)
+    source = marked_as(source, record.encoder)
     if record.where and not source.where:
         source = FilteredSource(source, record.where)
     if source.where != record.where:

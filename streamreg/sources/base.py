@@ -7,9 +7,9 @@ one worker, yields `Chunk` after `Chunk`. Nothing here knows what the rows are f
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
@@ -103,6 +103,10 @@ class Partition(ABC):
             The reader's favourite chunk length. Storage that can be cut anywhere cuts at multiples of `rows` (counted
             from row 0 of the source); storage with chunks of its own yields those.
         """
+
+
+Watch: TypeAlias = Callable[[Iterator[Chunk]], Iterator[Chunk]]
+"""What looks at chunks as they pass."""
 
 
 class Source(ABC):
