@@ -57,13 +57,16 @@ def complete(
     policies = [str(policy_of(missing, name)) for name in names]
     refused = [policy not in (_STAYS, _LEAVES) for policy in policies]
     lost = {name: mask for name, mask in stored.items() if policy_of(missing, name) != _LEAVES}
-    if infinite.any() or absent[:, refused].any() or any(mask.any() for mask in lost.values()):
+    strict = any(refused) and bool(absent[:, refused].any())
+    if strict or infinite.any() or any(mask.any() for mask in lost.values()):
         bad = infinite | (absent & np.array(refused))
         raise _refusal(bad, absent, lost, names, parts, chunk, rows, label)
     counted = [policy != _STAYS for policy in policies]
-    gone = np.logical_or.reduce([absent[:, counted].any(axis=1), *stored.values()])
+    gone = (absent if all(counted) else absent[:, counted]).any(axis=1)
+    for mask in stored.values():
+        gone |= mask
     counts = {name: int(np.count_nonzero(mask)) for name, mask in stored.items()}
-    for name, count, counts_too in zip(names, np.count_nonzero(absent, axis=0).tolist(), counted, strict=True):
+    for name, count, counts_too in zip(names, np.count_nonzero(absent[gone], axis=0).tolist(), counted, strict=True):
         if counts_too:
             counts[name] = counts.get(name, 0) + count
     return np.flatnonzero(~gone), {name: count for name, count in counts.items() if count}

@@ -279,3 +279,21 @@ def test_the_command_line_and_jobs(tmp_path: Path, capsys: pytest.CaptureFixture
     fits = sr.run_job(tmp_path / "job.yaml").fits
     np.testing.assert_array_equal(fits["line"].coef, expected.coef)
     assert fits["all"].names == ("age", "income", "age[missing]", "income[missing]")
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+@pytest.mark.parametrize("missing", ["mean", "indicator"])
+def test_networks_fill_what_they_predict(missing: Any) -> None:
+    from streamreg.results.predict import predictions
+
+    source = sr.open(PEOPLE, target="y", features=("age", "z"), where="income is missing or income > 20")
+    found = sr.Keras(missing=missing, hidden=(4,), epochs=1).fit(source)
+    expected = sr.Linear(missing=missing).fit(source)
+    assert found.names == expected.names
+    assert found.n == expected.n
+    assert found.encoder["fills"]["age"][0] == pytest.approx(expected.encoder["fills"]["age"][0], rel=1e-14)
+    streamed = np.concatenate([values for _, values in predictions(found, sr.open(PEOPLE))])
+    assert np.isfinite(streamed).all()
+    np.testing.assert_array_equal(found.predict(PEOPLE), streamed)
+    assert found.spec["missing"] == missing
