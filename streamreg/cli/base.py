@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from streamreg._version import __version__
+from streamreg.design.policy import checked
 from streamreg.errors import UsageError
 from streamreg.progress import event, start_log
 
@@ -138,6 +139,16 @@ def as_pairs(options: list[str] | None) -> dict[str, str]:
         if "=" not in pair:
             raise UsageError(f"--power {pair!r}: write NAME=DEGREE, as in x1=3")
     return {name.strip(): degree.strip() for name, _, degree in (pair.rpartition("=") for pair in options or ())}
+
+
+def as_missing(text: str) -> Any:
+    """Read what to do with missing values: drop, or age=mean,income=indicator,*=drop."""
+    if "=" not in text:
+        return text
+    pairs = [part.rpartition("=") for part in as_list(text) or ()]
+    if wrong := next((word for name, equals, word in pairs if not (name and equals)), None):
+        raise UsageError(f"--missing: {wrong!r} has no column; write age=mean,income=indicator,*=drop")
+    return checked({name.strip(): word.strip() for name, _, word in pairs})
 
 
 def as_engine(engine: str | None, scheduler: str | None) -> str | None:

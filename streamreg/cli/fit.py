@@ -27,6 +27,7 @@ from streamreg.cli.base import (
 )
 from streamreg.cli.options import ModelCommand, chosen
 from streamreg.cli.sources import DataCommand, opened, refuse
+from streamreg.design.policy import drops
 from streamreg.errors import UsageError
 from streamreg.models.registry import KINDS
 
@@ -84,7 +85,7 @@ def fit(
             raise UsageError(
                 f"{file}: holds moments, whose weights were chosen by the scan; leave --x and --weights out"
             )
-        if options.get("missing", "error") != "error" or missing_chunks != "error":
+        if drops(options.get("missing")) or missing_chunks != "error":
             raise UsageError(f"{file}: holds moments, and what is missing was decided by the scan; say it there")
         refuse(f"{file} holds moments, whose rows were chosen by the scan")
         options["target"] = target

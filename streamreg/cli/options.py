@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import typer
 
-from streamreg.cli.base import as_errors, as_list, as_pairs
+from streamreg.cli.base import as_errors, as_list, as_missing, as_pairs
 from streamreg.cli.sources import DataCommand
 from streamreg.errors import UsageError, nearest
 from streamreg.models.registry import KINDS
@@ -21,7 +21,8 @@ _FLAGS = {"powers": "power"}
 """Flags that are not called as the option is: they are given once for each column."""
 _ELSEWHERE = ("target",)  # it is asked of the data
 _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "errors": (as_errors, "[classical|HC0|HC1|HC2|HC3|cluster:COLUMN,COLUMN|newey_west:LAGS]")
+    "missing": (as_missing, "[error|drop|mean|indicator|COLUMN=mean,...,*=drop]"),
+    "errors": (as_errors, "[classical|HC0|HC1|HC2|HC3|cluster:COLUMN,COLUMN|newey_west:LAGS]"),
 }
 """Options that are written in a way of their own: how they are read, and how they are written."""
 

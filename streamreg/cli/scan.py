@@ -23,6 +23,7 @@ from streamreg.cli.base import (
     as_fault,
     as_json,
     as_list,
+    as_missing,
     as_pairs,
 )
 from streamreg.cli.sources import DataCommand, opened
@@ -47,7 +48,9 @@ def scan(
     blocks: Annotated[int | None, typer.Option(help="How many runs of consecutive rows to keep apart.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed makes other folds.")] = 0,
     precision: Annotated[str, typer.Option(help="float64 or exact.")] = "float64",
-    missing: Annotated[str, typer.Option(help="Rows that hold NaN: error, or drop.")] = "error",
+    missing: Annotated[
+        str, typer.Option(help="Missing values: error, drop, mean, indicator; or age=mean,*=drop.")
+    ] = "error",
     missing_chunks: MissingChunks = "error",
     memory: Annotated[int, typer.Option(min=1, help="MiB that the moments of all groups may take up.")] = 1024,
     append: Annotated[bool, typer.Option("--append", help="Read only the rows that OUT does not hold yet.")] = False,
@@ -74,8 +77,6 @@ def scan(
 
     if precision not in ("float64", "exact"):
         raise UsageError(f"--precision is {precision!r}; it can be 'float64' or 'exact'")
-    if missing not in ("error", "drop"):
-        raise UsageError(f"--missing is {missing!r}; it can be 'error' or 'drop'")
     if folds is not None and folds.removeprefix("-").isdecimal() and int(folds) < 2:
         raise UsageError(f"--folds is {folds}; it takes two or more, or a column")
     require_suffix(out)
@@ -88,7 +89,7 @@ def scan(
             raise UsageError("--append reads new rows in one go; leave out --checkpoint and --on-fault")
         state = merge.append(held, source, threads=threads, engine=as_engine(engine, scheduler))
     else:
-        options: dict[str, Any] = {"missing": missing, "precision": precision, "memory": memory * 2**20}
+        options: dict[str, Any] = {"missing": as_missing(missing), "precision": precision, "memory": memory * 2**20}
         options["device"] = device
         options |= {"folds": int(folds) if folds is not None and folds.isdecimal() else folds, "by": by}
         options |= {"powers": {name: _degree(name, degree) for name, degree in as_pairs(power).items()}}

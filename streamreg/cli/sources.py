@@ -68,7 +68,7 @@ def _options() -> list[Any]:
                 callback=_kept,
                 expose_value=False,
                 metavar="KEY=VALUE",
-                help="How a CSV file is written: delimiter=;, decimal=, na_values=?,-9 ...; repeatable.",
+                help="How a CSV file is written: delimiter=;, decimal=, ...; of any file na_values=?,-9; repeatable.",
             ),
         ] = None,
     ) -> None: ...
@@ -97,6 +97,9 @@ def given() -> dict[str, Any]:
     found = dict(_GIVEN.get({}))
     if texts := found.pop("option", None):
         found["options"] = dict(_option(text) for text in texts)
+        if (marks := found["options"].pop("na_values", None)) is not None:
+            found["na_values"] = marks
+        found = {name: value for name, value in found.items() if value != {}}
     return found
 
 

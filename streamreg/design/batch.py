@@ -28,6 +28,8 @@ class Batch:
         Rows read; those that a filter or a sample leaves out, with zero weight or with missing values are not in `x`.
     missing : int
         Rows left out for a missing value.
+    missing_in : dict of str to int
+        In how many of them each column has no value.
     low : float64 ndarray of shape (m, p) or None
         What `x` lacks to the exact values, where they are known to twice float64's digits.
     keys : int64 ndarray of shape (m, k) or None
@@ -54,6 +56,7 @@ class Batch:
     labels: tuple[dict[int, str], ...] = ()
     columns: dict[str, Column] = field(default_factory=dict)
     beside: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    missing_in: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)

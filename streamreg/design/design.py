@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
-from streamreg.design.columns import beside, keys, labels, missing_integers, parts_of, require_numbers
-from streamreg.design.encoded import EncodedSource, Encoder
+from streamreg.design.columns import beside, keys, labels, parts_of, require_numbers
+from streamreg.design.complete import complete
+from streamreg.design.policy import Missing as Missing
 from streamreg.design.terms import Terms
-from streamreg.errors import DataError, NonFiniteError, UsageError
+from streamreg.errors import DataError, UsageError
 from streamreg.kernels.gram import finite
 from streamreg.kernels.rowhash import Sample
 from streamreg.sources.base import Source
 from streamreg.sources.chunk import Chunk
-
-Missing = Literal["error", "drop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +30,15 @@ class Design:
     features : tuple of str
         Columns.
     target, weights : str or None
-    missing : {"error", "drop"}
-        What to do with NaN: refuse, or leave the row out and count it. Infinity is always refused.
+    missing : {"error", "drop"}, or dict of str to these
+        What to do with NaN: refuse, or leave the row out and count it. Infinity is always refused. A column whose
+        policy is "keep" stays as it is.
     powers : tuple of (str, int)
         Columns to raise to powers up to a degree; see `terms`.
     sample : Sample or None
         Which part of the rows; None: all of them.
     keys : tuple of str
         Columns of whole numbers, text or dates that say which groups a row belongs to; "a^b" is both together.
-    encoder : Encoder or None
-        What made columns of the source out of others.
     beside : tuple of (str, str)
         Further numbers of the rows, such as an offset: the role and the column of each.
     """
@@ -53,7 +51,6 @@ class Design:
     powers: tuple[tuple[str, int], ...] = ()
     sample: Sample | None = None
     keys: tuple[str, ...] = ()
-    encoder: Encoder | None = None
     beside: tuple[tuple[str, str], ...] = ()
 
     @classmethod
@@ -94,7 +91,6 @@ class Design:
         Terms.of(chosen, powers or {})
         raised = tuple((powers or {}).items())
         numbers = (*chosen, *(n for n in (roles.target, roles.weights) if n is not None), *more.values())
-        encoder = source.encoder if isinstance(source, EncodedSource) else None
         require_numbers(source.schema, numbers, source.label)
         return cls(
             source.label,
@@ -105,7 +101,6 @@ class Design:
             raised,
             roles.sample,
             keys,
-            encoder,
             tuple(more.items()),
         )
 
@@ -165,9 +160,9 @@ class Design:
         if rows is not None:
             x, low, y = x[rows], None if low is None else low[rows], None if y is None else y[rows]
             weight, groups = None if weight is None else weight[rows], [g[rows] for g in groups]
-        missing = 0
+        missing, missing_in = 0, dict[str, int]()
         if not _all_finite(chunk, [x, *([] if y is None else [y]), *groups]):
-            keep = self._complete(x, y, chunk, rows, groups)
+            keep, missing_in = self._complete(x, y, chunk, rows, groups)
             missing = len(x) - len(keep)
             x, low, y = x[keep], None if low is None else low[keep], None if y is None else y[keep]
             weight = None if weight is None else weight[keep]
@@ -180,7 +175,9 @@ class Design:
         named = tuple(labels(chunk, name) for name in self.keys)
         if chunk.numbers is not None:
             rows = (chunk.numbers if rows is None else chunk.numbers[rows]) - chunk.start
-        return Batch(x, y, weight, chunk.start, read, missing, low, together, rows, named, beside=more)
+        return Batch(
+            x, y, weight, chunk.start, read, missing, low, together, rows, named, beside=more, missing_in=missing_in
+        )
 
     def rows(self, chunk: Chunk) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return the features of the rows that pass and are complete, in storage order, and which rows those are.
@@ -192,7 +189,7 @@ class Design:
         """
         chunk = chunk.passing()
         x, _ = beside(chunk, self.features, self.label)
-        keep = np.arange(len(x)) if finite(x) else self._complete(x, None, chunk, None)
+        keep = np.arange(len(x)) if finite(x) else self._complete(x, None, chunk, None)[0]
         kept = x if len(keep) == len(x) else x[keep]
         return kept, keep if chunk.numbers is None else chunk.numbers[keep] - chunk.start
 
@@ -203,25 +200,13 @@ class Design:
         chunk: Chunk,
         rows: NDArray[np.int64] | None,
         groups: Sequence[NDArray[Any]] = (),
-    ) -> NDArray[np.int64]:
-        """Return the rows without NaN; raise for infinity, and for NaN unless it is to be dropped."""
+    ) -> tuple[NDArray[np.int64], dict[str, int]]:
+        """Return the rows without NaN, and by column the others; raise for infinity, and for NaN that is refused."""
         parts = [x, *([] if y is None else [y[:, None]]), *(g[:, None] for g in groups)]
-        absent = np.hstack([np.isnan(part) | missing_integers(part) for part in parts])
-        infinite = np.hstack([np.isinf(part) for part in parts])
-        bad = infinite if self.missing == "drop" else infinite | absent
-        if bad.any():
-            i, j = (int(k[0]) for k in np.nonzero(bad))
-            row = chunk.number(i if rows is None else int(rows[i]))
-            whole = [part.dtype.kind != "f" for part in parts for _ in range(part.shape[1])][j]
-            value = "infinity"
-            if absent[i, j]:
-                value = "a missing value (NaT, or -2^63)" if whole else "NaN (a missing value)"
-            drop = "leave such rows out with missing='drop' (--missing drop), or fill them"
-            remedy = drop if absent[i, j] else "mend it"
-            others = (*self.keys, *(name for _, name in self.beside))
-            name = (*self.features, *([] if y is None else [self.target]), *others)[j]
-            raise NonFiniteError(f"{self.label}, row {row:,} (from 0), column {name!r}: {value}; {remedy}")
-        return np.flatnonzero(~absent.any(axis=1))
+        names = (*self.features, *([] if y is None else [str(self.target)]))
+        names += (*self.keys, *(name for _, name in self.beside))
+        made = x.shape[1] + (y is not None)
+        return complete(parts, names, made, chunk, rows, self.missing, self.label)
 
     def _whole(self, groups: Sequence[NDArray[Any]], chunk: Chunk, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Return the keys as integers, shape (m, k)."""

@@ -1,6 +1,6 @@
 """A source whose columns are the terms of a formula: what every model reads when it is given one."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import DataError, UsageError
-from streamreg.sources.base import BLOCK, Partition, Roles, Schema, Source
-from streamreg.sources.chunk import Chunk, Column
+from streamreg.sources.base import BLOCK, Partition, Roles, Schema, Source, Watch
+from streamreg.sources.chunk import Chunk, Column, missing
 
 Float = NDArray[np.float64]
 
@@ -106,7 +106,7 @@ class EncodedPartition(Partition):
     beside: frozenset[str]
     zones: dict[str, str]
     label: str
-    watch: Callable[[Iterator[Chunk]], Iterator[Chunk]] | None = None
+    watch: Watch | None = None
 
     def __post_init__(self) -> None:
         self.start, self.stop = self.inner.start, self.inner.stop
@@ -130,7 +130,9 @@ class EncodedPartition(Partition):
             vectors |= self.encoder.codes(found, self.zones, self.label, chunk.start, chunk.passed)
             if not self.encoder.names:  # and maybe no column to count the rows of
                 high = np.empty((len(chunk), 0))
-            yield Chunk(chunk.start, high, self.encoder.names, vectors, low, chunk.passed, chunk.read)
+            masks = ((name, missing(values)) for name, values in found.items())
+            holes = chunk.holes | {name: mask for name, mask in masks if mask.any()}
+            yield Chunk(chunk.start, high, self.encoder.names, vectors, low, chunk.passed, chunk.read, holes=holes)
 
     def cut(self, start: int, stop: int) -> Partition:
         """Return some of the rows."""
@@ -191,6 +193,22 @@ class EncodedSource(Source):
         """That of the data."""
         return self.inner.where
 
+    def recipe(self) -> dict[str, Any]:
+        """Return the terms, and what makes the columns that they read."""
+        return {**self.inner.recipe(), **self.encoder.to_dict()}
+
     def fingerprint(self) -> str:
         """Return that of the data."""
         return self.inner.fingerprint()
+
+
+def makes(partition: Any) -> bool:
+    """Return whether a partition makes its columns of others, so that they are not those of the storage."""
+    return hasattr(partition, "watch") or (hasattr(partition, "inner") and makes(partition.inner))
+
+
+def watched(partition: Any, watch: Watch) -> Any:
+    """Return a partition that makes columns, whose rows are looked at as they are stored: as sealed."""
+    if hasattr(partition, "inner") and makes(partition.inner):
+        return replace(partition, inner=watched(partition.inner, watch))
+    return replace(partition, watch=watch)

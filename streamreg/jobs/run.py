@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streamreg.comparison import compare
+from streamreg.design.policy import drops
 from streamreg.engines.base import Engine
 from streamreg.engines.choose import choose
 from streamreg.engines.threads import Threads
@@ -212,7 +213,7 @@ def _scored(job: Job, entry: Scoring, fits: Mapping[str, Any], rest: Source, run
         rest,
         rows="validation" if own else "all",
         worth=entry.worth,
-        missing="drop" if any(need.missing == "drop" for need in needs) else "error",
+        missing="drop" if any(drops(need.missing) for need in needs) else "error",
         engine=run,
     )
     if own or job.data.held_out:

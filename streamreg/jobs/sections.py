@@ -98,6 +98,8 @@ class Data(Section):
         What to read of a database, whose path is ``duckdb:trips.db``.
     where : str, optional
         The condition that rows must meet.
+    na_values : optional
+        What else stands for a missing value: a value, a list, or these by column.
     held_out : float
         Share of the rows that no fit sees, to score on; chosen by a hash of the row number.
     generate : Generate, optional
@@ -115,6 +117,7 @@ class Data(Section):
     options: dict[str, Any] | None = None
     query: str | None = None
     where: str | None = None
+    na_values: Any = None
     held_out: float = Field(default=0.0, ge=0, lt=1)
     generate: Generate | None = None
 

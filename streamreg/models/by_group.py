@@ -5,6 +5,7 @@ import os
 import time
 from typing import Any
 
+from streamreg.design.policy import fills
 from streamreg.errors import DataError, UsageError, require, typed
 from streamreg.models.base import as_source, as_state
 from streamreg.models.linear import Linear
@@ -62,6 +63,11 @@ def fit_by(
     """
     began = time.perf_counter()
     require_classical(model)
+    if fills(model.missing):
+        raise UsageError(
+            "lines by level are of columns as they are; leave rows with missing values out with missing='drop', or fit "
+            "all levels at once with missing='mean'"
+        )
     if isinstance(data, str | os.PathLike) and str(data).endswith(SUFFIX):
         data = load(data)
     if isinstance(data, Grouped):

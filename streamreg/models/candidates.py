@@ -28,6 +28,7 @@ from streamreg.solve.scaled import Scaled
 from streamreg.stats.grouped import Grouped
 from streamreg.stats.moments import Moments
 from streamreg.stats.provenance import marked
+from streamreg.stats.refilled import refilled_of
 
 Float = NDArray[np.float64]
 Found = TypeVar("Found", bound=Candidates)
@@ -43,7 +44,7 @@ class Choice(Estimator, Generic[Found]):
         Columns to choose from; default: all that have no other role.
     target : str, optional
         Column to explain; default: the target of the source or of the moments.
-    missing : {"error", "drop"}
+    missing : {"error", "drop", "mean", "indicator"}, or dict of str to these
         What to do with rows that hold NaN.
     weight_kind : {"analytic", "frequency"}
         What weights mean: the precision of a row, or how often it occurred.
@@ -111,8 +112,10 @@ class Choice(Estimator, Generic[Found]):
             source = as_source(data, self.target)
             moments = scan(source, self.features, self.missing, threads, progress, engine=engine)
             label, passes = source.label, 1
+        moments, features = refilled_of(moments, self.missing, self.features)
+        model = self if features == self.features else self.model_copy(update={"features": features})
         with one_thread(len(moments.names)):
-            found = self._fit(self._pose(moments), moments)
+            found = model._fit(model._pose(moments), moments)
         status = found.status if moments.record is None else marked(found.status, moments.record.account())
         seconds = time.perf_counter() - began
         return dataclasses.replace(found, seconds=seconds, source=label, passes=passes, status=status)

@@ -24,6 +24,7 @@ from streamreg.solve import cholesky, constrained, restrictions
 from streamreg.solve.digits import FULL
 from streamreg.solve.scaled import Scaled
 from streamreg.stats.moments import Moments
+from streamreg.stats.refilled import refilled_of
 
 Float = NDArray[np.float64]
 
@@ -109,7 +110,8 @@ class Constrained(Estimator):
         return dataclasses.replace(fit, seconds=time.perf_counter() - began)
 
     def _solve(self, moments: Moments, label: str, passes: int) -> FitResult:
-        problem = moments.problem(moments.explained(self.target), self.features, self.intercept)
+        moments, features = refilled_of(moments, self.missing, self.features)
+        problem = moments.problem(moments.explained(self.target), features, self.intercept)
         parsed = restrictions.parse(self.restrictions, problem.names)
         if parsed.matrix[:, 0].any():
             raise UsageError("restrict slopes only; intercept=False is a line through the origin")

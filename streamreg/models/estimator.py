@@ -7,8 +7,9 @@ from typing import Any, Self, TypeVar
 
 from pydantic import model_validator
 
+from streamreg.design.policy import Missing, fills, unfilled
 from streamreg.errors import UsageError
-from streamreg.models.base import Spec, as_source, as_state
+from streamreg.models.base import Spec, as_source, as_state, together
 from streamreg.scans.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,7 +46,7 @@ class Estimator(Spec):
     def posed(self, data: Any, run: Run) -> tuple[Any, Self]:
         """Return data whose columns are the terms of the formula, and this model without it.
 
-        Without a formula both stay as they are.
+        Numbers stand in place of missing values where the model asks for that. Without either both stay as they are.
 
         Raises
         ------
@@ -54,20 +55,34 @@ class Estimator(Spec):
         NotFound
             It names a column that is not there.
         """
-        if self.formula is None:
+        policies: Missing = getattr(self, "missing", "error")
+        if self.formula is None and not fills(policies):
             return data, self
         if as_state(data) is not None:
+            if self.formula is None:
+                return data, self
             raise UsageError(
                 "the terms of a formula are made from rows, and moments hold none; scan with formula=, and fit the "
                 "moments without"
             )
+        from streamreg.scans.filling import filled, with_indicators, with_terms
         from streamreg.scans.formulas import encoded
 
         target = getattr(self, "target", None)
-        needs = self.needs()
+        needs, features = self.needs(), getattr(self, "features", None)
         apart = {*needs.keys, *needs.beside.values()}
-        source = encoded(as_source(data), self.formula, run, apart, eliminate=self.eliminates)
-        changed = {"formula": None, "intercept": source.encoder.intercept, "target": target or source.encoder.target}
+        inner = (
+            filled(as_source(data, target), policies, run, features=features, formula=self.formula, apart=apart)
+            if fills(policies)
+            else as_source(data)
+        )
+        changed: dict[str, Any] = {"missing": unfilled(policies)}
+        if self.formula is None:
+            changed["features"] = with_indicators(inner, features)
+            return inner, self.model_copy(update={k: v for k, v in changed.items() if k in type(self).model_fields})
+        source = encoded(inner, with_terms(inner, self.formula), run, apart, eliminate=self.eliminates)
+        source.learned += getattr(inner, "learned", 0)
+        changed |= {"formula": None, "intercept": source.encoder.intercept, "target": target or source.encoder.target}
         if absorbed := tuple("^".join(several) for several in source.encoder.absorbed):
             if "absorb" not in type(self).model_fields:
                 raise UsageError(
@@ -105,15 +120,28 @@ def with_formula(fit: F) -> F:
     @with_run
     @wraps(fit)
     def fitted(self: Estimator, data: Any, *args: Any, **options: Any) -> Any:
+        read = 0
         if self.formula is None:
-            return fit(self, data, *args, **options)
+            if not fills(getattr(self, "missing", "error")) or as_state(data) is not None:
+                return fit(self, data, *args, **options)
+            given = together(data, *args, *(options.pop(name, None) for name in ("y", "weight")[len(args) :]))
+            data = as_source(given, getattr(self, "target", None))
+            args = ()
+            from streamreg.models.at_once import fit_at_once
+
+            found, read = fit_at_once(self, data, options)
+            if found is not None:
+                return found
         if any(value is not None for value in (*args, options.pop("y", None), options.pop("weight", None))):
             raise UsageError("a formula names columns, and arrays y and weight have no names; pass one table")
         run = Run.of(*(options.pop(name, None) for name in ("threads", "engine", "progress")))
         source, model = self.posed(data, run)
         found = fit(model, source, engine=run, **options)
-        changed = {"model": self.to_dict(), "passes": getattr(found, "passes", 0) + source.learned}
         held = {f.name for f in dataclasses.fields(found)} if dataclasses.is_dataclass(found) else set()
+        changed = {
+            "spec" if "spec" in held else "model": self.to_dict(),  # a network's `model` is Keras's own
+            "passes": getattr(found, "passes", 0) + getattr(source, "learned", 0) + read,
+        }
         return dataclasses.replace(found, **{k: v for k, v in changed.items() if k in held})
 
     return fitted  # type: ignore[return-value]  # of the same signature

@@ -115,7 +115,7 @@ def _log_likelihood(
         return explained + base, "", "", 0
     empty = BaseMeasure(design.target or "", model.spelling, dispersion, frequency)
     # Nothing but the target and the weights is read.
-    thin = dataclasses.replace(design, features=(), powers=(), encoder=None, beside=())
+    thin = dataclasses.replace(design, features=(), powers=(), beside=())
     log_lik = explained + run.scan(source, thin, empty, "likelihood of").total
     none = "" if np.isfinite(log_lik) else f"The density of {facts.name} is not known in closed form."
     return log_lik, "", none, 1

@@ -24,6 +24,7 @@ from streamreg.solve import cholesky
 from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
 from streamreg.stats.moments import Moments
+from streamreg.stats.refilled import refilled_of
 
 S = TypeVar("S", bound=Statistic)
 AnyProblem = Problem | ExactProblem
@@ -58,8 +59,8 @@ class Linear(Estimator):
         Columns to regress on; default: all that have no other role.
     target : str, optional
         Column to explain; default: the source's target.
-    missing : {"error", "drop"}
-        What to do with rows that hold NaN.
+    missing : {"error", "drop", "mean", "indicator"}, or dict of str to these
+        What to do with missing values; by column: ``{"age": "mean", "*": "drop"}``. Means stay with the fit.
     weight_kind : {"analytic", "frequency"}
         What the source's weights mean: the precision of a row (as in statsmodels WLS), or how often it occurred.
     errors : {"classical", "HC0", "HC1", "HC2", "HC3"}, {"cluster": columns} or {"newey_west": lags}
@@ -191,8 +192,7 @@ class Linear(Estimator):
                 raise UsageError(
                     "moments stand for the first pass over rows in float64; leave them out where there is none"
                 )
-        solved = self._scan(data, moments, run) if state is None else self._from_state(state)
-        problem, found, origin = solved
+        problem, found, origin = self._scan(data, moments, run) if state is None else self._from_state(state)
         if self.singular == "error" and found.dependencies:
             raise DataError(f"{origin.label}: dependent columns: {'; '.join(map(str, found.dependencies))}")
         fit = result(self, problem, found, dataclasses.replace(origin, seconds=time.perf_counter() - began))
@@ -223,12 +223,12 @@ class Linear(Estimator):
             raise UsageError(f"a line cannot be fitted from {type(state).__name__}; pass a source, or moments")
         if self.powers:
             raise UsageError("powers are made from rows; scan with powers, and name them as features ('x^2')")
+        state, features = refilled_of(state, self.missing, self.features)
         exact = isinstance(state, IntegerMoments)
         if self.precision == "exact" and not exact:
             raise UsageError("these moments are float64; scan with precision='exact', or fit the source itself")
-        target = state.explained(self.target)
-        origin = Origin.of(state, target, "moments", 0, "exact" if exact else "float64")
-        return *self._solve(state, target, self.features), origin
+        origin = Origin.of(state, state.explained(self.target), "moments", 0, "exact" if exact else "float64")
+        return *self._solve(state, origin.target, features), origin
 
     def _scan(self, data: Any, known: Moments | None, run: Run) -> Solved:
         """Read the rows, and again if the ladder says so."""

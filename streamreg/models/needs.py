@@ -8,6 +8,7 @@ from streamreg.design.design import Design
 from streamreg.design.formula.expressions import names
 from streamreg.design.formula.grammar import parse
 from streamreg.design.formula.value import Formula
+from streamreg.design.policy import Missing
 from streamreg.sources.base import Source
 from streamreg.stats.grouped import By, Column, Hash
 
@@ -23,8 +24,8 @@ class Needs:
     target : str or None
         None: the target of the source.
     powers : mapping of str to int
-    missing : str
-        "error" or "drop".
+    missing : str, or dict of str to str
+        See `streamreg.design.policy`.
     keys : tuple of str
         Columns that name clusters.
     moments : bool
@@ -51,7 +52,7 @@ class Needs:
     features: tuple[str, ...] | None = None
     target: str | None = None
     powers: Mapping[str, int] = field(default_factory=dict)
-    missing: str = "error"
+    missing: Missing = "error"
     keys: tuple[str, ...] = ()
     moments: bool = False
     apart: By | None = None

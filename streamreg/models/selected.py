@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SkipValidation, model_validator
 
+from streamreg.design.policy import fills
 from streamreg.errors import require, typed
 from streamreg.models.base import as_source, as_state, together
 from streamreg.models.candidates import Choice
@@ -15,6 +16,7 @@ from streamreg.models.needs import Needs
 from streamreg.models.wrapper import Wrapper
 from streamreg.results.base import FitResult
 from streamreg.scans.faults import OnFault
+from streamreg.scans.run import Run
 from streamreg.scans.scan import scan
 from streamreg.sources.base import Source
 from streamreg.stats.grouped import Hash
@@ -95,6 +97,10 @@ class Selected(Wrapper):
             fit = self._among(data, "moments")
             return dataclasses.replace(fit, seconds=time.perf_counter() - began)
         source = as_source(data, needs.target)
+        if fills(self.model.missing):
+            source, inner = self.model.posed(source, run := Run.of(threads, engine, progress))
+            whole = self.model_copy(update={"model": inner}).fit(source, engine=run)
+            return dataclasses.replace(whole, passes=whole.passes + source.learned, model=self.to_dict())
         kept: dict[str, Any] = needs.scan_options()
         moments = scan(source, needs.features, self.model.missing, threads, progress, engine=engine, **kept)
         fit = self._among(moments, source.label)

@@ -18,7 +18,7 @@ from streamreg.persist.atomic import whole
 from streamreg.persist.kinds import NETWORK
 from streamreg.reporting.result import Result
 from streamreg.reporting.table import Column, Table
-from streamreg.results.predict import in_memory
+from streamreg.results.predict import filled_rows, in_memory
 from streamreg.sources.rows import missing_rows
 
 _LARGEST = 2**26  # bytes of it
@@ -104,7 +104,7 @@ class NetworkResult(Result):
         DataError
             `x` is not a table of numbers with these columns.
         """
-        table, absent = missing_rows(in_memory(x, self.names))
+        table, absent = missing_rows(in_memory(filled_rows(self, x), self.names))
         parts: list[NDArray[np.float64]] = []
         with backend.scope(backend.where(self.model.variables[0].value)), backend.full_products():
             for start in range(0, len(table), rows):

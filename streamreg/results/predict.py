@@ -13,6 +13,7 @@ from streamreg import sources
 from streamreg.design.batch import Batch
 from streamreg.design.columns import parts_of
 from streamreg.design.design import Design, Missing
+from streamreg.design.filled import indicator, restored
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, UsageError
 from streamreg.families import family
@@ -22,6 +23,7 @@ from streamreg.scans.formulas import Unseen, as_fitted
 from streamreg.scans.run import Run
 from streamreg.sources.base import Partition, Source
 from streamreg.sources.checks import native
+from streamreg.sources.chunk import missing as absent_in
 from streamreg.sources.rows import missing_rows, table
 from streamreg.stats.base import Statistic
 
@@ -51,10 +53,35 @@ def predict(fit: Estimates, data: Any, kind: Scale = "mean", unseen: Unseen = "e
         return np.concatenate([values for _, values in predictions(fit, data, kind, unseen=unseen)])
     if fit.encoder or fit.absorbed is not None:
         refuse_elsewhere(data)
-        source = sources.open(data if fit.encoder else _named(data, needed(fit)))
+        source = sources.open(data if "formula" in fit.encoder else _named(data, _stored(fit)))
         found = [v for _, v in predictions(fit, source, kind, missing="drop", progress=False, unseen=unseen)]
         return np.concatenate(found) if found else np.zeros(0)
     return of_rows(fit, in_memory(data, fit.columns), kind)
+
+
+def filled_rows(fit: Any, data: Any) -> Any:
+    """Return rows in memory with numbers in place of missing values, and indicators, as the columns of a fit have them.
+
+    What has those columns already stays as it is.
+    """
+    fills, names = restored(fit.encoder.get("fills", {})), needed(fit)
+    stored = _stored(fit)
+    if not fills or "formula" in fit.encoder or (stored != names and getattr(data, "shape", ())[1:] == (len(names),)):
+        return data
+    found = in_memory(data, stored)
+    columns: dict[str, NDArray[Any]] = {name: found[:, k] for k, name in enumerate(stored)}
+    for name, fill in fills.items():
+        if name in columns:
+            absent = absent_in(columns[name])
+            columns[indicator(name)] = absent.astype(np.float64)
+            columns[name] = np.where(absent, fill.value, columns[name].astype(np.float64))
+    return np.column_stack([columns[name] for name in names])
+
+
+def _stored(fit: Any) -> tuple[str, ...]:
+    """Return the columns of the data that a prediction without a formula reads."""
+    made = {indicator(name) for name, fill in restored(fit.encoder.get("fills", {})).items() if fill.indicator}
+    return tuple(name for name in needed(fit) if name not in made)
 
 
 def _named(data: Any, columns: tuple[str, ...]) -> Any:

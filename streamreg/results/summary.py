@@ -117,7 +117,7 @@ def _overdispersed(fit: Estimates) -> list[str]:
 def _notes(fit: Estimates) -> list[str]:
     notes = []
     if fit.n_missing:
-        notes.append(f"{_rows(fit.n_missing)} with missing values left out.")
+        notes.append(f"{_rows(fit.n_missing)} with missing values left out{_by_column(fit)}.")
     unweighted = fit.n_read - fit.n_missing - fit.n - lacking(fit.provenance)
     filtered = sum(part.get("filtered", 0) for part in fit.provenance.get("sources", ()))
     if 0 < filtered <= unweighted:  # a level of lines by level counts its own rows only
@@ -169,6 +169,16 @@ def _digits(fit: Estimates) -> list[str]:
         return []
     more = "; precision='exact' gives more" if "precision" in fit.model and fit.method != "exact" else ""
     return [f"Some coefficients have few digits to trust: see the last column{more}."]
+
+
+def _by_column(fit: Estimates) -> str:
+    """Say in which columns values are missing."""
+    total: dict[str, int] = {}
+    for part in fit.provenance.get("sources", ()):
+        for name, count in part.get("missing_in", {}).items():
+            total[name] = total.get(name, 0) + count
+    shown = [f"{name}: {count:,}" for name, count in list(total.items())[:8]] + ["..."] * (len(total) > 8)
+    return f" ({', '.join(shown)})" if len(total) > 1 or fit.n_missing in total.values() else ""
 
 
 def _rows(count: int) -> str:

@@ -75,7 +75,7 @@ def coded(source: Source, design: Design, statistic: Statistic) -> Coded | None:
     if not coded or not (left.features or design.target):
         return None
     inner = EncodedSource(source.inner, left, source.learned)
-    plan = replace(design, features=left.features, keys=(*left.keys, *design.keys), encoder=left)
+    plan = replace(design, features=left.features, keys=(*left.keys, *design.keys))
     sizes = [factor.count if factor.count <= MANY else 0 for factor in factors]
     empty = AbsorbedMoments(plan.names, left.keys, design.target, design.weights is not None, sizes)
     return Coded(inner, plan, empty, design.names, tuple(factors))

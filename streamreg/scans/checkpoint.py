@@ -83,7 +83,7 @@ class Checkpoint:
             "data": source.fingerprint(),
             "partitions": partitions,
             "columns": hashlib.sha256(json.dumps(source.schema.names).encode()).hexdigest()[:24],
-            "design": json.dumps(_plain(design), sort_keys=True),
+            "design": json.dumps({**_plain(design), "recipe": source.recipe()}, sort_keys=True),
             "statistic": _recipe(statistic),
         }
         return Pass(self.folder / f"{self._taken:03d}{_SUFFIX}", identity, self.seconds)
@@ -174,6 +174,7 @@ class Pass:
         for k, chunk in enumerate(waiting):
             arrays |= {f"rows.{k}.{name}": array for name, array in _to_arrays(chunk).items()}
         kept = {**values, "identity": self._identity, "waiting": len(waiting), "counts": state.counts()}
+        kept["missing_in"] = dict(state.missing_in)
         generations.keep(self.path, _KIND, kept, arrays)
         self._saved = time.monotonic()
         self._cost = self._saved - began
@@ -187,6 +188,7 @@ def restored(statistic: Statistic, arrays: Mapping[str, NDArray[Any]], values: M
     kept = type(statistic).from_arrays(parts)
     counts = values["counts"]
     kept.n, kept.n_read, kept.n_missing = counts["n"], counts["n_read"], counts["n_missing"]
+    kept.missing_in = dict(values["missing_in"])
     return state.merge(kept)
 
 
@@ -205,11 +207,13 @@ def _to_arrays(chunk: Chunk) -> dict[str, NDArray[Any]]:
         out["low"] = chunk.low
     if chunk.passed is not None:
         out["passed"] = chunk.passed
+    out |= {f"hole.{k}": mask for k, mask in enumerate(chunk.holes.values())}
     levels: list[Any] = []
     for k, values in enumerate(chunk.vectors.values()):
         levels.append(list(values.levels) if isinstance(values, Coded) else None)
         out[f"vector.{k}"] = values.codes if isinstance(values, Coded) else np.ascontiguousarray(values)
     meta = {"start": chunk.start, "names": chunk.names, "vectors": list(chunk.vectors), "levels": levels}
+    meta["holes"] = list(chunk.holes)
     return out | {"meta": np.array(json.dumps(meta))}
 
 
@@ -220,7 +224,8 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Chunk:
         values = arrays[f"vector.{k}"]
         vectors[name] = values if levels is None else Coded(values, tuple(levels))
     low, passed = arrays.get("low"), arrays.get("passed")
-    return Chunk(meta["start"], arrays["matrix"], tuple(meta["names"]), vectors, low, passed)
+    holes = {name: arrays[f"hole.{k}"] for k, name in enumerate(meta["holes"])}
+    return Chunk(meta["start"], arrays["matrix"], tuple(meta["names"]), vectors, low, passed, holes=holes)
 
 
 def _recipe(statistic: Statistic) -> str:
@@ -239,10 +244,5 @@ def _recipe(statistic: Statistic) -> str:
 
 
 def _plain(design: Design) -> dict[str, Any]:
-    values = {
-        f.name: getattr(design, f.name)
-        for f in dataclasses.fields(design)
-        if f.name not in ("label", "encoder", "sample")
-    }
-    made = None if design.encoder is None else design.encoder.to_dict()
-    return {**values, "sample": repr(design.sample), "encoder": made}
+    values = {f.name: getattr(design, f.name) for f in dataclasses.fields(design) if f.name not in ("label", "sample")}
+    return {**values, "sample": repr(design.sample)}

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from streamreg.design.encoded import EncodedSource
+from streamreg.design.filled import Fill, FilledSource, restored
 from streamreg.design.formula.encoder import FormulaEncoder
 from streamreg.design.formula.grammar import parse
 from streamreg.design.formula.joining import joined
@@ -14,6 +15,7 @@ from streamreg.errors import OnePassError, UsageError
 from streamreg.scans.run import Run
 from streamreg.sources.base import Source
 from streamreg.sources.chunk import Chunk
+from streamreg.sources.marked import marked_as
 from streamreg.stats.learning import AsStored, Learning
 
 __all__ = ["Unseen", "as_fitted", "encoded", "profiled", "with_terms"]
@@ -78,12 +80,12 @@ def profiled(source: Source, inquiry: Inquiry, run: Run, title: str = "learn ter
     """Return what a pass over all rows finds out."""
     design = AsStored(source.label, inquiry.columns)
     if inquiry.opens:
-        inquiry = inquiry.opened({name: _first(source, inquiry.columns).column(name) for name in inquiry.columns})
+        inquiry = inquiry.opened({name: first_rows(source, inquiry.columns).column(name) for name in inquiry.columns})
     found = run.scan(source, design, Learning(inquiry, source.label), title)
     return found.profiles
 
 
-def _first(source: Source, columns: tuple[str, ...]) -> Chunk:
+def first_rows(source: Source, columns: tuple[str, ...]) -> Chunk:
     """Return the first rows of a source that pass: as many, however it is cut."""
     chunks, rows = [], 0
     for partition in source.partitions(_FIRST, columns):
@@ -109,7 +111,12 @@ def as_fitted(source: Source, encoder: Mapping[str, Any], *, target: bool = True
     unseen : {"error", "reference", "own", "missing"}
         What to do with levels that did not occur in the fit.
     """
-    if not encoder or isinstance(source, EncodedSource):
+    if not encoder or isinstance(source, EncodedSource | FilledSource):
+        return source
+    source = marked_as(source, encoder)
+    if fills := encoder.get("fills"):
+        source = FilledSource(source, restored(fills))
+    if "formula" not in encoder:
         return source
     made = FormulaEncoder.from_dict(encoder).with_unseen(unseen)
     return EncodedSource(source, made if target else made.without_target())
@@ -123,7 +130,20 @@ def with_terms(source: Source, encoders: Sequence[Mapping[str, Any]]) -> Source:
     UsageError
         Two fits learned different things of a term, such as other levels of a category.
     """
-    made = [FormulaEncoder.from_dict(encoder) for encoder in encoders if encoder]
-    if not made or isinstance(source, EncodedSource):
+    made = [FormulaEncoder.from_dict(encoder) for encoder in encoders if "formula" in encoder]
+    if isinstance(source, EncodedSource | FilledSource):
+        return source
+    for encoder in encoders:
+        source = marked_as(source, encoder)
+    fills: dict[str, Fill] = {}
+    for encoder in encoders:
+        for name, fill in restored(encoder.get("fills", {})).items():
+            if fills.setdefault(name, fill).value != fill.value:
+                raise UsageError(
+                    f"{source.label}: the fits put different numbers in place of missing values of {name!r}"
+                )
+            fills[name] = Fill(fill.value, fill.indicator or fills[name].indicator)
+    source = FilledSource(source, fills) if fills else source
+    if not made:
         return source
     return EncodedSource(source, joined(made))

@@ -16,6 +16,8 @@ from streamreg.scans.run import Run
 from streamreg.scans.scan import Given, opened
 from streamreg.sources.base import Source
 from streamreg.sources.filters.source import FilteredSource
+from streamreg.sources.marked import marked_as
+from streamreg.stats.base import added as sums
 from streamreg.stats.grouped import Block, By, Column, Grouped
 
 _PROBES = 32  # kept when a scan was appended to
@@ -87,6 +89,7 @@ def append(
         raise UsageError("these moments do not say which rows they hold; only those of sr.scan can be appended to")
     if not isinstance(source, Source):
         source = sources.open(source)
+    source = marked_as(source, record.encoder)
     if record.where and not source.where:
         source = FilteredSource(source, record.where)
     if source.where != record.where:
@@ -119,6 +122,7 @@ def append(
         missing=old.missing + part.missing,
         weightless=old.weightless + part.weightless,
         filtered=old.filtered + part.filtered,
+        missing_in=sums(old.missing_in, part.missing_in),
         probes=tuple(probes[k] for k in chosen),
         faults=old.faults + part.faults,
     )

@@ -1,13 +1,13 @@
 """Partitions folded into states, each alone, and joined where a block of rows lies on both sides of a border."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
 
 from streamreg.design.batch import Batch
 from streamreg.design.design import Design
-from streamreg.design.encoded import EncodedPartition
+from streamreg.design.encoded import makes, watched
 from streamreg.scans.faults import Lack, Unreadable, cut, patient
 from streamreg.scans.probes import Marks, marking
 from streamreg.scans.seal import Sums
@@ -131,16 +131,19 @@ def fold_rows(partition: Partition, first: bool, last: bool, recipe: Recipe[S]) 
     run = Folded(recipe.statistic.fresh(), partition.start, partition.start, sums=sums)
     design, size = recipe.design, recipe.statistic.block_rows
     partition = patient(partition, recipe.label, recipe.skip)
-    if run.sums is not None and isinstance(partition, EncodedPartition):  # a seal is of what the terms are made of
-        partition = replace(partition, watch=partial(run.sums.of, columns=None))
     chunks = partition.chunks(size)
-    if run.sums is not None and not isinstance(partition, EncodedPartition):
-        chunks = run.sums.of(chunks, design.columns)
+    if run.sums is not None:
+        whole = makes(partition)  # a seal is of what the columns are made of
+        watch = partial(run.sums.of, columns=None if whole else design.columns)
+        chunks = watched(partition, watch).chunks(size) if whole else watch(chunks)
     for chunk in _blocks(marking(chunks, design.columns, first, last, run.marks), size):
         run.rows, run.stop = run.rows + len(chunk), chunk.start + len(chunk)
         run.filtered += chunk.filtered
         if chunk.start % size == 0 and len(chunk) == size:
-            run.state.update(design.batch(chunk))
+            if chunk.read:
+                run.state.update(design.batch(chunk))
+            else:
+                run.state.n_read += size
             continue
         run.at_borders += len(chunk)
         (run.tail if chunk.start % size == 0 else run.head).append(chunk.owned())

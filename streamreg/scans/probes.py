@@ -9,6 +9,7 @@ of old rows elsewhere is not.
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +112,10 @@ class Later(Source):
     def where(self) -> str:
         """The inner source's."""
         return self.inner.where
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the inner source's."""
+        return self.inner.recipe()
 
     def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> Sequence[Partition]:
         """Return the partitions with such rows."""

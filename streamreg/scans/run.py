@@ -159,6 +159,7 @@ def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
         __version__,
         found.filtered,
         tuple((start, stop, reason) for start, stop, reason in found.lacking),
+        dict(state.missing_in),
     )
     return Record(
         (part,),
@@ -167,6 +168,6 @@ def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
         design.weights,
         design.missing,
         design.powers,
-        encoder={} if design.encoder is None else design.encoder.to_dict(),
+        encoder=source.recipe(),
         where=source.where,
     )

@@ -7,8 +7,10 @@ from typing import Any, Literal, overload
 
 from streamreg import sources
 from streamreg.design.design import Design, Missing
+from streamreg.design.policy import checked
 from streamreg.errors import DataError, UsageError, renamed, typed
 from streamreg.scans.faults import OnFault
+from streamreg.scans.filling import filled, with_indicators, with_terms
 from streamreg.scans.formulas import encoded
 from streamreg.scans.moments_file import Scanned, load
 from streamreg.scans.run import Run
@@ -99,7 +101,10 @@ def scan(
         Its weights, if it has a column for them, are in the moments.
     features : tuple of str, optional
         Default: all columns that have no other role.
-    missing : {"error", "drop"}
+    missing : {"error", "drop", "mean", "indicator"}, or dict of str to these
+        What to do with missing values: refuse them, leave such rows out, put the mean of the column in their place, or
+        put a number there and keep a column of indicators, ``"age[missing]"``. For each column by name, ``"*"`` for
+        all others. From a scan with "indicator" models are fitted with "mean", too, and no row is read.
     threads : int, optional
         Workers; the result has the same bits for any number.
     progress : bool, optional
@@ -165,14 +170,18 @@ def scan(
             return scan(source, features, missing, powers=powers, engine=kept, **given)
     if not isinstance(source, Source):
         source = sources.open(source)
+    if formula is not None and (features is not None or powers):
+        raise UsageError("features and powers, and a formula, both say what the terms are; leave one of them out")
+    source = source.with_roles(None if formula is not None else target, weights)
+    apart_from = tuple(name for name in (by, folds) if isinstance(name, str))
+    source = filled(source, missing, run, features=features, formula=formula, apart=apart_from, near=True)
+    features = with_indicators(source, features)
     if formula is not None:
-        if features is not None or powers:
-            raise UsageError("features and powers, and a formula, both say what the terms are; leave one of them out")
-        source = encoded(source.with_roles(weights=weights), formula, run)
+        source = encoded(source, with_terms(source, formula), run)
     source = source.with_roles(target, weights)
     apart = _by(source, folds, by, blocks, seed)
     keys = (apart.name,) if isinstance(apart, Column) else ()
-    design = Design.of(source, features, missing, powers, keys)
+    design = Design.of(source, features, checked(missing), powers, keys)
     if device is not None and (apart is not None or precision == "exact"):
         raise UsageError("a device takes float64 products of all rows together; leave out device, or folds and 'exact'")
     state: Statistic

@@ -33,6 +33,7 @@ def open(
     options: Mapping[str, Any] | None = None,
     query: str | None = None,
     where: str | None = None,
+    na_values: Any = None,
 ) -> Source:
     """Return a source over `data`. No rows are read, but for the first batch of an iterable, and text.
 
@@ -72,6 +73,9 @@ def open(
         ISO dates, ``in``, ``is missing``, ``and``, ``or``, ``not``, ``+ - * / %``; names that are no words stand in
         backquotes. A row passes where the condition is true: where a value is missing, a comparison is not. The other
         rows keep their numbers and are counted. What can be told of row groups of Parquet and of folders is not read.
+    na_values : value, list of values, or dict of str to these, optional
+        What else stands for a missing value: ``-999``, or ``{"age": [-1, 99], "zone": "unknown"}``. Fits and moments
+        remember it.
 
     Raises
     ------
@@ -87,13 +91,10 @@ def open(
     if not isinstance(missing_chunks, str) or missing_chunks not in ("error", "fill"):
         raise UsageError(f"missing_chunks is {missing_chunks!r}; it can be 'error' or 'fill'")
     columns, features = _names("columns", columns), _names("features", features)
-    if where is not None:
+    if where is not None or na_values is not None:
         given: dict[str, Any] = {"x": x, "columns": columns, "missing_chunks": missing_chunks}
         given |= {"format": format, "options": options, "query": query}
-        source = load("streamreg.sources.filters.source:FilteredSource")(
-            open(data, target=target, weights=weights, **given), where
-        )
-        return source.with_roles(features=features)
+        return _narrowed(data, given, where, na_values, target, weights, features)
     if isinstance(data, str) and data.startswith(DATABASES):
         from streamreg.sources.arrow.sql import open_sql
 
@@ -123,6 +124,27 @@ def open(
     else:
         source = _open_object(data, columns)
     return source.with_roles(target, weights, features)
+
+
+def _narrowed(
+    data: Any,
+    given: dict[str, Any],
+    where: str | None,
+    na_values: Any,
+    target: str | None,
+    weights: str | None,
+    features: tuple[Any, ...] | None,
+) -> Source:
+    """Open data of which certain values are missing, and some rows are used."""
+    stored = isinstance(data, str | os.PathLike) and not str(data).startswith(DATABASES)
+    if isinstance(na_values, list | tuple) and stored and kind_of(data, given["format"]) == "csv":
+        given["options"] = {**(given["options"] or {}), "na_values": [str(value) for value in na_values]}
+    source = open(data, target=target, weights=weights, **given)
+    if na_values is not None:
+        source = load("streamreg.sources.marked:MarkedSource")(source, na_values)
+    if where is not None:
+        source = load("streamreg.sources.filters.source:FilteredSource")(source, where)
+    return source.with_roles(features=features)
 
 
 def _are_paths(data: Any) -> bool:

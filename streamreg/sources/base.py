@@ -7,9 +7,9 @@ one worker, yields `Chunk` after `Chunk`. Nothing here knows what the rows are f
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
@@ -127,6 +127,10 @@ class _Cut(Partition):
                 return
 
 
+Watch: TypeAlias = Callable[[Iterator[Chunk]], Iterator[Chunk]]
+"""What looks at chunks as they pass."""
+
+
 class Source(ABC):
     """A table somewhere. Restartable: reading twice gives the same rows, unless `one_pass` is true.
 
@@ -174,6 +178,10 @@ class Source(ABC):
     def where(self) -> str:
         """The condition that rows must meet; empty where all are used."""
         return ""
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what makes the columns of other ones, as plain values; empty where they are as stored."""
+        return {}
 
     def ranges(self, columns: Sequence[str]) -> Iterator[Known]:
         """Yield what the storage knows of some columns in runs of rows, without reading any."""

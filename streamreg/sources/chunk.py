@@ -92,6 +92,8 @@ class Chunk:
         False: the values are made up, as no row passes and so none was read.
     numbers : int64 ndarray of shape (m,) or None
         Numbers of the rows where they are not consecutive: those of `passing`.
+    holes : dict of str to bool ndarray of shape (m,)
+        Of columns that others were made of: where they have no value, if that is the case anywhere.
     """
 
     start: int
@@ -102,6 +104,7 @@ class Chunk:
     passed: NDArray[np.bool_] | None = None
     read: bool = True
     numbers: NDArray[np.int64] | None = None
+    holes: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.matrix)
@@ -119,7 +122,9 @@ class Chunk:
         vectors = {name: values[start:stop] for name, values in self.vectors.items()}
         low = None if self.low is None else self.low[start:stop]
         passed = None if self.passed is None else self.passed[start:stop]
-        return Chunk(self.start + start, self.matrix[start:stop], self.names, vectors, low, passed, self.read)
+        holes = {name: mask[start:stop] for name, mask in self.holes.items()}
+        matrix = self.matrix[start:stop]
+        return Chunk(self.start + start, matrix, self.names, vectors, low, passed, self.read, holes=holes)
 
     def passing(self) -> "Chunk":
         """Return the rows that pass, which keep their numbers; this chunk if all do."""
@@ -128,7 +133,8 @@ class Chunk:
         rows = np.flatnonzero(self.passed)
         vectors = {name: values[rows] for name, values in self.vectors.items()}
         low = None if self.low is None else self.low[rows]
-        return Chunk(self.start, self.matrix[rows], self.names, vectors, low, numbers=self.start + rows)
+        holes = {name: mask[rows] for name, mask in self.holes.items()}
+        return Chunk(self.start, self.matrix[rows], self.names, vectors, low, numbers=self.start + rows, holes=holes)
 
     @property
     def filtered(self) -> int:
@@ -157,7 +163,9 @@ class Chunk:
         if any(c.passed is not None for c in chunks):
             passed = np.concatenate([np.ones(len(c), bool) if c.passed is None else c.passed for c in chunks])
         matrix, read = np.concatenate([c.matrix for c in chunks]), all(c.read for c in chunks)
-        return cls(first.start, matrix, first.names, vectors, low, passed, read)
+        found = dict.fromkeys(name for c in chunks for name in c.holes)
+        holes = {n: np.concatenate([c.holes.get(n, np.zeros(len(c), bool)) for c in chunks]) for n in found}
+        return cls(first.start, matrix, first.names, vectors, low, passed, read, holes=holes)
 
 
 def below(parts: Sequence[Any]) -> Column:

@@ -7,6 +7,7 @@ statistic writes the hooks `_absorb` and `_join`.
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -32,6 +33,8 @@ class Statistic(ABC):
         Rows seen, those left out included.
     n_missing : int
         Rows left out for a missing value. The rest of ``n_read - n`` had zero weight.
+    missing_in : dict of str to int
+        In how many of them each column has no value.
     block_rows : int
         How many rows `update` is to be given at a time; blocks begin at multiples of it, counted from row 0 of the
         source. It depends on the number of columns alone, so results do not depend on chunks, threads or memory.
@@ -48,6 +51,7 @@ class Statistic(ABC):
     n: int = 0
     n_read: int = 0
     n_missing: int = 0
+    missing_in: Mapping[str, int] = MappingProxyType({})
     block_rows: int
     target: str | None = None
     record: Record | None = None
@@ -79,6 +83,8 @@ class Statistic(ABC):
         self.n += len(batch)
         self.n_read += batch.read
         self.n_missing += batch.missing
+        if batch.missing_in:
+            self.missing_in = added(self.missing_in, batch.missing_in)
         if len(batch):
             self._absorb(batch)
         return self
@@ -104,6 +110,8 @@ class Statistic(ABC):
         self.n += other.n
         self.n_read += other.n_read
         self.n_missing += other.n_missing
+        if other.missing_in:
+            self.missing_in = added(self.missing_in, other.missing_in)
         if other.n:
             self._join(other)
         return self
@@ -165,6 +173,11 @@ class Statistic(ABC):
     @abstractmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild a state from `to_arrays`."""
+
+
+def added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """Return the sums of counts."""
+    return {name: one.get(name, 0) + other.get(name, 0) for name in (*one, *(n for n in other if n not in one))}
 
 
 def block_rows(columns: int) -> int:

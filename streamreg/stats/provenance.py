@@ -29,6 +29,8 @@ class Part:
         Rows read that the filter did not let pass.
     faults : tuple of (int, int, str)
         Rows that could not be read and are lacking: the first one, the one after the last, and why.
+    missing_in : dict of str to int
+        In how many of the rows left out for a missing value each column has none.
     """
 
     label: str
@@ -40,6 +42,7 @@ class Part:
     version: str
     filtered: int = 0
     faults: tuple[tuple[int, int, str], ...] = ()
+    missing_in: dict[str, int] = field(default_factory=dict)
 
     @property
     def lacking(self) -> int:
@@ -57,7 +60,7 @@ class Record:
         In the order in which they were read or merged.
     features : tuple of str
     target, weights : str or None
-    missing : str
+    missing : str or dict of str to str
     powers : tuple of (str, int)
     by : str
         How rows were put in groups; empty if they were not.
@@ -72,7 +75,7 @@ class Record:
     features: tuple[str, ...]
     target: str | None = None
     weights: str | None = None
-    missing: str = "error"
+    missing: Any = "error"
     powers: tuple[tuple[str, int], ...] = ()
     by: str = ""
     precision: str = "float64"
@@ -117,6 +120,7 @@ class Record:
                 "rows": part.rows,
                 "used": part.rows - part.missing - part.filtered - part.weightless - part.lacking,
                 "missing": part.missing,
+                "missing_in": part.missing_in,
                 "filtered": part.filtered,
                 "left_out": part.weightless,
                 "lacking": part.lacking,

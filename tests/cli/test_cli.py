@@ -172,7 +172,11 @@ def test_weights(cli, tmp_path):
         (["fit", "{a}", "--target", "y", "--features", "x1,xx3"], 3, "no column 'xx3'; did you mean 'x3'?"),
         (["fit", "{a}", "--target", "y", "--features", "y"], 2, "'y' is the target and named once more"),
         (["fit", "{a}", "--target", "y", "--ridge", "-1"], 2, "ridge is -1.0; it should be greater than or equal to 0"),
-        (["fit", "{a}", "--target", "y", "--missing", "perhaps"], 2, "missing is 'perhaps'; it should be 'error' or"),
+        (
+            ["fit", "{a}", "--target", "y", "--missing", "perhaps"],
+            2,
+            "missing is 'perhaps'; it should be 'error', 'drop'",
+        ),
         (["fit", "{a}", "--target", "y", "--digits", "99"], 2, "digits is 99; it should be less than or equal to 15"),
         (["fit", "{a}", "--target", "y", "--features", 'x1,"x2'], 2, "is no list of names; write x1,x7, and a name"),
         (["fit", "{a}", "--target", "y", "--power", "x1"], 2, "write NAME=DEGREE"),
@@ -380,7 +384,7 @@ def test_a_summary_counts_rows_left_out(cli, tmp_path):
     rows[4, 0] = np.nan
     np.save(tmp_path / "a.npy", rows)
     out = cli("fit", tmp_path / "a.npy", "--target", "x2", "--missing", "drop")
-    assert "\n1 row with missing values left out." in out
+    assert "\n1 row with missing values left out (x0: 1)." in out
 
 
 def test_fit_that_did_not_converge_ends_with_1(cli, folder, monkeypatch):

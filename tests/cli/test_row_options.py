@@ -124,18 +124,18 @@ def test_jobs(trips: Path, call: Any) -> None:
     )
     job.write_text(f'data:\n  path: trips.parquet\n  where: "{WHERE}"\n{fits}')
     assert f"Rows are used where {WHERE}." in call("run", job, "--dry-run")
-    found = sr.run(job)
+    found = sr.run_job(job)
     assert found.fits["line"].n == expected(trips).n
     assert found.where == WHERE
     assert WHERE in str(found)
     job.write_text(f'data:\n  path: "duckdb:trips.db"\n  query: select * from trips\n  where: "{WHERE}"\n{fits}')
-    assert sr.run(job).fits["line"].n == expected(trips).n
+    assert sr.run_job(job).fits["line"].n == expected(trips).n
     job.write_text(f'data:\n  path: trips.parquet\n  where: "year = 3"\n{fits}')
     assert "line" in call("run", job, code=2)
     job.write_text(
         f'data:\n  path: trips.parquet\n  where: "year > 2012"\n  held_out: 0.3\n{fits}score:\n  - [line, short]\n'
     )
-    held = sr.run(job)
+    held = sr.run_job(job)
     assert held.fits["line"].n + held.scores[0].n == sum(
         pq.read_table(trips / "trips.parquet")["year"].to_numpy() > 2012
     )

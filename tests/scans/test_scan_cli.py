@@ -90,7 +90,7 @@ def test_errors(cli, data, text, errors):
         (["scan", "t.h5", "-o", "t.moments", "--folds", "1"], 2, "two or more"),
         (["scan", "t.h5", "-o", "t.moments", "--folds", "-3"], 2, "--folds is -3; it takes two or more"),
         (["scan", "t.h5", "-o", "t.moments", "--precision", "much"], 2, "float64' or 'exact'"),
-        (["scan", "t.h5", "-o", "t.moments", "--missing", "keep"], 2, "'error' or 'drop'"),
+        (["scan", "t.h5", "-o", "t.moments", "--missing", "keep"], 2, "'error', 'drop'"),
         (["scan", "t.h5", "-o", "t.moments", "--power", "x0=b"], 2, "the degree is a whole number"),
         (["scan", "t.h5", "-o", "t.moments", "--by", "x9"], 3, "no column 'x9'"),
         (["fit", "none.moments"], 3, "no such file"),

@@ -331,6 +331,12 @@ def test_row_groups_in_which_no_row_can_pass_are_not_read(trips: Path, tmp_path:
     assert years.unread() == [(0, 2000)]
     assert mask(years).sum() == 2000
     assert 0 < len(unread) < len(parts)
+    for year in (2019, 2020):
+        (tmp_path / "csv" / f"year={year}").mkdir(parents=True)
+        (tmp_path / "csv" / f"year={year}" / "a.csv").write_text("y,x\n" + "1,2\n3,4\n" * (year - 2018))
+    years = sr.open(tmp_path / "csv", where="year == 2020")
+    assert years.unread() == [(0, 2)]
+    assert mask(years).tolist() == [False] * 2 + [True] * 4
 
 
 def test_formulas_learn_of_the_rows_that_pass(trips: Path) -> None:

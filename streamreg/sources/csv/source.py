@@ -19,6 +19,7 @@ from streamreg.sources.csv.borders import Borders
 from streamreg.sources.csv.dialect import Dialect
 from streamreg.sources.csv.parse import Parser
 from streamreg.sources.csv.streams import compression_of, reading
+from streamreg.sources.ranges import Known, Range
 from streamreg.sources.stored.files import file_fingerprint
 
 
@@ -151,6 +152,16 @@ class CsvSource(Source):
                     out.append(CsvPartition(start, stop, origin, part, self._dialect, dtypes, types))
             origin = end
         return out
+
+    def ranges(self, columns: Sequence[str]) -> Iterator[Known]:
+        """Yield what the names of folders say of columns, file by file."""
+        first = 0
+        for file in self._files:
+            held = {name: Range.of(file.folders[name]) for name in columns if name in file.folders}
+            texts = {name for name in held if self.schema.dtype(name).kind == "T"}
+            last = first + file.borders.rows[-1]
+            yield first, last, {name: r.texts() if name in texts else r for name, r in held.items()}
+            first = last
 
     def fingerprint(self) -> str:
         """Return a hash of those of the files, and of how they are read."""

@@ -125,6 +125,10 @@ class FilteredSource(Source):
         stop = part.stop
         return stop is not None and any(a <= part.start and stop <= b for a, b in self.unread())
 
+    def recipe(self) -> dict[str, Any]:
+        """Return that of the data."""
+        return self.inner.recipe()
+
     def ranges(self, columns: Sequence[str]) -> Iterator[Known]:
         """Return those of the data."""
         yield from self.inner.ranges(columns)

@@ -106,7 +106,8 @@ def written(state: AbsorbedMoments, names: Sequence[str], factors: Sequence[Indi
     moments = Moments.known(
         names, state.target, Centred(total.weight, total.log_weight, mean, cross, exponent, low, high), state.n
     )
-    moments.n_read, moments.n_missing, moments.record = state.n_read, state.n_missing, state.record
+    moments.n_read, moments.n_missing, moments.missing_in = state.n_read, state.n_missing, state.missing_in
+    moments.record = state.record
     state.release()
     return moments
 
