@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streamreg.design.batch import Batch
 from streamreg.design.columns import beside, keys, labels, missing_integers, parts_of, require_numbers
 from streamreg.design.encoded import EncodedSource, Encoder
+from streamreg.design.leaving import Leaving
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, NonFiniteError, UsageError
 from streamreg.kernels.gram import finite
@@ -43,6 +44,8 @@ class Design:
         What made columns of the source out of others.
     beside : tuple of (str, str)
         Further numbers of the rows, such as an offset: the role and the column of each.
+    leaving : Leaving or None
+        Groups, as the first keys name them, whose rows are left out.
     """
 
     label: str
@@ -55,6 +58,7 @@ class Design:
     keys: tuple[str, ...] = ()
     encoder: Encoder | None = None
     beside: tuple[tuple[str, str], ...] = ()
+    leaving: Leaving | None = None
 
     @classmethod
     def of(
@@ -177,6 +181,11 @@ class Design:
             return Batch(x, y, weight, chunk.start, len(chunk), missing, low, None, rows, beside=more)
         named = tuple(labels(chunk, name) for name in self.keys)
         whole = self._whole(groups, chunk.start, rows)
+        if self.leaving is not None and not (stay := self.leaving.stay(whole)).all():
+            x, low, y = x[stay], None if low is None else low[stay], None if y is None else y[stay]
+            weight, whole = None if weight is None else weight[stay], whole[stay]
+            rows = np.flatnonzero(stay) if rows is None else rows[stay]
+            more = {role: values[stay] for role, values in more.items()}
         return Batch(x, y, weight, chunk.start, len(chunk), missing, low, whole, rows, named, beside=more)
 
     def rows(self, chunk: Chunk) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -236,7 +236,7 @@ def _plain(design: Design) -> dict[str, Any]:
     values = {
         f.name: getattr(design, f.name)
         for f in dataclasses.fields(design)
-        if f.name not in ("label", "encoder", "sample")
+        if f.name not in ("label", "encoder", "sample", "leaving")
     }
     made = None if design.encoder is None else design.encoder.to_dict()
-    return {**values, "sample": repr(design.sample), "encoder": made}
+    return {**values, "sample": repr(design.sample), "leaving": repr(design.leaving), "encoder": made}
