@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streamreg.design.batch import Batch
 from streamreg.design.columns import beside, keys, labels, parts_of, require_numbers
 from streamreg.design.complete import complete
+from streamreg.design.leaving import Leaving
 from streamreg.design.policy import Missing as Missing
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, UsageError
@@ -41,6 +42,8 @@ class Design:
         Columns of whole numbers, text or dates that say which groups a row belongs to; "a^b" is both together.
     beside : tuple of (str, str)
         Further numbers of the rows, such as an offset: the role and the column of each.
+    leaving : Leaving or None
+        Groups, as the first keys name them, whose rows are left out.
     """
 
     label: str
@@ -52,6 +55,7 @@ class Design:
     sample: Sample | None = None
     keys: tuple[str, ...] = ()
     beside: tuple[tuple[str, str], ...] = ()
+    leaving: Leaving | None = None
 
     @classmethod
     def of(
@@ -173,6 +177,11 @@ class Design:
         more = {role: groups.pop(len(self.keys)).astype(np.float64) for role, _ in self.beside}
         together = self._whole(groups, chunk, rows) if groups else None
         named = tuple(labels(chunk, name) for name in self.keys)
+        if self.leaving is not None and together is not None and not (stay := self.leaving.stay(together)).all():
+            x, low, y = x[stay], None if low is None else low[stay], None if y is None else y[stay]
+            weight, together = None if weight is None else weight[stay], together[stay]
+            rows = np.flatnonzero(stay) if rows is None else rows[stay]
+            more = {role: values[stay] for role, values in more.items()}
         if chunk.numbers is not None:
             rows = (chunk.numbers if rows is None else chunk.numbers[rows]) - chunk.start
         return Batch(

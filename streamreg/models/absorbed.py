@@ -1,76 +1,32 @@
 """Least squares with absorbed factors: one pass, or two where little is left of a column within the levels."""
 
 import dataclasses
-from dataclasses import dataclass
+import time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.design import Design
+from streamreg.design.leaving import Leaving
 from streamreg.errors import DataError, UsageError
 from streamreg.models.base import as_source, as_state
 from streamreg.models.covariance import clusters
+from streamreg.models.elimination import Eliminated, read, scanned
 from streamreg.models.estimates import Origin, result
 from streamreg.problem import Problem, Solution
 from streamreg.results.absorbed import AbsorbedEffects
 from streamreg.results.base import FitResult
 from streamreg.scans.run import Run
 from streamreg.solve import cholesky
-from streamreg.solve.absorb import Absorbed, Factor, absorb
 from streamreg.solve.ladder import next_level
-from streamreg.sources.base import Source
 from streamreg.stats.chan import Centred
-from streamreg.stats.levels.moments import AbsorbedMoments
-from streamreg.stats.levels.within import Lookup, Within, WithinLevels
+from streamreg.stats.levels.within import Within
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 _LITTLE = 4.0  # what was summed over what is left, at which a second pass is worth it
-
-
-@dataclass(slots=True)
-class Eliminated:
-    """What a pass found, and what the algebra made of it.
-
-    Attributes
-    ----------
-    state : AbsorbedMoments
-    total : Centred
-    levels, rows, weights : lists of arrays, one for each factor
-    texts : list of str
-        Names of all levels, one factor after the other; empty for numbers.
-    found : Absorbed
-    """
-
-    state: AbsorbedMoments
-    total: Centred
-    levels: list[Int]
-    rows: list[Int]
-    weights: list[Float]
-    texts: list[str]
-    found: Absorbed
-
-    @classmethod
-    def of(cls, state: AbsorbedMoments) -> "Eliminated":
-        """Take the effects out of the moments of a pass."""
-        total, count = state.total(), len(state.factors)
-        levels, rows, weights, sums = map(list, zip(*(state.levels(f) for f in range(count)), strict=True))
-        pairs = {(f, g): state.pairs(f, g) for g in range(count) for f in range(g)}
-        texts = [text for f in range(count) for text in state.texts(f)]
-        state.release()
-        factors = [Factor(*each) for each in zip(state.factors, weights, sums, strict=True)]
-        return cls(state, total, levels, rows, weights, texts, absorb(total.cross, factors, pairs))
-
-    def effects(self) -> list[Float]:
-        """Return the effects of each factor on each column, shape (L, q), in the units of the data."""
-        return [np.ldexp(part, self.total.exponent) for part in self.found.effects]
-
-    def within(self, more: list[Float] | None = None) -> Within:
-        """Return what is to be taken from the rows of the next pass."""
-        each = zip(self.state.factors, self.levels, more or self.effects(), strict=True)
-        return Within(self.total.mean[0], tuple(Lookup.of(*parts) for parts in each))
 
 
 def unsuited(model: Any) -> list[str]:
@@ -92,21 +48,35 @@ def require_plain(model: Any, data: Any, moments: Any) -> None:
     ------
     UsageError
     """
+    if model.singletons == "drop" and model.weight_kind == "frequency":
+        raise UsageError("a row that occurred often is not alone; leave out singletons='drop', or the frequencies")
     of_moments = moments is not None or as_state(data) is not None
     for name in [*unsuited(model), *["moments"] * of_moments]:
         raise UsageError(f"absorbed factors do not go with {name}; leave out {name.partition('=')[0]}, or absorb")
 
 
-def fit_absorbed(model: Any, data: Any, run: Run) -> tuple[FitResult, Within]:
-    """Fit a `Linear` with absorbed factors; also return what later passes take from the rows."""
+def with_errors(model: Any, data: Any, moments: Any, run: Run, began: float) -> FitResult:
+    """Fit a `Linear` with absorbed factors, and with the errors that it asks for; `began` is when that was."""
+    require_plain(model, data, moments)
+    fit, within, leaving = fit_absorbed(model, data, run)
+    fit = dataclasses.replace(fit, seconds=time.perf_counter() - began)
+    if model.errors == "classical":
+        return fit
+    from streamreg.models.robust import replaced
+
+    return replaced(fit, data, model.errors, run, within, leaving=leaving)
+
+
+def fit_absorbed(model: Any, data: Any, run: Run) -> tuple[FitResult, Within, Leaving | None]:
+    """Fit a `Linear` with absorbed factors; also return what later passes take from the rows, and which they skip."""
     source = as_source(data, model.target)
     keys = tuple(dict.fromkeys((*model.absorb, *clusters(model.errors))))
     design = Design.of(source, model.features, model.missing, model.powers, keys).with_target()
-    first = scanned(design, source, model.absorb, run)
+    design, first, passes = read(design, source, model.absorb, run, model.singletons)
     problem = _problem(first, first.total, None)
     solution = _solved(problem)
     assert design.target is not None
-    origin = Origin.of(first.state, design.target, source.label, 1, "float64", design.terms)
+    origin = Origin.of(first.state, design.target, source.label, passes, "float64", design.terms)
     last, effects = first, first.effects()
     wanted = model.digits, model.digits if model.digits > 10 else 6
     if model.precision == "auto" and next_level(solution, *wanted) != "float64" and _lost(problem):
@@ -121,8 +91,8 @@ def fit_absorbed(model: Any, data: Any, run: Run) -> tuple[FitResult, Within]:
             problem = _problem(last, first.total, _spread(first.total))
             solution = _solved(problem)
             effects = [a + b for a, b in zip(effects, last.effects(), strict=True)]
-            origin = dataclasses.replace(origin, passes=2)
-    if origin.passes > 1 or not _lost(problem):
+            origin = dataclasses.replace(origin, passes=passes + 1)
+    if origin.passes > passes or not _lost(problem):
         solution = _settled(problem, solution)
     solution = _named(solution, model.absorb)
     if model.singular == "error" and solution.dependencies:
@@ -134,17 +104,7 @@ def fit_absorbed(model: Any, data: Any, run: Run) -> tuple[FitResult, Within]:
             for v, part in ((first.total.cross[-1, -1], first.total), (problem.cross[-1, -1], last.total))
         )
     absorbed = _effects(first, last, effects, np.nan_to_num(fit.coef), within)
-    return dataclasses.replace(fit, tss=tss, absorbed=absorbed), first.within(effects)
-
-
-def scanned(
-    design: Design, source: Source, factors: tuple[str, ...], run: Run, within: Within | None = None
-) -> Eliminated:
-    """Read the rows, less effects that are known already, and take the effects of factors out of their moments."""
-    empty = AbsorbedMoments(design.names, factors, design.target, design.weights is not None)
-    if within is None:
-        return Eliminated.of(run.scan(source, design, empty, "scan"))
-    return Eliminated.of(run.scan(source, design, WithinLevels(empty, within), "second pass over").inner)
+    return dataclasses.replace(fit, tss=tss, absorbed=absorbed), first.within(effects), design.leaving
 
 
 def _problem(last: Eliminated, total: Centred, spread: Float | None) -> Problem:
@@ -246,4 +206,5 @@ def _effects(first: Eliminated, last: Eliminated, effects: list[Float], coef: Fl
         method=found.method,
         products=found.products,
         residual=found.residual,
+        dropped=first.dropped,
     )

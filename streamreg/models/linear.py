@@ -70,6 +70,9 @@ class Linear(Estimator):
         Factors: columns of whole numbers, text or dates. The model holds an effect of each level, as it would
         with indicator columns, and they are not among the coefficients; see `FitResult.effects`. One pass; a second
         one only where little is left of a column within the levels and the digits need it.
+    singletons : {"keep", "drop"}
+        With `absorb`, what to do with rows that are alone in a level: they change no slope, but count among the rows.
+        "drop" leaves them out, and rows that are then alone, as pyfixest and reghdfe do; that is one more pass.
     device : str, optional
         "gpu", or "gpu:1": where the cross-products of the first pass are taken, by the library that Keras runs on, in
         double precision. Default: the processors, by this package's own kernel.
@@ -87,6 +90,7 @@ class Linear(Estimator):
     weight_kind: Literal["analytic", "frequency"] = "analytic"
     errors: Literal["classical"] | Errors = "classical"
     absorb: tuple[str, ...] = ()
+    singletons: Literal["keep", "drop"] = "keep"
     device: Device | None = None
 
     @field_validator("absorb", mode="before")
@@ -183,7 +187,9 @@ class Linear(Estimator):
 
             data = rows_twice(data)
         if self.absorb:
-            return self._absorbed(data, moments, run, began)
+            from streamreg.models.absorbed import with_errors
+
+            return with_errors(self, data, moments, run, began)
         state = as_state(data)
         if moments is not None:
             if not isinstance(moments, Moments):
@@ -201,19 +207,6 @@ class Linear(Estimator):
         from streamreg.models.robust import robust
 
         return robust(fit, data, self.errors, engine=run)
-
-    def _absorbed(self, data: Any, moments: Any, run: Run, began: float) -> FitResult:
-        """Fit with absorbed factors."""
-        from streamreg.models.absorbed import fit_absorbed, require_plain
-
-        require_plain(self, data, moments)
-        fit, within = fit_absorbed(self, data, run)
-        fit = dataclasses.replace(fit, seconds=time.perf_counter() - began)
-        if self.errors == "classical":
-            return fit
-        from streamreg.models.robust import replaced
-
-        return replaced(fit, data, self.errors, run, within)
 
     def _from_state(self, state: Statistic) -> Solved:
         """Solve from moments of an earlier scan."""

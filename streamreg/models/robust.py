@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.design import Design, Missing
+from streamreg.design.leaving import Leaving
 from streamreg.errors import ChangedError, DataError, OnePassError, UsageError, require, typed
 from streamreg.families import family
 from streamreg.inference import statistics
@@ -85,9 +86,19 @@ def robust(
 
 
 def replaced(
-    fit: FitResult, data: Any, errors: Any, run: Run, within: Within | None = None, memory: int = MEMORY
+    fit: FitResult,
+    data: Any,
+    errors: Any,
+    run: Run,
+    within: Within | None = None,
+    memory: int = MEMORY,
+    leaving: Leaving | None = None,
 ) -> FitResult:
-    """Do as `robust`; `within` is what to take from the rows where factors are absorbed, if it is known already."""
+    """Do as `robust`.
+
+    `within` is what to take from the rows where factors are absorbed, and `leaving` which of them are left out, if that
+    is known already.
+    """
     began, plan = time.perf_counter(), Plan.of(errors)
     source = as_fitted(rows_twice(data), fit.encoder).with_roles(target=fit.target)
     _require_errors(fit, source.label, plan)
@@ -97,9 +108,12 @@ def replaced(
     design = Design.of(source, fit.columns, missing, fit.powers, keys).with_target()
     passes = 1
     if factors and within is None:
-        from streamreg.models.absorbed import scanned
+        from streamreg.models.elimination import read
 
-        within, passes = scanned(design, source, factors, run).within(), 2
+        design, first, passes = read(design, source, factors, run, str(fit.model.get("singletons", "keep")))
+        within, passes = first.within(), passes + 1
+    elif leaving is not None:
+        design = dataclasses.replace(design, leaving=leaving)
     scores = _scores(fit)
     if within is not None:
         scores = dataclasses.replace(

@@ -106,6 +106,8 @@ class AbsorbedEffects:
         Products with their matrix that took.
     residual : float
         Greatest residual of their equations, relative to the columns.
+    dropped : int
+        Rows that were left out, as they were alone in a level.
     """
 
     names: NDArray[np.str_]
@@ -121,6 +123,7 @@ class AbsorbedEffects:
     method: str
     products: int
     residual: float
+    dropped: int = 0
 
     def of(self, name: str) -> Effects:
         """Return the effects of one factor.
@@ -205,6 +208,7 @@ class AbsorbedEffects:
             "method": self.method,
             "products": self.products,
             "residual": self.residual,
+            "dropped": self.dropped,
         }
 
     def facts(self, rss: float) -> list[tuple[str, str]]:
@@ -227,6 +231,8 @@ class AbsorbedEffects:
             "rows are kept, and say nothing about the slopes."
             for name, count in single
         ]
+        if self.dropped:
+            notes.append(f"{self.dropped:,} rows were left out, as they were alone in a level.")
         if "unfinished" in self.method:
             notes.append(
                 f"The effects are not exact: after {self.products:,} steps a residual of {self.residual:.0e} is left."

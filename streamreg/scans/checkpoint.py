@@ -244,5 +244,6 @@ def _recipe(statistic: Statistic) -> str:
 
 
 def _plain(design: Design) -> dict[str, Any]:
-    values = {f.name: getattr(design, f.name) for f in dataclasses.fields(design) if f.name not in ("label", "sample")}
-    return {**values, "sample": repr(design.sample)}
+    own = ("label", "sample", "leaving")
+    values = {f.name: getattr(design, f.name) for f in dataclasses.fields(design) if f.name not in own}
+    return {**values, "sample": repr(design.sample), "leaving": repr(design.leaving)}

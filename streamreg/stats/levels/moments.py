@@ -13,6 +13,7 @@ from streamreg.design.batch import Batch
 from streamreg.errors import DataError
 from streamreg.stats import chan
 from streamreg.stats.base import Statistic
+from streamreg.stats.levels.singletons import alone
 from streamreg.stats.levels.sums import LevelSums
 from streamreg.stats.moments import Moments
 
@@ -171,6 +172,18 @@ class AbsorbedMoments(Statistic):
         assert self._sums is not None
         a, b, weight = self._sums.pairs(f, g)
         return self._order(f)[2][a], self._order(g)[2][b], weight
+
+    def singletons(self) -> tuple[Int, ...]:
+        """Return the levels of each factor that lose all their rows if rows are left out that are alone in a level.
+
+        Rows that are alone once those are gone go too.
+        """
+        assert self._sums is not None
+        order = [self._order(f) for f in range(len(self.factors))]
+        rows = [self._sums.counts(f, codes) for f, (_, codes, _) in enumerate(order)]
+        met = {(f, g): self._sums.met(f, g) for g in range(len(order)) for f in range(g)}
+        placed = {(f, g): (order[f][2][a], order[g][2][b], common) for (f, g), (a, b, common) in met.items()}
+        return tuple(own[0][gone] for own, gone in zip(order, alone(rows, placed), strict=True))
 
     def table(self, f: int, g: int) -> Float:
         """Return the weights that levels of two factors f < g share, in order: shape (levels of f, levels of g)."""

@@ -163,6 +163,10 @@ class LevelSums:
         weight = kernel.values(kernel.carried(digits[:, :, None]), self._top[-1:])
         return a, b, weight[0][:, 0] + weight[1][:, 0]
 
+    def met(self, f: int, g: int) -> tuple[kernel.Codes, kernel.Codes, Int]:
+        """Return the codes of levels of two factors that meet, in any order, and their common rows."""
+        return self._pairs[f, g].entries()[:3]
+
     def table(self, f: int, g: int) -> Float:
         """Return the weights of the common rows of all levels of two factors, by their codes."""
         if not self.weighted and (counts := self._pairs[f, g].full(self._levels(f, g))) is not None:
