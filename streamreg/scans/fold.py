@@ -89,7 +89,7 @@ def folded(
         )
     if progress is not None and done:
         progress(total.stop - total.start)
-    size = engine.share(parts) if statistic.associative else 1
+    size = engine.share(parts, source.nbytes()) if statistic.associative else 1
     shares = [parts[k : k + size] for k in range(done, len(parts), size)]
     known = faults.of(source)
     recipe = Recipe(design, statistic, None if seal is None else seal.rows, source.label, faults.skip, known)

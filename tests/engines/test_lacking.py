@@ -103,7 +103,7 @@ def _rows(case: Any) -> Any:
 @pytest.mark.parametrize("size", [2, 3, 100])
 def test_tasks_of_several_partitions(size):
     class Sharing(Serial):
-        def share(self, items: Any) -> int:
+        def share(self, items: Any, nbytes: Any = None) -> int:
             return size
 
     case = STATISTICS["moments"]
