@@ -1,4 +1,4 @@
-"""Dispatch: ``scripts/bench accuracy|algebra|cluster|device|memory|speed|survive|tables|training``."""
+"""Dispatch: ``scripts/bench accuracy|algebra|cluster|device|memory|scale|speed|survive|tables|training``."""
 
 import argparse
 
@@ -7,6 +7,7 @@ import algebra
 import cluster
 import device
 import memory
+import scale
 import speed
 import survive
 import tables
@@ -14,9 +15,9 @@ import training
 
 parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure streamreg and its peers in one run.")
 commands = parser.add_subparsers(
-    required=True, metavar="accuracy|algebra|cluster|device|memory|speed|survive|tables|training"
+    required=True, metavar="accuracy|algebra|cluster|device|memory|scale|speed|survive|tables|training"
 )
-for module in (accuracy, algebra, cluster, device, memory, speed, survive, tables, training):
+for module in (accuracy, algebra, cluster, device, memory, scale, speed, survive, tables, training):
     command = commands.add_parser(module.__name__, help=(module.__doc__ or "").splitlines()[0])
     module.options(command)
     command.set_defaults(run=module.run)
