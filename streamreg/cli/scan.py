@@ -57,6 +57,9 @@ def scan(
     device: OnDevice = None,
     checkpoint: Checkpoint = None,
     on_fault: OnFault = None,
+    seal: Annotated[
+        bool, typer.Option("--seal", help="Also write checksums of what is read to FILE.seal, for later scans.")
+    ] = False,
     json: Json = False,
 ) -> Output:
     """Read all rows once and keep their moments. From these any linear fit is answered later.
@@ -86,8 +89,8 @@ def scan(
     kept: Any = missing_chunks
     source = sources.open(file, x=x, target=target, weights=weights, missing_chunks=kept)
     if append:
-        if checkpoint is not None or on_fault is not None:
-            raise UsageError("--append reads new rows in one go; leave out --checkpoint and --on-fault")
+        if checkpoint is not None or on_fault is not None or seal:
+            raise UsageError("--append reads new rows in one go; leave out --checkpoint, --on-fault and --seal")
         state = merge.append(held, source, threads=threads, engine=as_engine(engine, scheduler))
     else:
         options: dict[str, Any] = {"missing": missing, "precision": precision, "memory": memory * 2**20}
@@ -103,6 +106,7 @@ def scan(
             seed=seed,
             checkpoint=checkpoint,
             on_fault=as_fault(on_fault),
+            seal=seal,
             **options,
         )
     state.save(out)

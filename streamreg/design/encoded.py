@@ -155,6 +155,11 @@ class EncodedSource(Source):
             for part in self.inner.partitions(block, needed)
         ]
 
+    @property
+    def table(self) -> str:
+        """That of the data."""
+        return self.inner.table
+
     def fingerprint(self) -> str:
         """Return that of the data."""
         return self.inner.fingerprint()

@@ -10,7 +10,7 @@ from streamreg.design.design import Design
 from streamreg.design.encoded import EncodedPartition
 from streamreg.scans.faults import Lack, Unreadable, cut, patient
 from streamreg.scans.probes import Marks, marking
-from streamreg.scans.seal import Sums
+from streamreg.scans.sums import Sums
 from streamreg.sources.base import Partition
 from streamreg.sources.chunk import Chunk
 from streamreg.stats.base import Statistic
@@ -64,8 +64,10 @@ class Recipe(Generic[S]):
     design : Design
     statistic : Statistic
         An empty one.
-    sealed : int or None
-        Rows of which there are sums to compare with.
+    summed : bool
+        Whether checksums are taken, as there is a seal to compare them with, or to be one.
+    most : int or None
+        Of how many rows they are; None: of all.
     label : str
         The source's.
     skip : bool
@@ -76,7 +78,8 @@ class Recipe(Generic[S]):
 
     design: Design
     statistic: S
-    sealed: int | None = None
+    summed: bool = False
+    most: int | None = None
     label: str = "rows"
     skip: bool = False
     known: tuple[Lack, ...] = ()
@@ -124,7 +127,7 @@ def fold_rows(partition: Partition, first: bool, last: bool, recipe: Recipe[S]) 
     Unreadable
         It cannot be read, and is to be left out.
     """
-    sums = None if recipe.sealed is None else Sums(recipe.sealed)
+    sums = Sums(recipe.most) if recipe.summed else None
     run = Folded(recipe.statistic.fresh(), partition.start, partition.start, sums=sums)
     design, size = recipe.design, recipe.statistic.block_rows
     partition = patient(partition, recipe.label, recipe.skip)

@@ -91,7 +91,7 @@ class Run:
         """Read every row once and return what `statistic` keeps of them; see `folded`."""
         return self.folded(source, design, statistic, title).state
 
-    def folded(self, source: Source, design: Design, statistic: S, title: str) -> Folded[S]:
+    def folded(self, source: Source, design: Design, statistic: S, title: str, seal: bool = False) -> Folded[S]:
         """Read every row once and return what `statistic` keeps of them, and which rows they were.
 
         Parameters
@@ -102,6 +102,8 @@ class Run:
             An empty one.
         title : str
             What the bar says before the name of the source.
+        seal : bool
+            Whether checksums of what is read are written beside the source.
         """
         with self._bar(source, title) as bar:
             found = folded(
@@ -112,6 +114,7 @@ class Run:
                 progress=bar,
                 checkpoint=self.checkpoint,
                 faults=self.faults,
+                seal=seal,
             )
         found.state.record = _record(source, design, found)
         return found
