@@ -20,6 +20,7 @@ from streamreg.cli.base import (
     Weights,
     X,
     app,
+    as_chunks,
     as_engine,
     as_fault,
     as_json,
@@ -86,8 +87,8 @@ def scan(
     held: Any = load(out) if append else None
     if held is not None and held.record is not None:
         target, weights = held.record.target, held.record.weights
-    kept: Any = missing_chunks
-    source = sources.open(file, x=x, target=target, weights=weights, missing_chunks=kept)
+    chunks = as_chunks(missing_chunks, on_fault)
+    source = sources.open(file, x=x, target=target, weights=weights, missing_chunks=chunks)
     if append:
         if checkpoint is not None or on_fault is not None or seal:
             raise UsageError("--append reads new rows in one go; leave out --checkpoint, --on-fault and --seal")

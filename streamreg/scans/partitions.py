@@ -98,7 +98,7 @@ def fold_partitions(parts: Sequence[Place], *, recipe: Recipe[S]) -> Folded[S]:
 def _fold_partition(part: Place, recipe: Recipe[S]) -> Iterator[Folded[S]]:
     """Yield the states of a partition: one, or those of the rows before, between and after such as lack.
 
-    Where some cannot be read the halves are tried, down to blocks, so that no more is left out than those.
+    Where some are damaged the halves are tried, down to blocks, so that no more is left out than those.
     """
     partition, first, last = part
     size = recipe.statistic.block_rows
@@ -113,7 +113,7 @@ def _fold_partition(part: Place, recipe: Recipe[S]) -> Iterator[Folded[S]]:
         except Unreadable as fault:
             assert piece.stop is not None, "asked for before"
             middle = (piece.start + piece.stop + size) // (2 * size) * size
-            if piece.start < middle < piece.stop:
+            if piece.start < middle < piece.stop and not fault.whole:
                 pieces[:0] = [piece.cut(piece.start, middle), piece.cut(middle, piece.stop)]
             else:
                 pieces.insert(0, Lack(piece.start, piece.stop, str(fault)))

@@ -15,6 +15,7 @@ import numpy as np
 from streamreg.engines.base import Engine
 from streamreg.errors import CorruptError, DataError, UsageError
 from streamreg.persist import archive
+from streamreg.scans.faults import patient
 from streamreg.scans.sums import STRETCH, U64, Sums
 from streamreg.sources.base import Partition, Source
 
@@ -157,7 +158,8 @@ def read(source: Source, engine: Engine, most: int | None = None) -> Sums:
         The source has no rows.
     """
     total = Sums(most)
-    for part in engine.map(partial(_of_partition, most=most), source.partitions()):
+    parts = [patient(part, source.label) for part in source.partitions()]
+    for part in engine.map(partial(_of_partition, most=most), parts):
         total.merge(part)
     if not total.stretches:
         raise DataError(f"{source.label}: no rows")
