@@ -41,7 +41,7 @@ Fittable = Annotated[
 ]
 X = Annotated[str | None, typer.Option("--x", help="Dataset that holds the matrix: group/X.")]
 Weights = Annotated[str | None, typer.Option(help="Column or dataset of weights.")]
-MissingChunks = Annotated[str, typer.Option(help="Chunks that are not in the storage: error, or fill.")]
+MissingChunks = Annotated[str, typer.Option(help="Chunks that are not in the storage: error, fill, or fault.")]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Workers; the result does not depend on it. Default: all processors.")
 ]
@@ -165,6 +165,11 @@ def as_fault(text: str | None) -> Any:
     if text not in (None, "fail", "skip"):
         raise UsageError(f"--on-fault is {text!r}; it can be 'fail' or 'skip'")
     return text
+
+
+def as_chunks(missing_chunks: str, on_fault: str | None) -> Any:
+    """Return what is done about missing chunks; where rows may lack, they are such."""
+    return "fault" if missing_chunks == "error" and on_fault == "skip" else missing_chunks
 
 
 def as_errors(text: str) -> Any:

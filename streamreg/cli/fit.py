@@ -20,6 +20,7 @@ from streamreg.cli.base import (
     Weights,
     X,
     app,
+    as_chunks,
     as_engine,
     as_fault,
     as_json,
@@ -92,7 +93,8 @@ def fit(
     elif target is None and not options.get("formula"):
         raise UsageError("--target is missing; say which column or dataset to explain, or a --formula")
     else:
-        data = opened(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)
+        chunks = as_chunks(missing_chunks, on_fault)
+        data = opened(file, x=x, target=target, weights=weights, missing_chunks=chunks)
     model: Any = build(kind, options)
     if save is not None and model.gives == "groups":
         raise UsageError("--save keeps one fit, and --by makes many; streamreg scan FILE --by COLUMN keeps them all")

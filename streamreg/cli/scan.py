@@ -19,6 +19,7 @@ from streamreg.cli.base import (
     Weights,
     X,
     app,
+    as_chunks,
     as_engine,
     as_fault,
     as_json,
@@ -60,6 +61,9 @@ def scan(
     device: OnDevice = None,
     checkpoint: Checkpoint = None,
     on_fault: OnFault = None,
+    seal: Annotated[
+        bool, typer.Option("--seal", help="Also write checksums of what is read to FILE.seal, for later scans.")
+    ] = False,
     json: Json = False,
 ) -> Output:
     """Read all rows once and keep their moments. From these any linear fit is answered later.
@@ -83,10 +87,11 @@ def scan(
     held: Any = load(out) if append else None
     if held is not None and held.record is not None:
         target, weights = held.record.target, held.record.weights
-    source = opened(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)
+    chunks = as_chunks(missing_chunks, on_fault)
+    source = opened(file, x=x, target=target, weights=weights, missing_chunks=chunks)
     if append:
-        if checkpoint is not None or on_fault is not None:
-            raise UsageError("--append reads new rows in one go; leave out --checkpoint and --on-fault")
+        if checkpoint is not None or on_fault is not None or seal:
+            raise UsageError("--append reads new rows in one go; leave out --checkpoint, --on-fault and --seal")
         state = merge.append(held, source, threads=threads, engine=as_engine(engine, scheduler))
     else:
         options: dict[str, Any] = {"missing": as_missing(missing), "precision": precision, "memory": memory * 2**20}
@@ -102,6 +107,7 @@ def scan(
             seed=seed,
             checkpoint=checkpoint,
             on_fault=as_fault(on_fault),
+            seal=seal,
             **options,
         )
     state.save(out)

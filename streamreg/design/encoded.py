@@ -197,6 +197,11 @@ class EncodedSource(Source):
         """Return the terms, and what makes the columns that they read."""
         return {**self.inner.recipe(), **self.encoder.to_dict()}
 
+    @property
+    def table(self) -> str:
+        """That of the data."""
+        return self.inner.table
+
     def fingerprint(self) -> str:
         """Return that of the data."""
         return self.inner.fingerprint()

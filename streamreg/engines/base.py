@@ -35,8 +35,8 @@ class Engine(ABC):
         items is raised, and the items after it are abandoned; so they are when the iterator is closed.
         """
 
-    def share(self, items: Sequence[Any]) -> int:
-        """Return how many consecutive items make a task that is worth its scheduling."""
+    def share(self, items: Sequence[Any], nbytes: int | None = None) -> int:
+        """Return how many consecutive items make a task that is worth its scheduling; `nbytes` are read for all."""
         return 1
 
     def check(self, function: Callable[[Item], object], item: Item, what: str) -> None:  # noqa: B027  # all reach it here

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -14,8 +15,11 @@ from streamreg.engines.serial import Serial
 from streamreg.errors import DataError, MissingExtra, UsageError
 
 _LOOPBACK = "127.0.0.1"
+_ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 _TASKS = 4  # for each thread of the workers: fewer leave threads idle at the end, more cost scheduling
-_MOST = 64  # items of a task; partitions of about 32 MB then take seconds, which is what a lost worker costs
+_MOST = 64  # items of a task, where it is not known how much is read for each
+_LONG = 2**31  # bytes read for a task: they take seconds, which is what a lost worker costs
+_PAUSE = 1.0  # seconds after which the workers are counted again: a question to the scheduler each time
 _HEAVY = 2**23  # bytes of pickled items in a task: rows of this process's memory travel with them
 
 
@@ -59,12 +63,13 @@ class Dask(Engine):
         """False."""
         return False
 
-    def share(self, items: Sequence[Any]) -> int:
+    def share(self, items: Sequence[Any], nbytes: int | None = None) -> int:
         """Return how many consecutive items make a task: about four tasks for each thread of the workers."""
         if not items:
             return 1
         fair = -(-len(items) // (_TASKS * self.workers))
-        return 1 if fair == 1 else max(1, min(fair, _MOST, _HEAVY // len(_packed(items[0])[0])))
+        most = _MOST if not nbytes else max(1, _LONG * len(items) // nbytes)
+        return 1 if fair == 1 else max(1, min(fair, most, _HEAVY // len(_packed(items[0])[0])))
 
     def check(self, function: Callable[[Item], object], item: Item, what: str) -> None:
         """Call ``function(item)`` on every worker; see `Engine.check`."""
@@ -94,13 +99,16 @@ class Dask(Engine):
 
         pending: deque[Any] = deque()
         work = _dumps(function)
+        workers, counted = self.workers, time.monotonic()
         try:
             for item in items:
                 # Tasks may carry rows of this process's memory, of which the library would warn.
                 with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
                     # Not pure: a result that was asked for before is computed again, as the data may have changed.
                     pending.append(self.client.submit(_task, work, *_packed(item), pure=False))
-                if len(pending) >= 2 * self.workers:
+                if time.monotonic() - counted > _PAUSE:
+                    workers, counted = self.workers, time.monotonic()
+                if len(pending) >= 2 * workers:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
@@ -133,10 +141,15 @@ def local(workers: int | None = None) -> Iterator[Dask]:
         `distributed` is not installed.
     """
     library()
+    import dask
     from distributed import Client, LocalCluster
 
+    # The library has workers give memory back at once, and take it anew for each block: up to twice the time. It also
+    # looks a hundred times a second at what they do.
+    own = {k: v for k, v in dask.config.get(_ENVIRONMENT, {}).items() if not k.startswith("MALLOC_")}
     free = f"{_LOOPBACK}:0"  # a port that is free: the library's own number may be taken, and is open to the network
     with (
+        dask.config.set({_ENVIRONMENT: own, "distributed.worker.profile.enabled": False}),
         LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=workers,
             threads_per_worker=1,

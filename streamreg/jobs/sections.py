@@ -90,7 +90,7 @@ class Data(Section):
         Fits by a formula name their own.
     x, weights : str, optional
     features, columns : tuple of str, optional
-    missing_chunks : {"error", "fill"}
+    missing_chunks : {"error", "fill", "fault"}
     format : str, optional
     options : mapping, optional
         How a CSV file is written.
@@ -112,7 +112,7 @@ class Data(Section):
     weights: str | None = None
     features: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
-    missing_chunks: Literal["error", "fill"] = "error"
+    missing_chunks: Literal["error", "fill", "fault"] = "error"
     format: str | None = None
     options: dict[str, Any] | None = None
     query: str | None = None

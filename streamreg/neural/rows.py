@@ -17,6 +17,7 @@ from streamreg.engines.threads import available_threads
 from streamreg.kernels.blas import one_thread
 from streamreg.neural.batches import Tensors
 from streamreg.neural.conditioning import Conditioning
+from streamreg.scans.faults import patient
 from streamreg.sources.base import Partition, Source
 
 Block = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -169,7 +170,7 @@ class Rows:
         width = len(self.design.features)
         step = max(64, _PIECE // max(1, width))
         scratch = np.empty(2 * step * width)
-        for chunk in self._partitions[number].chunks(_READ):
+        for chunk in patient(self._partitions[number], self.design.label).chunks(_READ):
             batch = self.design.batch(chunk)
             for start in range(0, len(batch), step):
                 part = slice(start, start + step)

@@ -51,7 +51,18 @@ class Lack(NamedTuple):
 
 
 class Unreadable(Exception):  # noqa: N818 - caught before anybody sees it
-    """A partition cannot be read, and is to be left out."""
+    """A partition cannot be read, and is to be left out.
+
+    Parameters
+    ----------
+    reason : str
+    whole : bool
+        Whether nothing of it can be read now, as far as one can tell: the storage does not answer.
+    """
+
+    def __init__(self, reason: str, whole: bool) -> None:
+        super().__init__(reason)
+        self.whole = whole
 
 
 @dataclass(slots=True)
@@ -218,7 +229,7 @@ class _Patient(Partition):
                     continue
                 fault = self._said(error, at, tried)
                 if self.skip and _is_fault(fault):
-                    raise Unreadable(str(fault)) from error
+                    raise Unreadable(str(fault), whole=again) from error
                 if fault is error:
                     raise
                 raise fault from error

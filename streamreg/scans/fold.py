@@ -12,7 +12,8 @@ from streamreg.scans.checkpoint import Checkpoint, Pass, restored, waiting
 from streamreg.scans.faults import Faults, Lack
 from streamreg.scans.partitions import Folded, Recipe, absorb, append, fold_partitions
 from streamreg.scans.probes import Later, places
-from streamreg.scans.seal import Sums, beside
+from streamreg.scans.seal import beside, require_unsealed, write
+from streamreg.scans.sums import Sums
 from streamreg.sources.base import Partition, Source
 from streamreg.stats.base import Statistic
 
@@ -42,6 +43,7 @@ def folded(
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
     faults: Faults | None = None,
+    seal: bool = False,
 ) -> Folded[S]:
     """Read every row once and return what `statistic` keeps of them, and which rows they were.
 
@@ -60,6 +62,8 @@ def folded(
         Where it is kept how far the pass came; it goes on from there.
     faults : Faults, optional
         What to do about rows that cannot be read; default: the pass fails.
+    seal : bool
+        Whether checksums of what is read are written beside the source.
 
     Raises
     ------
@@ -75,8 +79,12 @@ def folded(
     # A checkpoint, and a pass that leaves partitions out, need all sums of what is done, and no others.
     if engine.in_process and checkpoint is None and not faults.skip:
         statistic = statistic.shared()
-    seal = beside(source)
-    total = Folded(statistic.fresh(), sums=None if seal is None else Sums(seal.rows))
+    sealed = beside(source)
+    if seal:
+        require_unsealed(source, sealed)
+    summed = seal or sealed is not None
+    most = None if sealed is None else sealed.rows
+    total = Folded(statistic.fresh(), sums=Sums(most) if summed else None)
     partitions = source.partitions(blocks, design.columns)
     require_reach(source, engine, partitions)
     parts = list(zip(partitions, *places(len(partitions)), strict=True))
@@ -89,10 +97,10 @@ def folded(
         )
     if progress is not None and done:
         progress(total.stop - total.start)
-    size = engine.share(parts) if statistic.associative else 1
+    size = engine.share(parts, source.nbytes()) if statistic.associative else 1
     shares = [parts[k : k + size] for k in range(done, len(parts), size)]
     known = faults.of(source)
-    recipe = Recipe(design, statistic, None if seal is None else seal.rows, source.label, faults.skip, known)
+    recipe = Recipe(design, statistic, summed, most, source.label, faults.skip, known)
     work = partial(fold_partitions, recipe=recipe)
     whole = True  # so long as no partition is added up by half
     try:
@@ -118,8 +126,12 @@ def folded(
         raise ChangedError(
             f"{source.label} changed while it was read; nothing was computed. Let the writer finish, then run again"
         )
-    if seal is not None and total.sums is not None:
-        seal.check(source.label, total.sums)
+    if sealed is not None and total.sums is not None:
+        sealed.check(source.label, total.sums)
+    if seal and total.sums is not None:
+        if total.lacking:
+            raise CorruptError(f"{source.label}: is not sealed, as it lacks {total.lacking[0]}")
+        write(source, total.sums)
     if kept is not None and shares:
         _keep(kept, total, done)
     absorb(total.state, design, total.tail)

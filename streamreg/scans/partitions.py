@@ -10,7 +10,7 @@ from streamreg.design.design import Design
 from streamreg.design.encoded import makes, watched
 from streamreg.scans.faults import Lack, Unreadable, cut, patient
 from streamreg.scans.probes import Marks, marking
-from streamreg.scans.seal import Sums
+from streamreg.scans.sums import Sums
 from streamreg.sources.base import Partition
 from streamreg.sources.chunk import Chunk
 from streamreg.stats.base import Statistic
@@ -67,8 +67,10 @@ class Recipe(Generic[S]):
     design : Design
     statistic : Statistic
         An empty one.
-    sealed : int or None
-        Rows of which there are sums to compare with.
+    summed : bool
+        Whether checksums are taken, as there is a seal to compare them with, or to be one.
+    most : int or None
+        Of how many rows they are; None: of all.
     label : str
         The source's.
     skip : bool
@@ -79,7 +81,8 @@ class Recipe(Generic[S]):
 
     design: Design
     statistic: S
-    sealed: int | None = None
+    summed: bool = False
+    most: int | None = None
     label: str = "rows"
     skip: bool = False
     known: tuple[Lack, ...] = ()
@@ -98,7 +101,7 @@ def fold_partitions(parts: Sequence[Place], *, recipe: Recipe[S]) -> Folded[S]:
 def _fold_partition(part: Place, recipe: Recipe[S]) -> Iterator[Folded[S]]:
     """Yield the states of a partition: one, or those of the rows before, between and after such as lack.
 
-    Where some cannot be read the halves are tried, down to blocks, so that no more is left out than those.
+    Where some are damaged the halves are tried, down to blocks, so that no more is left out than those.
     """
     partition, first, last = part
     size = recipe.statistic.block_rows
@@ -113,7 +116,7 @@ def _fold_partition(part: Place, recipe: Recipe[S]) -> Iterator[Folded[S]]:
         except Unreadable as fault:
             assert piece.stop is not None, "asked for before"
             middle = (piece.start + piece.stop + size) // (2 * size) * size
-            if piece.start < middle < piece.stop:
+            if piece.start < middle < piece.stop and not fault.whole:
                 pieces[:0] = [piece.cut(piece.start, middle), piece.cut(middle, piece.stop)]
             else:
                 pieces.insert(0, Lack(piece.start, piece.stop, str(fault)))
@@ -127,7 +130,7 @@ def fold_rows(partition: Partition, first: bool, last: bool, recipe: Recipe[S]) 
     Unreadable
         It cannot be read, and is to be left out.
     """
-    sums = None if recipe.sealed is None else Sums(recipe.sealed)
+    sums = Sums(recipe.most) if recipe.summed else None
     run = Folded(recipe.statistic.fresh(), partition.start, partition.start, sums=sums)
     design, size = recipe.design, recipe.statistic.block_rows
     partition = patient(partition, recipe.label, recipe.skip)

@@ -93,7 +93,7 @@ class Run:
         """Read every row once and return what `statistic` keeps of them; see `folded`."""
         return self.folded(source, design, statistic, title).state
 
-    def folded(self, source: Source, design: Design, statistic: S, title: str) -> Folded[S]:
+    def folded(self, source: Source, design: Design, statistic: S, title: str, seal: bool = False) -> Folded[S]:
         """Read every row once and return what `statistic` keeps of them, and which rows they were.
 
         Parameters
@@ -104,17 +104,19 @@ class Run:
             An empty one.
         title : str
             What the bar says before the name of the source.
+        seal : bool
+            Whether checksums of what is read are written beside the source.
         """
         if (by_level := coded(source, design, statistic)) is None:
-            found = self._folded(source, design, statistic, title)
+            found = self._folded(source, design, statistic, title, seal)
         else:
-            sums = self._folded(by_level.source, by_level.design, by_level.statistic, title)
+            sums = self._folded(by_level.source, by_level.design, by_level.statistic, title, seal)
             state: Any = by_level.moments(sums.state)
             found = cast("Folded[S]", replace(sums, state=state))
         found.state.record = _record(source, design, found)
         return found
 
-    def _folded(self, source: Source, design: Design, statistic: T, title: str) -> Folded[T]:
+    def _folded(self, source: Source, design: Design, statistic: T, title: str, seal: bool) -> Folded[T]:
         with self._bar(source, title) as bar:
             return folded(
                 source,
@@ -124,6 +126,7 @@ class Run:
                 progress=bar,
                 checkpoint=self.checkpoint,
                 faults=self.faults,
+                seal=seal,
             )
 
     def map(

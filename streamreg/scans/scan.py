@@ -40,6 +40,7 @@ def scan(
     formula: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     on_fault: OnFault | None = None,
+    seal: bool = False,
 ) -> Moments: ...
 
 
@@ -66,6 +67,7 @@ def scan(
     formula: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     on_fault: OnFault | None = None,
+    seal: bool = False,
 ) -> Any: ...
 
 
@@ -92,6 +94,7 @@ def scan(
     formula: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     on_fault: OnFault | None = None,
+    seal: bool = False,
 ) -> Any:
     """Read the rows once and return the moments of the features and, if there is one, the target.
 
@@ -146,6 +149,9 @@ def scan(
         What to do about rows that cannot be read: damaged, or on a store that does not answer when asked four times.
         "fail", the default: `DataError`. "skip": the part of the file around them is left out, a warning says which
         rows and why, and so does the record of the moments.
+    seal : bool
+        Also write checksums of the rows and columns that are read, to ``<file>.seal``: later scans, `append` and
+        resumed runs compare them. It costs no reading.
 
     Returns
     -------
@@ -166,6 +172,7 @@ def scan(
     if checkpoint is not None:
         given: dict[str, Any] = {"formula": formula, "folds": folds, "by": by, "blocks": blocks, "seed": seed}
         given |= {"precision": precision, "memory": memory, "device": device, "target": target, "weights": weights}
+        given["seal"] = seal
         with run.kept_in(checkpoint) as kept:
             return scan(source, features, missing, powers=powers, engine=kept, **given)
     if not isinstance(source, Source):
@@ -191,7 +198,7 @@ def scan(
         state = Moments(design.names, target=design.target, device=device)
     if apart is not None:
         state = Grouped(state, apart, run.bounded(memory))
-    state = run.scan(source, design, state, "scan")
+    state = run.folded(source, design, state, "scan", seal=seal).state
     assert state.record is not None
     state.record = dataclasses.replace(state.record, by=str(apart or ""), precision=precision)
     return state

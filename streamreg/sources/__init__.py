@@ -16,8 +16,8 @@ from streamreg.sources.rows import all_numbers, is_frame
 
 __all__ = ["Chunk", "Partition", "Roles", "Schema", "Source", "open"]
 
-MissingChunks: TypeAlias = Literal["error", "fill"]
-"""What to do about chunks that were never written: refuse them, or read the fill value."""
+MissingChunks: TypeAlias = Literal["error", "fill", "fault"]
+"""What to do about chunks that were never written: refuse them, read the fill value, or take them for damaged rows."""
 
 
 def open(
@@ -59,8 +59,9 @@ def open(
         Columns to use; every column without another role if not given.
     columns : sequence of str, optional
         Names for the columns of the matrix, instead of those in the file or x0, x1, ...
-    missing_chunks : {"error", "fill"}
-        Whether chunks that are not in the storage are refused, or stand for its fill value.
+    missing_chunks : {"error", "fill", "fault"}
+        Whether chunks that are not in the storage are refused, or stand for its fill value. "fault": those of a Zarr
+        store are not looked for; their rows cannot be read, and a scan with ``on_fault="skip"`` leaves them out.
     format : {"hdf5", "zarr", "npy", "npz", "parquet", "arrow", "csv"}, optional
         What files hold whose names do not tell.
     options : mapping, optional
@@ -88,8 +89,8 @@ def open(
     DataError
         The data are not a table of numbers.
     """
-    if not isinstance(missing_chunks, str) or missing_chunks not in ("error", "fill"):
-        raise UsageError(f"missing_chunks is {missing_chunks!r}; it can be 'error' or 'fill'")
+    if not isinstance(missing_chunks, str) or missing_chunks not in ("error", "fill", "fault"):
+        raise UsageError(f"missing_chunks is {missing_chunks!r}; it can be 'error', 'fill' or 'fault'")
     columns, features = _names("columns", columns), _names("features", features)
     if where is not None or na_values is not None:
         given: dict[str, Any] = {"x": x, "columns": columns, "missing_chunks": missing_chunks}

@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Generic, Self, TypeVar, cast
 
 import numpy as np
@@ -164,9 +165,10 @@ class Grouped(Statistic, Generic[S]):
             self._add(names.get(int(keys[0]), int(keys[0])), batch.take(slice(None)))
             return
         order = np.argsort(keys, kind="stable")
-        for rows in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
-            key = int(keys[rows[0]])
-            self._add(names.get(key, key), batch.take(rows))
+        keys, ordered = keys[order], batch.ordered(order)
+        borders = [0, *(np.flatnonzero(np.diff(keys)) + 1).tolist(), len(keys)]
+        for a, b in pairwise(borders):
+            self._add(names.get(int(keys[a]), int(keys[a])), ordered.take(slice(a, b)))
 
     def _join(self, other: Self) -> None:
         if str(other.by) != str(self.by):

@@ -26,6 +26,7 @@ def test_tasks_hold_more_where_there_are_many_partitions(dask_engine):
     assert dask_engine.workers == 2
     assert [dask_engine.share(["part"] * n) for n in (0, 1, 8, 25, 100, 10_000)] == [1, 1, 1, 4, 13, 64]
     # Rows that travel with a task are few enough to wait for their turn.
+    assert [dask_engine.share(["part"] * 10_000, nbytes) for nbytes in (10**8, 2**40, 2**45)] == [1250, 19, 1]
     assert dask_engine.share([b"x" * 2**22] * 100) == 1
     assert dask_engine.share([b"x" * 2**24] * 100) == 1
 

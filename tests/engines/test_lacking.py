@@ -103,7 +103,7 @@ def _rows(case: Any) -> Any:
 @pytest.mark.parametrize("size", [2, 3, 100])
 def test_tasks_of_several_partitions(size):
     class Sharing(Serial):
-        def share(self, items: Any) -> int:
+        def share(self, items: Any, nbytes: Any = None) -> int:
             return size
 
     case = STATISTICS["moments"]
@@ -358,6 +358,36 @@ def test_no_more_is_left_out_than_blocks(tmp_path):
         fit = sr.Linear().fit(data, on_fault="skip")
     assert fit.provenance["sources"][0]["faults"][0]["rows"] == [0, 8192]  # the damaged chunk is of rows 4,000 to 4,999
     assert "zero weight" not in fit.summary()
+
+
+def test_deleted_chunks_are_left_out(tmp_path, monkeypatch, capsys):
+    """Lost chunks are refused when a store is opened, unless they are taken for faults."""
+    rows = np.random.default_rng(3).normal(size=(20_000, 3))
+    path = damaged_zarr(tmp_path, rows)
+    (path / "X/c/4/0").unlink()
+    with pytest.raises(CorruptError, match="rows 4,000-4,999"):
+        sr.open(path, target="x2")
+    data = sr.open(path, target="x2", missing_chunks="fault")
+    with pytest.raises(CorruptError, match="rows 4,000-4,999"):
+        sr.Linear().fit(data)
+    with pytest.warns(IncompleteWarning, match="rows 4,000-4,999"):
+        fit = sr.Linear().fit(data, on_fault="skip")
+    assert fit.provenance["sources"][0]["faults"][0]["rows"] == [0, 8192]
+    monkeypatch.chdir(tmp_path)
+    for command in (["fit", "a.zarr"], ["scan", "a.zarr", "-o", "a.moments"]):
+        assert main([*command, "--target", "x2"]) == 3
+        assert main([*command, "--target", "x2", "--on-fault", "skip"]) == (command[0] == "fit")
+    capsys.readouterr()
+
+
+def test_a_store_that_does_not_answer_is_not_asked_again_and_again(tmp_path):
+    """A partition is left out as a whole, not tried in halves."""
+    case = STATISTICS["moments"]
+    flaky = Flaky(case.source(50_000), 10**9, PASSING[0])
+    flaky.borders, flaky.left = (40_000,), dict.fromkeys((0, 40_000), 10**9)
+    with pytest.raises(CorruptError, match="none of its rows could be read"):
+        folded(flaky, case.design(), case.make(), engine=Serial(), faults=Faults("skip"))
+    assert sum(10**9 - left for left in flaky.left.values()) == 2 * 4
 
 
 def test_streams_and_networks_take_no_faults():

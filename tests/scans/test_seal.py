@@ -10,7 +10,7 @@ import streamreg as sr
 from streamreg.cli import main
 from streamreg.engines.serial import Serial
 from streamreg.engines.threads import Threads
-from streamreg.errors import CorruptError, StreamregError
+from streamreg.errors import CorruptError, StreamregError, UsageError
 from streamreg.scans import seal as seals
 
 RNG = np.random.default_rng(2)
@@ -174,3 +174,45 @@ def test_rows_before_those_that_were_added_are_all_compared(tmp_path):
     np.save(tmp_path / "a.npy", np.vstack([x, x]))
     with pytest.raises(CorruptError, match="not those of its seal"):
         seals.verify(sr.open(tmp_path / "a.npy"), Serial())
+
+
+@pytest.mark.parametrize("engine", [None, "serial"])
+def test_a_scan_seals_by_the_way(tmp_path, engine):
+    """What it writes is what `streamreg seal` writes, of the columns that were read."""
+    path = tmp_path / "a.npy"
+    np.save(path, X)
+    plain = sr.scan(path, target="x3").to_arrays()
+    state = sr.scan(path, target="x3", seal=True, engine=engine)
+    for name, values in state.to_arrays().items():
+        np.testing.assert_array_equal(values, plain[name])
+    by_the_way = (tmp_path / "a.npy.seal").read_bytes()
+    with pytest.raises(UsageError, match="is there already, and every scan compares it"):
+        sr.scan(path, target="x3", seal=True)
+    seals.write(sr.open(path), seals.read(sr.open(path), Serial()))
+    assert (tmp_path / "a.npy.seal").read_bytes() == by_the_way
+    flip(path, 4, 1, 3)
+    with pytest.raises(CorruptError, match="not those of its seal"):
+        sr.scan(path, target="x3")
+
+
+def test_what_is_no_file_is_not_sealed(tmp_path):
+    with pytest.raises(UsageError, match="a seal lies beside a file"):
+        sr.scan(X, seal=True)
+
+
+def test_a_seal_by_the_way_from_the_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", X)
+    assert main(["scan", "a.npy", "-o", "a.moments", "--target", "x3", "--seal", "--checkpoint", "run"]) == 0
+    assert main(["verify", "a.npy"]) == 0
+    assert f"{N:,} rows are those that were sealed" in capsys.readouterr().out
+    assert main(["scan", "a.npy", "-o", "a.moments", "--append", "--seal"]) == 2
+
+
+@pytest.mark.parametrize("formula", ["x3 ~ x0 + x1", "x3 ~ x0 + log(x1 + 10)", "x3 ~ x0 + center(x1)"])
+def test_a_seal_is_compared_by_fits_of_formulas(tmp_path, formula):
+    path = made(tmp_path)
+    assert sr.Linear(formula=formula).fit(path).n == N
+    flip(path, 70, 1, 3)
+    with pytest.raises(CorruptError, match="not those of its seal"):
+        sr.Linear(formula=formula).fit(path)

@@ -241,6 +241,13 @@ FILES: dict[str, tuple[Callable[[Path], Path], list[str], int, str]] = {
         3,
         "claims 20,000,000,000,000",
     ),
+    "HDF5 that claims 1e12 rows, skipped": (lying_hdf5, [*FIT, "--on-fault", "skip"], 3, "976,562,499 of 976,562,500"),
+    "Zarr that claims 2e13 rows, skipped": (
+        lying_zarr,
+        [*FIT, "--on-fault", "skip"],
+        3,
+        "claims 20,000,000,000,000",
+    ),
     "Parquet with too long a footer": (lying_parquet, FIT, 3, "not a readable Parquet file"),
     "pickled objects in npy": (pickled, FIT, 3, "Python objects"),
     "pickled objects in a saved fit": (lambda f: saved(f, with_pickle), PREDICT, 3, "fit.npz"),

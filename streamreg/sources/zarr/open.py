@@ -113,8 +113,8 @@ def open_zarr(
         What is not a column of the matrix is the path of an array with one number per row.
     columns : sequence of str, optional
         If not given, the attribute ``columns`` of the matrix, or of the group.
-    missing_chunks : {"error", "fill"}
-        Whether chunks that are not on disk are refused, or read as the fill value.
+    missing_chunks : {"error", "fill", "fault"}
+        Whether chunks that are not on disk are refused, or read as the fill value, or found when they are read.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def open_zarr(
         return {name: shape for name, shape in arrays.items() if has(name)}  # consolidated metadata may be outdated
 
     def stored(name: str) -> Stored:
-        array = _stored(where, name, missing_chunks == "fill")
+        array = _stored(where, name, missing_chunks)
         node, parent = _node(where, name), _attributes(_node(where, str(Path(name).parent) if "/" in name else ""))
         fill = None if missing_chunks == "fill" else _defined_fill(node)
         return decoded(array, _attributes(node), fill, parent.get("encoding-type", ""))
@@ -196,16 +196,17 @@ def _defined_fill(node: Any) -> Any:
     return fill.item() if hasattr(fill, "item") and (fill or marked) else fill if fill or marked else None
 
 
-def _stored(where: str, name: str, fill: bool) -> Stored:
-    """Return an array of a store as an array to be read, if all of its chunks are there."""
+def _stored(where: str, name: str, missing_chunks: str) -> Stored:
+    """Return an array of a store as an array to be read, if all of its chunks are there or may be missing."""
     label = f"{where}: array {name!r}" if name else where
     array = _node(where, name)
     check_numeric(label, array.dtype)
     if 0 in array.chunks:
         raise CorruptError(f"{label}: has chunks of shape {array.chunks}; copy or write the store again")
     grid = grid_of(array, label, Path(where, name))
-    if not fill and array.shape:
+    if missing_chunks == "error" and array.shape:
         grid.require(0, array.shape[0])
-    if fill and array.shape:
+    elif array.shape:
         require_some(label, array.shape, array.dtype.itemsize, *grid.stored())
+    fill = missing_chunks == "fill"
     return chunk_stored(array, grid, fill) or LibraryStored(where, name, grid, native(array.dtype), fill)
