@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import DataError, nearest
+from streamreg.kernels import gram
 from streamreg.kernels.gram import NAT, finite
 from streamreg.kernels.rowhash import mixed
 from streamreg.sources.base import Schema
@@ -69,6 +70,28 @@ def beside(chunk: Chunk, names: tuple[str, ...], label: str) -> tuple[NDArray[An
             raise DataError(f"{label}, row {chunk.start:,}: column {absent!r} is gone{nearest(absent, known)}")
     columns = [_numbers(chunk.vectors[n]) if n in chunk.vectors else chunk.matrix[:, place[n]] for n in names]
     return _packed(columns)
+
+
+def numbers(
+    chunk: Chunk, features: tuple[str, ...], target: str | None, label: str
+) -> tuple[NDArray[Any], NDArray[Any] | None, Float | None, bool]:
+    """Return features side by side, the target, what the features lack, and whether all are known to be finite.
+
+    Columns that are stored apart are written once, in rows that end with the target: statistics then read them as they
+    are. See `beside`.
+    """
+    names = features if target is None else (*features, target)
+    try:
+        columns: list[Any] = [chunk.vectors[name] for name in names] if features else []
+    except KeyError:
+        columns = []
+    packed = gram.rows(columns) if columns else None
+    if packed is not None and (target is None or packed[0].dtype == columns[-1].dtype):
+        table, fine = packed
+        return table[:, : len(features)], None if target is None else table[:, -1], None, fine
+    x, low = beside(chunk, features, label)
+    y = None if target is None else beside(chunk, (target,), label)[0][:, 0]
+    return x, y, low, False
 
 
 def keys(chunk: Chunk, name: str, label: str) -> NDArray[Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
-from streamreg.design.columns import beside, keys, labels, missing_integers, parts_of, require_numbers
+from streamreg.design.columns import beside, keys, labels, missing_integers, numbers, parts_of, require_numbers
 from streamreg.design.encoded import EncodedSource, Encoder
 from streamreg.design.terms import Terms
 from streamreg.errors import DataError, NonFiniteError, UsageError
@@ -146,8 +146,7 @@ class Design:
         DataError
             A negative or non-finite weight, or a key that is not a whole number, with its row.
         """
-        x, low = beside(chunk, self.features, self.label)
-        y = None if self.target is None else beside(chunk, (self.target,), self.label)[0][:, 0]
+        x, y, low, fine = numbers(chunk, self.features, self.target, self.label)
         groups = [keys(chunk, name, self.label) for name in self.keys]
         groups += [beside(chunk, (name,), self.label)[0][:, 0] for _, name in self.beside]
         weight = None
@@ -163,7 +162,7 @@ class Design:
             x, low, y = x[rows], None if low is None else low[rows], None if y is None else y[rows]
             weight, groups = None if weight is None else weight[rows], [g[rows] for g in groups]
         missing = 0
-        if not _all_finite(chunk, [x, *([] if y is None else [y]), *groups]):
+        if not _all_finite(chunk, groups if fine else [x, *([] if y is None else [y]), *groups]):
             keep = self._complete(x, y, chunk.start, rows, groups)
             missing = len(x) - len(keep)
             x, low, y = x[keep], None if low is None else low[keep], None if y is None else y[keep]

@@ -15,6 +15,7 @@ from streamreg.sources.chunk import Coded, Column
 _UNUSABLE = np.dtype(object)
 _NAMES = {"halffloat": "f2", "float": "f4", "double": "f8"}
 _DAYS = {"date32[day]": "D", "date64[ms]": "ms"}
+_SAME = {pa.float32().id: np.dtype(np.float32), pa.float64().id: np.dtype(np.float64)}
 _PLAIN = {"b": pa.bool_()}
 _WHOLE = 2**53
 
@@ -79,7 +80,6 @@ def column(values: Any, label: str, dtype: np.dtype[Any], levels: Levels | None 
     DataError
         A value does not fit the type.
     """
-    levels = levels or Levels()
     if isinstance(values, pa.ChunkedArray):
         parts = [column(part, label, dtype, levels) for part in values.chunks if len(part)]
         if not parts:
@@ -89,9 +89,13 @@ def column(values: Any, label: str, dtype: np.dtype[Any], levels: Levels | None 
         else:
             coded = [part for part in parts if isinstance(part, Coded)]
             return Coded.joined(coded) if coded else np.concatenate([p for p in parts if not isinstance(p, Coded)])
+    if (
+        values.type.id in _SAME and _SAME[values.type.id] == dtype and not values.null_count and len(values)
+    ):  # by far the most are such
+        return np.frombuffer(values.buffers()[1], dtype, len(values), values.offset * dtype.itemsize)
     try:
         if dtype == TEXT:
-            return _coded(values, levels)
+            return _coded(values, levels or Levels())
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
         if pa.types.is_null(values.type):
