@@ -16,6 +16,8 @@ PEERS = (
     "zarr",
     "pyarrow",
     "polars",
+    "pyfixest",
+    "hdfe-stream",
     "streamreg",
 )
 

@@ -8,14 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import DataError, nearest
+from streamreg.kernels import gram
 from streamreg.kernels.gram import NAT, finite
 from streamreg.kernels.rowhash import mixed
 from streamreg.sources.base import Schema
-from streamreg.sources.chunk import Chunk, Coded, Column
+from streamreg.sources.chunk import Chunk, Coded, Column, Texts
 
 Float = NDArray[np.float64]
 
 _EXACT = 2.0**53
+_MOST = 2**18
 
 _KINDS = {"T": "text", "M": "dates", "O": "neither numbers, nor text, nor dates"}
 
@@ -71,6 +73,28 @@ def beside(chunk: Chunk, names: tuple[str, ...], label: str) -> tuple[NDArray[An
     return _packed(columns)
 
 
+def numbers(
+    chunk: Chunk, features: tuple[str, ...], target: str | None, label: str
+) -> tuple[NDArray[Any], NDArray[Any] | None, Float | None, bool]:
+    """Return features side by side, the target, what the features lack, and whether all are known to be finite.
+
+    Columns that are stored apart are written once, in rows that end with the target: statistics then read them as they
+    are. See `beside`.
+    """
+    names = features if target is None else (*features, target)
+    try:
+        columns: list[Any] = [chunk.vectors[name] for name in names] if features else []
+    except KeyError:
+        columns = []
+    packed = gram.rows(columns) if columns else None
+    if packed is not None and (target is None or packed[0].dtype == columns[-1].dtype):
+        table, fine = packed
+        return table[:, : len(features)], None if target is None else table[:, -1], None, fine
+    x, low = beside(chunk, features, label)
+    y = None if target is None else beside(chunk, (target,), label)[0][:, 0]
+    return x, y, low, False
+
+
 def keys(chunk: Chunk, name: str, label: str) -> NDArray[Any]:
     """Return the column that says which group a row is in, shape (m,): numbers stay, texts and dates become int64.
 
@@ -84,23 +108,35 @@ def keys(chunk: Chunk, name: str, label: str) -> NDArray[Any]:
         known = (*chunk.names, *chunk.vectors)
         raise DataError(f"{label}, row {chunk.start:,}: column {name!r} is gone{nearest(name, known)}") from None
     if isinstance(values, Coded):
-        used, where = np.unique(values.codes, return_inverse=True)
-        named = [NAT if code < 0 else text_key(values.levels[code]) for code in used.tolist()]
-        return np.array(named, np.int64)[where]
+        return _of_levels(values)[0][values.codes]
     return values.view(np.int64) if values.dtype.kind == "M" else values
 
 
 def labels(chunk: Chunk, name: str) -> dict[int, str]:
-    """Return the names of the groups of a chunk, by their `keys`; of numbers none, as they name themselves."""
+    """Return the names of the groups of a chunk, by their `keys`; of numbers none, as they name themselves.
+
+    Of texts it may be those of neighbouring chunks too: the same object as long as their levels are the same.
+    """
     if len(parts := parts_of(name)) > 1:
         return _joined_labels(chunk, parts)
     values = chunk.column(name)
     if isinstance(values, Coded):
-        texts = [values.levels[code] for code in np.unique(values.codes).tolist() if code >= 0]
-        return {text_key(text): text for text in texts}
+        return _of_levels(values)[1]
     if values.dtype.kind != "M":
         return {}
     return {int(value.view(np.int64)): str(value) for value in np.unique(values[~np.isnat(values)])}
+
+
+def _of_levels(values: Coded) -> tuple[NDArray[np.int64], dict[int, str]]:
+    """Return the key of each level, and at the end that of what is missing; and the levels by their keys."""
+    levels = values.levels
+    found: tuple[NDArray[np.int64], dict[int, str]] | None = levels.kept if isinstance(levels, Texts) else None
+    if found is None:
+        own = [_KEYS[text] for text in levels]
+        found = np.array([*own, NAT], np.int64), dict(zip(own, levels, strict=True))
+        if isinstance(levels, Texts):
+            levels.kept = found
+    return found
 
 
 def parts_of(name: str) -> tuple[str, ...]:
@@ -144,10 +180,23 @@ def _joined_labels(chunk: Chunk, parts: tuple[str, ...]) -> dict[int, str]:
     }
 
 
-@lru_cache(maxsize=2**18)
+class _Keys(dict[str, int]):
+    """The keys of texts met so far; `_MOST` of them at most are kept."""
+
+    def __missing__(self, text: str) -> int:
+        key = int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+        if len(self) >= _MOST:
+            self.clear()
+        self[text] = key
+        return key
+
+
+_KEYS = _Keys()
+
+
 def text_key(text: str) -> int:
     """Return the number that stands for a text among groups: 63 bits of its hash, the same everywhere."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+    return _KEYS[text]
 
 
 def missing_integers(values: NDArray[Any]) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.batch import Batch
-from streamreg.design.columns import beside, keys, labels, parts_of, require_numbers
+from streamreg.design.columns import beside, keys, labels, numbers, parts_of, require_numbers
 from streamreg.design.complete import complete
 from streamreg.design.leaving import Leaving
 from streamreg.design.policy import Missing as Missing
@@ -147,8 +147,7 @@ class Design:
         """
         read, whole = len(chunk), chunk
         chunk = chunk.passing()
-        x, low = beside(chunk, self.features, self.label)
-        y = None if self.target is None else beside(chunk, (self.target,), self.label)[0][:, 0]
+        x, y, low, fine = numbers(chunk, self.features, self.target, self.label)
         groups = [keys(chunk, name, self.label) for name in self.keys]
         groups += [beside(chunk, (name,), self.label)[0][:, 0] for _, name in self.beside]
         weight = None
@@ -165,7 +164,7 @@ class Design:
             x, low, y = x[rows], None if low is None else low[rows], None if y is None else y[rows]
             weight, groups = None if weight is None else weight[rows], [g[rows] for g in groups]
         missing, missing_in = 0, dict[str, int]()
-        if not _all_finite(chunk, [x, *([] if y is None else [y]), *groups]):
+        if not _all_finite(chunk, groups if fine else [x, *([] if y is None else [y]), *groups]):
             keep, missing_in = self._complete(x, y, chunk, rows, groups)
             missing = len(x) - len(keep)
             x, low, y = x[keep], None if low is None else low[keep], None if y is None else y[keep]

@@ -22,6 +22,8 @@ static int direct(const Py_buffer *b, enum type type) /* rows of this type that 
            b->strides[0] >= size * b->shape[1] && (uintptr_t)b->buf % size == 0;
 }
 
+struct column { const void *at; enum type type; };
+
 /* Buffers of arguments that are released together. */
 struct buffers { Py_buffer at[16]; int count; };
 

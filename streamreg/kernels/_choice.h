@@ -5,6 +5,7 @@ struct kernel {
     int (*moments)(const struct block *, double *);
     int (*widen)(const Py_buffer *, double *);
     int (*finite)(const char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int);
+    int (*rows)(const struct column *, ptrdiff_t, ptrdiff_t, void *, int);
     void (*slice)(const struct grid *, struct sliced *, int);
     int (*slice_wide)(const struct cuts *, const double *, ptrdiff_t, ptrdiff_t);
     void (*whole_product)(const double *, const double *, ptrdiff_t, ptrdiff_t, int64_t *);
@@ -48,8 +49,8 @@ static void look_around(void)
 }
 
 #define FUNCTIONS(name, set, tiles, usable) \
-    {name, JOIN(set, moments), JOIN(set, widen), JOIN(set, finite), JOIN(set, slice), JOIN(set, slice_wide), \
-     JOIN(set, whole_product), JOIN(set, whole_row), tiles, usable}
+    {name, JOIN(set, moments), JOIN(set, widen), JOIN(set, finite), JOIN(set, rows), JOIN(set, slice), \
+     JOIN(set, slice_wide), JOIN(set, whole_product), JOIN(set, whole_row), tiles, usable}
 static const struct kernel KERNELS[] = {
     FUNCTIONS("portable", portable_, 0, always),
 #ifdef __aarch64__

@@ -167,6 +167,40 @@ static PyObject *py_walk(PyObject *self, PyObject *args)
     return Py_BuildValue("LLi", records, (long long)at, state);
 }
 
+PyDoc_STRVAR(zeros_doc, "zeros(data, delimiter, quote)\n\n"
+"Whether a field may begin with a zero and another digit, maybe after a sign or blanks.");
+
+static PyObject *py_zeros(PyObject *self, PyObject *args)
+{
+    Py_buffer data;
+    int delimiter, quote, found = 0;
+    if (!PyArg_ParseTuple(args, "y*ii", &data, &delimiter, &quote)) return NULL;
+    const uint8_t *p = data.buf, d = (uint8_t)delimiter, q = quote < 0 ? '\n' : (uint8_t)quote;
+    ptrdiff_t n = data.len;
+    Py_BEGIN_ALLOW_THREADS
+#define DIGIT(c) ((uint8_t)((c) - '0') < 10)
+#define IS(test) ((uint8_t)((test) ? 255 : 0)) /* as compilers have it in vectors */
+#define NUMERAL(i) ((p[i] == '0') & DIGIT(p[(i) + 1]))
+    if (n > 1) found = NUMERAL(0);
+    if (n > 2) found |= NUMERAL(1) & !DIGIT(p[0]);
+    for (ptrdiff_t start = 2; start < n - 1 && !found; start += 1 << 14) { /* so that it ends early */
+        ptrdiff_t stop = start + (1 << 14) < n - 1 ? start + (1 << 14) : n - 1;
+        uint8_t any = 0;
+        for (ptrdiff_t i = start; i < stop; i++) {
+            uint8_t b = p[i - 1], blank = IS(b == '-') | IS(b == ' ') | IS(b == '\t'), c = (uint8_t)(p[i - 2] - '0');
+            uint8_t begins = IS(b == d) | IS(b == '\n') | IS(b == q) | (blank & IS(c > 9)), e = (uint8_t)(p[i + 1] - '0');
+            any |= begins & IS(p[i] == '0') & IS(e < 10);
+        }
+        found = any != 0;
+    }
+#undef NUMERAL
+#undef IS
+#undef DIGIT
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&data);
+    return PyBool_FromLong(found);
+}
+
 static PyObject *py_kernels(PyObject *self, PyObject *none)
 {
     PyObject *names = PyTuple_New(COUNT);
@@ -180,6 +214,7 @@ static PyObject *py_kernels(PyObject *self, PyObject *none)
 static PyMethodDef METHODS[] = {
     {"scan", py_scan, METH_VARARGS, scan_doc},
     {"walk", py_walk, METH_VARARGS, walk_doc},
+    {"zeros", py_zeros, METH_VARARGS, zeros_doc},
     {"kernels", py_kernels, METH_NOARGS,
      "kernels()\n\nNames of the kernels that this processor runs, by number; None for one that it does not."},
     {NULL, NULL, 0, NULL},

@@ -133,6 +133,63 @@ static PyObject *py_finite(PyObject *self, PyObject *args)
     return answer;
 }
 
+PyDoc_STRVAR(rows_doc, "rows(kernel, columns, out)\n\n"
+"Write a tuple of columns (m,) side by side into out (m, p), of float64, or of float32 where all columns are. Returns\n"
+"whether all numbers are finite; None, having written nothing, for types and layouts that are not read here.");
+
+static PyObject *py_rows(PyObject *self, PyObject *args)
+{
+    long k;
+    PyObject *columns, *out, *answer = NULL;
+    struct buffers b = {.count = 0};
+    if (!PyArg_ParseTuple(args, "lO!O", &k, &PyTuple_Type, &columns, &out)) return NULL;
+    const struct kernel *kernel = chosen(k);
+    Py_buffer *to = kernel ? take(&b, out, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) : NULL, *held = NULL;
+    struct column *from = NULL;
+    ptrdiff_t p = PyTuple_Size(columns), m = 0, taken = 0;
+    if (!to) goto done;
+    enum type type = type_of(to);
+    if (to->ndim != 2 || to->shape[1] != p || (type != DOUBLE && type != FLOAT)) {
+        PyErr_SetString(PyExc_ValueError, "out of shape (m, p), float64 or float32, for a tuple of p columns expected");
+        goto done;
+    }
+    held = PyMem_Malloc((p + 1) * sizeof *held), from = PyMem_Malloc((p + 1) * sizeof *from), m = to->shape[0];
+    if (!held || !from) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    int known = 1;
+    for (; taken < p; taken++) {
+        Py_buffer *one = held + taken;
+        if (PyObject_GetBuffer(PyTuple_GetItem(columns, taken), one, PyBUF_STRIDES | PyBUF_FORMAT)) goto done;
+        struct column column = {one->buf, type_of(one)};
+        from[taken] = column;
+        int whole = column.type == INT64 || column.type == UINT64; /* float64 may not hold them */
+        if (one->ndim != 1 || one->shape[0] != m) {
+            taken++;
+            PyErr_SetString(PyExc_ValueError, "columns as long as out has rows expected");
+            goto done;
+        }
+        if (column.type == NONE || whole || (type == FLOAT && column.type != FLOAT) || (m > 1 && one->strides[0] != one->itemsize) ||
+            (uintptr_t)one->buf % one->itemsize)
+            known = 0;
+    }
+    if (known) {
+        int fine;
+        Py_BEGIN_ALLOW_THREADS
+        fine = kernel->rows(from, p, m, to->buf, type == FLOAT);
+        Py_END_ALLOW_THREADS
+        answer = Py_NewRef(fine ? Py_True : Py_False);
+    } else {
+        answer = Py_NewRef(Py_None);
+    }
+done:
+    while (taken) PyBuffer_Release(&held[--taken]);
+    PyMem_Free(held), PyMem_Free(from);
+    release(&b);
+    return answer;
+}
+
 PyDoc_STRVAR(room_doc, "room(rows, columns)\n\nHow many float64 `block` needs to work in.");
 
 static PyObject *py_room(PyObject *self, PyObject *args)
@@ -158,6 +215,7 @@ static PyMethodDef METHODS[] = {
     {"block", py_block, METH_VARARGS, block_doc},
     {"merge", py_merge, METH_VARARGS, merge_doc},
     {"finite", py_finite, METH_VARARGS, finite_doc},
+    {"rows", py_rows, METH_VARARGS, rows_doc},
     {"room", py_room, METH_VARARGS, room_doc},
     {"integers", py_integers, METH_VARARGS, integers_doc},
     {"integer_room", py_integer_room, METH_VARARGS,

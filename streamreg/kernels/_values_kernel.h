@@ -1,4 +1,4 @@
-/* Numbers of any type as float64, and whether they are finite, for one instruction set; included by _gram_kernel.h. */
+/* Numbers of any type as float64, columns as rows, and whether numbers are finite, for one instruction set; included by _gram_kernel.h. */
 
 /* Any numbers that float64 holds, as rows of float64. */
 TARGET static int NAME(widen)(const Py_buffer *from, double *restrict out)
@@ -45,5 +45,58 @@ TARGET static int NAME(finite)(const char *base, ptrdiff_t m, ptrdiff_t p, ptrdi
         else
             for (ptrdiff_t j = 0; j < p; j++) bad |= (a[j] & ones) == ones;
     }
+    return !bad && !bad32;
+}
+
+/* Columns of numbers as rows of float64, or of float32 if `single` (all of them are): m rows of p numbers. Whether all of
+ * them are finite. A few columns and rows at a time go through a tile, so that rows are written a cache line at a time:
+ * else rows of 2^k numbers would drive each other out of the cache. */
+TARGET static int NAME(rows)(const struct column *columns, ptrdiff_t p, ptrdiff_t m, void *to, int single)
+{
+    enum { DOWN = 64, ACROSS = 8 };
+    uint64_t bad = 0, ones = 0x7ff0000000000000u;
+    uint32_t bad32 = 0, ones32 = 0x7f800000u;
+    for (ptrdiff_t k = 0; k < m; k += DOWN)
+        for (ptrdiff_t j = 0; j < p; j += ACROSS) {
+            ptrdiff_t n = m - k < DOWN ? m - k : DOWN, q = p - j < ACROSS ? p - j : ACROSS;
+            double tile[DOWN * ACROSS];
+            float narrow[DOWN * ACROSS];
+            for (ptrdiff_t l = 0; l < q; l++) {
+                const struct column *column = columns + j + l;
+                if (j + l + ACROSS / 2 < p) /* no processor follows so many columns by itself */
+                    for (ptrdiff_t i = 0; i < n; i += 8)
+                        __builtin_prefetch((const double *)column[ACROSS / 2].at + k + i);
+#define SPREAD(T, into) \
+    { \
+        for (ptrdiff_t i = 0; i < n; i++) into[i * ACROSS + l] = ((const T *)column->at)[k + i]; \
+        break; \
+    }
+#define LOOK(bad, ones, T) \
+    for (ptrdiff_t i = 0; i < n; i++) bad |= (((const T *)column->at)[k + i] & ones) == ones;
+                switch (column->type) {
+                case DOUBLE: LOOK(bad, ones, uint64_t) SPREAD(double, tile)
+                case FLOAT:
+                    LOOK(bad32, ones32, uint32_t)
+                    if (single) SPREAD(float, narrow)
+                    SPREAD(float, tile)
+                case INT8: SPREAD(int8_t, tile)
+                case INT16: SPREAD(int16_t, tile)
+                case INT32: SPREAD(int32_t, tile)
+                case UINT8: SPREAD(uint8_t, tile)
+                case UINT16: SPREAD(uint16_t, tile)
+                case UINT32: SPREAD(uint32_t, tile)
+                default: return 0;
+                }
+#undef LOOK
+#undef SPREAD
+            }
+            const char *from = single ? (const char *)narrow : (const char *)tile;
+            ptrdiff_t size = single ? 4 : 8;
+            char *out = (char *)to + (k * p + j) * size;
+            if (q == ACROSS && !single)
+                for (ptrdiff_t i = 0; i < n; i++) memcpy(out + i * p * 8, tile + i * ACROSS, 8 * ACROSS);
+            else
+                for (ptrdiff_t i = 0; i < n; i++) memcpy(out + i * p * size, from + i * ACROSS * size, q * size);
+        }
     return !bad && !bad32;
 }

@@ -87,6 +87,13 @@ def walk(data: Any, state: int, delimiter: int, quote: int, limit: int = ALL) ->
     return _csvscan.walk(data, state, delimiter, quote, limit)
 
 
+def zeros(data: Any, delimiter: int, quote: int) -> bool:
+    """Say whether a field may begin with a zero and another digit, maybe after a sign or blanks: never wrongly no."""
+    if _KERNEL is None:
+        return re.search(rb"(?<!\d)0\d", bytes(data)) is not None
+    return _csvscan.zeros(data, delimiter, quote)
+
+
 def _scan(text: Any, lead: int, delimiter: int, quote: int, limit: int) -> tuple[bool, Side, Side]:
     """Do what `scan` says."""
     moved = 2 - lead

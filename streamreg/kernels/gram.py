@@ -7,6 +7,7 @@ rows and any number of threads; between them, sums differ by rounding.
 """
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,10 @@ else:
     _ABSENT = "the compiled kernel is built"
 
 Float = NDArray[np.float64]
+
+_FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
+_PLAIN = _FLOATS | {np.dtype(kind) for kind in ("?", "i1", "i2", "i4", "u1", "u2", "u4")}
+"""Types of columns that float64 holds, and that are written side by side in C."""
 
 VARIABLE = "STREAMREG_KERNEL"
 _STRIP = 128
@@ -138,6 +143,20 @@ def finite(values: NDArray[Any]) -> bool:
         with np.errstate(all="ignore"):  # sums are quicker to find, and show all that is not finite; they may overflow
             found = bool(np.isfinite(np.ones(len(values), values.dtype) @ values).all()) or None
     return bool(np.isfinite(values).all()) if found is None else found
+
+
+def rows(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], bool] | None:
+    """Return columns of one length, shape (m,), side by side in rows, and whether all of their numbers are finite.
+
+    Rows are of float32 where all columns are, and else of float64. None where there is no compiled kernel, and for
+    columns of one type of integers, of 64-bit integers and of half precision, which take more care.
+    """
+    types = {column.dtype for column in columns}
+    if _KERNEL is None or not types <= _PLAIN or (len(types) == 1 and not types <= _FLOATS):
+        return None
+    out = np.empty((len(columns[0]), len(columns)), types.pop() if len(types) == 1 else np.float64)
+    fine = _gram.rows(_KERNEL, tuple(columns), out)
+    return None if fine is None else (out, fine)
 
 
 # Room for a difference, and for the splitting of a double-double product.

@@ -10,6 +10,21 @@ from numpy.typing import NDArray
 from streamreg.kernels.gram import NAT
 
 
+class Texts(tuple[str, ...]):
+    """Levels of a column of text, of many chunks as a rule.
+
+    Attributes
+    ----------
+    kept : Any
+        What a reader of the chunks has worked out of all levels, so that it need not be done for each chunk.
+    """
+
+    kept: Any = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (list(self),)
+
+
 @dataclass(frozen=True, slots=True)
 class Coded:
     """A column of text: each value is the number of a level.
@@ -42,7 +57,7 @@ class Coded:
     @classmethod
     def joined(cls, parts: "Sequence[Coded]") -> "Coded":
         """Return several columns, one below the other, with the levels of all of them."""
-        if all(part.levels == parts[0].levels for part in parts):
+        if all(part.levels is parts[0].levels or part.levels == parts[0].levels for part in parts):
             return cls(np.concatenate([part.codes for part in parts]), parts[0].levels)
         place: dict[str, int] = {}
         codes = []

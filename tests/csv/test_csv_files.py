@@ -164,6 +164,8 @@ LATE = [
     ("true", "maybe", "'maybe' is not true or false"),
     ("true", "", "is missing, .*dtypes={'v': 'bool'}"),
     ("18446744073709551615", "", "is missing, .*dtypes={'v': 'float64'}"),
+    ("7", "007", "'007' begins with a zero, .*dtypes={'v': 'text'}, or 'int64'"),
+    ("-7", " -01", "' -01' begins with a zero"),
     ("2024-01-01", "2024-13-01", "'2024-13-01' is not a date"),
     ("2024-01-01", "2024-01-01 10:00", "'2024-01-01 10:00' is not a date, .*dtypes={'v': 'datetime'}"),
     ("2024-01-01T10:00:00", "2024-01-01T10:00:00Z", "'2024-01-01T10:00:00Z' is not a date with time"),
@@ -217,3 +219,9 @@ def test_folders_name_columns(tmp_path: Path) -> None:
         (tmp_path / f"year={year}").mkdir()
         pd.DataFrame({"a": [year, 1]}).to_csv(tmp_path / f"year={year}" / "p.csv", index=False)
     assert columns(sr.open(tmp_path)) == {"a": [2020, 1, 2021, 1], "year": [2020, 2020, 2021, 2021]}
+
+
+def test_a_leading_zero_is_read_as_a_number_where_the_caller_says_so(tmp_path: Path) -> None:
+    text = "g\n" + "7\n" * 60_000 + "007\n" + "7\n" * 60_000
+    found = columns(of_text(tmp_path, text, dtypes={"g": "int64"}))
+    assert found["g"] == [7] * 120_001

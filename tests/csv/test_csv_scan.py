@@ -1,6 +1,7 @@
 """Where records end: every kernel agrees with a reading byte by byte, however the text is cut."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -111,3 +112,22 @@ def test_every_kernel_finds_the_place_where_a_record_ends(kernel: int | None) ->
 def test_what_is_not_regular_is_seen(kernel: int | None, text: bytes, state: int) -> None:
     assert csvscan.walk(text, csvscan.RECORD, DELIMITER, QUOTE)[2] == state
     assert scanned(text, [])[2] or state == csvscan.QUOTED
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(
+        st.sampled_from(["", "0", "7", "70", "0.5", "-0", "-07", "007", " 01", "\t-00", '"05"', "a", "2020-01-02"])
+    )
+)
+def test_no_leading_zero_is_overlooked(fields: list[str]) -> None:
+    text = ",".join(fields).encode()
+    padded = b"1," * 20_000 + text
+    true = any(re.match(r"[ \t]*-?0\d", field) for field in fields)
+    quoted = '"05"' in fields
+    for kernel in {csvscan._KERNEL, None}:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(csvscan, "_KERNEL", kernel)
+            assert csvscan.zeros(text, DELIMITER, QUOTE) >= (true or quoted)
+            assert csvscan.zeros(padded, DELIMITER, -1) >= true
+    assert not csvscan.zeros(b"0.5,-0,10,1.05\n2020-01-02 03:04,0", DELIMITER, QUOTE) or csvscan._KERNEL is None

@@ -224,6 +224,39 @@ def test_what_is_not_finite_is_seen_wherever_it_is(kernel, bad, dtype):
     assert gram.finite(np.ones((2, 2), dtype=np.int64))
 
 
+@pytest.mark.parametrize("m", [1, 63, 64, 65, 200])
+@pytest.mark.parametrize("p", [1, 7, 8, 9, 33])
+def test_columns_become_rows(compiled, m, p):
+    rng = np.random.default_rng(m + p)
+    kinds = ["f8", "f4", "i1", "i2", "i4", "u1", "u2", "u4", "?"]
+    for some in (["f8"], ["f4"], kinds):
+        held = [(rng.normal(size=m) * 100).astype(some[j % len(some)]) for j in range(p)]
+        made = gram.rows(held)
+        if some is kinds and p == 1:
+            held, made = [held[0].astype("f4")], gram.rows([held[0].astype("f4")])
+        assert made is not None
+        assert made[1]
+        np.testing.assert_array_equal(made[0], np.column_stack([column.astype(made[0].dtype) for column in held]))
+        assert made[0].dtype == (np.float32 if {column.dtype for column in held} == {np.dtype("f4")} else np.float64)
+        for bad in (np.nan, np.inf, -np.inf):
+            j, i = int(rng.integers(p)) // len(some) * len(some), int(rng.integers(m))
+            before, held[j][i] = held[j][i], bad
+            assert not gram.rows(held)[1]
+            held[j][i] = before
+
+
+def test_columns_that_take_more_care_are_left_to_others(kernel):
+    many = np.arange(6.0)
+    for held in ([many.astype("i8"), many], [many.astype("i4")], [many.astype("f2"), many], [many.astype(">f8")]):
+        assert gram.rows(held) is None
+    assert gram.rows([many[::2], many[:3]]) is None
+    if kernel != "blas":
+        with pytest.raises(ValueError, match="as long as out"):
+            gram.rows([many, many[:3]])
+        with pytest.raises(ValueError, match="out of shape"):
+            gram._gram.rows(gram._KERNEL, (many,), np.empty((6, 2)))
+
+
 @pytest.mark.skipif(not hasattr(os, "sysconf") or sys.platform != "linux", reason="protects a page")
 @pytest.mark.parametrize("q", [1, 2, 7, 8, 9, 23, 24, 25, 31])
 def test_nothing_is_read_beyond_the_last_number(compiled, q):

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from streamreg.errors import DataError
 from streamreg.kernels.gram import NAT
 from streamreg.sources.base import TEXT
-from streamreg.sources.chunk import Coded, Column
+from streamreg.sources.chunk import Coded, Column, Texts
 
 _UNUSABLE = np.dtype(object)
 _NAMES = {"halffloat": "f2", "float": "f4", "double": "f8"}
 _DAYS = {"date32[day]": "D", "date64[ms]": "ms"}
+_SAME = {pa.float32().id: np.dtype(np.float32), pa.float64().id: np.dtype(np.float64)}
 _PLAIN = {"b": pa.bool_()}
 _WHOLE = 2**53
 
@@ -48,15 +49,15 @@ class Levels:
 
     def __init__(self) -> None:
         self._last: Any = None
-        self._levels: tuple[str, ...] = ()
+        self._levels = Texts()
 
-    def of(self, dictionary: Any) -> tuple[str, ...]:
+    def of(self, dictionary: Any) -> Texts:
         """Return the values of an array of texts, of which none is missing."""
         held = 0 if self._last is None else len(self._last)
         if not (held and len(dictionary) >= held and dictionary.slice(0, held).equals(self._last)):
-            held, self._levels = 0, ()
+            held, self._levels = 0, Texts()
         if len(dictionary) > held:
-            self._levels = (*self._levels, *dictionary.slice(held).to_pylist())
+            self._levels = Texts((*self._levels, *dictionary.slice(held).to_pylist()))
         self._last = dictionary
         return self._levels
 
@@ -79,7 +80,6 @@ def column(values: Any, label: str, dtype: np.dtype[Any], levels: Levels | None 
     DataError
         A value does not fit the type.
     """
-    levels = levels or Levels()
     if isinstance(values, pa.ChunkedArray):
         parts = [column(part, label, dtype, levels) for part in values.chunks if len(part)]
         if not parts:
@@ -89,9 +89,12 @@ def column(values: Any, label: str, dtype: np.dtype[Any], levels: Levels | None 
         else:
             coded = [part for part in parts if isinstance(part, Coded)]
             return Coded.joined(coded) if coded else np.concatenate([p for p in parts if not isinstance(p, Coded)])
+    kind = values.type.id
+    if kind in _SAME and _SAME[kind] == dtype and len(values) and not values.null_count:  # by far the most are such
+        return np.frombuffer(values.buffers()[1], dtype, len(values), values.offset * dtype.itemsize)
     try:
         if dtype == TEXT:
-            return _coded(values, levels)
+            return _coded(values, levels or Levels())
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
         if pa.types.is_null(values.type):

@@ -159,7 +159,7 @@ def _source(
         dtypes[name] = TEXT if any(isinstance(part[name], str) for part in parts) else np.dtype(np.int64)
     rows = sum(file.borders.rows[-1] for file in files)
     schema = Schema(tuple(dtypes), tuple(dtypes.values()), rows, zones, refused)
-    return CsvSource(label, files, dialect, kinds, schema)
+    return CsvSource(label, files, dialect, kinds, schema, kinds.keys() - types.keys())
 
 
 def _header(

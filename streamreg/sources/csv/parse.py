@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as compute
 import pyarrow.csv as pc
 
 from streamreg.errors import ChangedError, DataError
@@ -30,12 +31,15 @@ class Parser:
         All columns of the file, in its order; no two alike.
     types : dict of str to DataType
         Of those that are wanted.
+    whole : tuple of str
+        Those of them that were learned to be whole numbers.
     """
 
     path: str
     dialect: Dialect
     names: tuple[str, ...]
     types: dict[str, Any]
+    whole: tuple[str, ...] = ()
 
     def table(self, data: Any, row: int, rows: int) -> Any:
         """Return some records as a `pyarrow.Table`.
@@ -57,22 +61,8 @@ class Parser:
         """
         if self.dialect.encoding != "utf-8":
             data = self._recoded(bytes(data), row)
-        d = self.dialect
         try:
-            table = pc.read_csv(
-                pa.BufferReader(pa.py_buffer(data)),
-                pc.ReadOptions(column_names=self.names, use_threads=False, block_size=len(data) + 1),
-                pc.ParseOptions(delimiter=d.delimiter, quote_char=d.quote or False, newlines_in_values=True),
-                pc.ConvertOptions(
-                    column_types=self.types,
-                    include_columns=list(self.types),
-                    null_values=d.missing,
-                    true_values=["true", "True", "TRUE"],
-                    false_values=["false", "False", "FALSE"],
-                    strings_can_be_null=True,
-                    decimal_point=d.decimal,
-                ),
-            )
+            table = self._read(data, self.types)
         except pa.ArrowInvalid as error:
             raise self._named(str(error), row) from error
         if table.num_rows != rows:
@@ -80,7 +70,38 @@ class Parser:
                 f"{self.path}, rows from {row:,} on: {table.num_rows:,} records and not {rows:,}; the file was "
                 "written to since it was opened, open it anew"
             )
+        if self.whole and csvscan.zeros(data, *self.dialect.bytes):
+            self._require_plain(self._read(data, dict.fromkeys(self.whole, pa.string())), row)
         return table
+
+    def _read(self, data: Any, types: dict[str, Any]) -> Any:
+        d = self.dialect
+        return pc.read_csv(
+            pa.BufferReader(pa.py_buffer(data)),
+            pc.ReadOptions(column_names=self.names, use_threads=False, block_size=len(data) + 1),
+            pc.ParseOptions(delimiter=d.delimiter, quote_char=d.quote or False, newlines_in_values=True),
+            pc.ConvertOptions(
+                column_types=types,
+                include_columns=list(types),
+                null_values=d.missing,
+                true_values=["true", "True", "TRUE"],
+                false_values=["false", "False", "FALSE"],
+                strings_can_be_null=True,
+                decimal_point=d.decimal,
+            ),
+        )
+
+    def _require_plain(self, cells: Any, row: int) -> None:
+        """Refuse a leading zero in a column whose type was learned: with it among the rows looked at, it is text."""
+        for name in self.whole:
+            found = compute.index(compute.match_substring_regex(cells.column(name), r"^[ \t]*-?0[0-9]"), True).as_py()
+            if found >= 0:
+                value = cells.column(name)[found].as_py()
+                raise DataError(
+                    f"{self.path}, row {row + found:,} (from 0), column {name!r}: {value!r} begins with a zero, as "
+                    "codes do and the rows that the column's type was learned from do not; in options, give its type, "
+                    f"dtypes={{{name!r}: 'text'}}, or 'int64' to read it as a number"
+                )
 
     def _recoded(self, data: bytes, row: int) -> bytes:
         try:

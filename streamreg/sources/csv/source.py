@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,6 +45,7 @@ class CsvPartition(Partition):
     dialect: Dialect
     dtypes: dict[str, np.dtype[Any]]
     types: dict[str, Any]
+    learned: frozenset[str]
 
     def chunks(self, rows: int) -> Iterator[Chunk]:
         """Yield the rows in order, a range of the file at a time.
@@ -58,7 +59,8 @@ class CsvPartition(Partition):
         """
         file, borders = self.file, self.file.borders
         types = self.types or {file.names[0]: pa.binary()}  # rows are counted by some column
-        parser = Parser(file.path, self.dialect, file.names, types)
+        whole = tuple(n for n, kind in types.items() if n in self.learned and pa.types.is_integer(kind))
+        parser = Parser(file.path, self.dialect, file.names, types, whole)
         with reading(file.path, file.seen) as read:
             for k in range(len(borders.offsets) - 1):
                 first, last = borders.rows[k] + self.origin, borders.rows[k + 1] + self.origin
@@ -110,6 +112,8 @@ class CsvSource(Source):
         Arrow's types of the columns that are in the files.
     schema : Schema
         Of all columns, those that folders name among them.
+    learned : collection of str
+        Columns whose types were learned of some rows, and not given.
     """
 
     def __init__(
@@ -119,7 +123,9 @@ class CsvSource(Source):
         dialect: Dialect,
         types: Mapping[str, Any],
         schema: Schema,
+        learned: Collection[str] = (),
     ) -> None:
+        self._learned = frozenset(learned)
         self.label, self._files, self._dialect, self._types = label, files, dialect, dict(types)
         self.schema = schema
 
@@ -149,7 +155,7 @@ class CsvSource(Source):
             for start, stop in itertools.pairwise(cuts):
                 part = replace(file, borders=_within(file.borders, start - origin, stop - origin))
                 if start < stop:
-                    out.append(CsvPartition(start, stop, origin, part, self._dialect, dtypes, types))
+                    out.append(CsvPartition(start, stop, origin, part, self._dialect, dtypes, types, self._learned))
             origin = end
         return out
 

@@ -49,6 +49,7 @@ class LevelSums:
         self.columns, self.factors, self.weighted = columns, factors, weighted
         self.rows = 0
         self.names: list[dict[int, str]] = [{} for _ in range(factors)]
+        self._named: list[dict[int, str] | None] = [None] * factors  # what was taken last
         self.width = columns + weighted
         self._top = np.full(self.width, windows.LOWEST, dtype=np.int64)
         self._limit, self._scale = windows.limits(self._top), windows.scales(self._top)
@@ -75,8 +76,10 @@ class LevelSums:
         if not (sizes < self._limit).all():
             self._raise(np.maximum(self._top, windows.tops(sizes)))
         self._count(len(batch))
-        for names, found in zip(self.names, batch.labels, strict=False):
-            names |= found
+        for f, found in enumerate(batch.labels[: self.factors]):
+            if found is not self._named[f]:
+                self.names[f] |= found
+                self._named[f] = found
         codes = [held.of(batch.keys[:, f]) for f, held in enumerate(self._codes)]
         self._fit()
         kernel.add(z, low, weight, self._scale, codes, self._sums, self._counts)
@@ -184,7 +187,8 @@ class LevelSums:
             arrays[f"levels.{f}"], codes, place = self.order(f)
             digits = kernel.carried(self._sums[f][codes].reshape(-1, DIGITS, self.width))
             arrays[f"sums.{f}"], arrays[f"counts.{f}"] = digits, self._counts[f][codes]
-            named = sorted(self.names[f].items())
+            names = self.names[f]  # some may be of levels that were in the storage and not in the rows
+            named = [(key, names[key]) for key in arrays[f"levels.{f}"].tolist() if key in names]
             arrays[f"named.{f}"] = np.array([key for key, _ in named], dtype=np.int64)
             arrays[f"names.{f}"] = np.array([name for _, name in named], dtype=np.str_)
             places.append(place)
