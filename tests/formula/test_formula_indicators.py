@@ -108,7 +108,7 @@ def test_missing_levels_are_a_hole_as_any_other():
     assert (fit.n, fit.n_missing) == (len(left), ROWS - len(left))
     again = sr.Linear(formula="y ~ z + g + C(h)").fit(left)
     np.testing.assert_allclose(fit.coef, again.coef, rtol=1e-10, atol=1e-12)
-    with pytest.raises(NonFiniteError, match=r"row 3 \(from 0\), column 'levels of g'"):
+    with pytest.raises(NonFiniteError, match=r"row 3 \(from 0\), column 'g'"):
         sr.Linear(formula="y ~ z + g").fit(holes)
 
 
