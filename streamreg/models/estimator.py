@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import model_validator
 
+from streamreg.design.design import Missing
 from streamreg.errors import UsageError
 from streamreg.models.base import Spec, as_source, as_state
 from streamreg.scans.run import Run
@@ -22,9 +23,15 @@ class Estimator(Spec):
     formula : str, optional
         ``"y ~ a + log(b) + C(c)"``, in place of `target`, `features`, `powers` and `intercept`; see the how-to page on
         formulas. Text columns are categories.
+    intercept, features, target, missing
+        As in `streamreg.Linear`, whose docstring has the words.
     """
 
     formula: str | None = None
+    intercept: bool = True
+    features: tuple[str, ...] | None = None
+    target: str | None = None
+    missing: Missing = "error"
 
     @model_validator(mode="after")
     def _said_once(self) -> Self:
@@ -54,10 +61,10 @@ class Estimator(Spec):
             )
         from streamreg.scans.formulas import encoded
 
-        target = getattr(self, "target", None)
         needs = self.needs()
         source = encoded(as_source(data), self.formula, run, {*needs.keys, *needs.beside.values()})
-        changed = {"formula": None, "intercept": source.encoder.intercept, "target": target or source.encoder.target}
+        target = self.target or source.encoder.target
+        changed: dict[str, Any] = {"formula": None, "intercept": source.encoder.intercept, "target": target}
         if absorbed := tuple("^".join(several) for several in source.encoder.absorbed):
             if "absorb" not in type(self).model_fields:
                 raise UsageError(
@@ -66,6 +73,18 @@ class Estimator(Spec):
                 )
             changed |= {"absorb": (*getattr(self, "absorb", ()), *absorbed), "intercept": True}
         return source, self.model_copy(update={k: v for k, v in changed.items() if k in type(self).model_fields})
+
+
+class Weighted(Estimator):
+    """Base of the models for which it matters what weights mean.
+
+    Parameters
+    ----------
+    weight_kind : {"analytic", "frequency"}
+        As in `streamreg.Linear`.
+    """
+
+    weight_kind: Literal["analytic", "frequency"] = "analytic"
 
 
 def with_formula(fit: F) -> F:
