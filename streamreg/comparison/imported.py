@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from streamreg.errors import CorruptError, DataError, NotFound, UsageError, typed
+from streamreg.families import LABELS, LEAST_SQUARES
 from streamreg.families import family as known_family
 from streamreg.results.base import FitResult
 from streamreg.results.estimates import NAN
@@ -60,7 +61,7 @@ def coefficients(data: Any, *, target: str | None = None, family: str | None = N
     names = tuple(slopes)
     values = np.array([_number(value, f"{label}: {name!r}") for name, value in slopes.items()])
     constant = 0.0 if intercept is None else _number(intercept, f"{label}: the intercept")
-    kind = family or about.get("family") or ("binomial" if about.get("kind") == "logistic" else "gaussian")
+    kind = family or about.get("family") or (LABELS if about.get("kind") == "logistic" else LEAST_SQUARES)
     return FitResult(
         names=names,
         target=target or str(about.get("target") or ""),

@@ -23,6 +23,12 @@ FAMILIES = {
 }
 """Where the class of each family is, by name."""
 
+LEAST_SQUARES = "gaussian"
+"""The family of a line, and of what says nothing else."""
+
+LABELS = "binomial"
+"""The family of models that give the probability of a label."""
+
 _SPELT = re.compile(r"(?P<name>\w+)(?:\((?P<parameter>[-+.\w]+)\))?(?:/(?P<link>[\w().+-]+))?")
 
 
@@ -54,12 +60,22 @@ def spelt(name: str, parameter: float | None = None, link: str | None = None) ->
 
 
 @lru_cache(maxsize=256)
-def _loaded(place: str, parameter: str, link: str) -> "Family":
+def of_loss(name: str) -> str:
+    """Return the family whose likelihood is greatest where a loss of this name is least; empty if there is none."""
+    return next((one for one in FAMILIES if name in _class(FAMILIES[one]).losses), "")
+
+
+def _class(place: str) -> "type[Family]":
     module, _, kind = place.partition(":")
+    found: type[Family] = getattr(import_module(module), kind)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _loaded(place: str, parameter: str, link: str) -> "Family":
     try:
-        found: Family = getattr(import_module(module), kind).of(parameter, link)
+        return _class(place).of(parameter, link)
     except UsageError:
         raise
     except ValueError:
         raise UsageError(f"{parameter!r} is no parameter of a family; it is a number") from None
-    return found

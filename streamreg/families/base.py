@@ -47,6 +47,8 @@ class Family(ABC):
         Whether there is a variance only, and no distribution.
     canonical : bool
         Whether the expected information is the observed one, so that Newton's method converges quadratically.
+    losses : tuple of str
+        Losses of trained models that are least where this likelihood is greatest, by their names here and in Keras.
     separable : bool
         Whether the `base_measure` is a function of the target (`choices`) and one of the precision (`normaliser`).
     """
@@ -69,6 +71,7 @@ class Family(ABC):
     quasi: bool = False
     canonical: bool = True
     separable: bool = True
+    losses: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, parameter: str, link: str) -> Self:

@@ -24,6 +24,7 @@ class Binomial(Family):
         ("accuracy", "accuracy"),
     )
     labels = True
+    losses = ("binary_cross_entropy", "binary_crossentropy")
 
     @classmethod
     def of(cls, parameter: str, link_name: str) -> "Binomial":

@@ -17,6 +17,7 @@ class Gaussian(Family):
     scores: tuple[tuple[str, str], ...] = (("R2", "explained"), ("+-", "explained_error"), ("RMSE", "rmse"))
     least_squares = True
     dispersion_known = False
+    losses: tuple[str, ...] = ("squared_error", "mean_squared_error", "mse")
 
     @classmethod
     def of(cls, parameter: str, link_name: str) -> "Gaussian":

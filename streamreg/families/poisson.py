@@ -14,6 +14,7 @@ class Poisson(Family):
 
     name, link, requirement = "poisson", "log", "0 or more"
     activation = "exponential"
+    losses = ("poisson",)
     whole = True
 
     @classmethod

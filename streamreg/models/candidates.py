@@ -5,17 +5,16 @@ import os
 import time
 from abc import abstractmethod
 from collections.abc import Container
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design.design import Missing
 from streamreg.errors import typed
 from streamreg.kernels.blas import one_thread
 from streamreg.models import cross_validation
 from streamreg.models.base import as_moments, as_source, together
-from streamreg.models.estimator import Estimator, with_formula
+from streamreg.models.estimator import Weighted, with_formula
 from streamreg.models.needs import Needs
 from streamreg.problem import Problem
 from streamreg.results.estimates import NAN
@@ -34,27 +33,8 @@ Float = NDArray[np.float64]
 Found = TypeVar("Found", bound=Candidates)
 
 
-class Choice(Estimator, Generic[Found]):
-    """Base of the models that fit many candidates.
-
-    Parameters
-    ----------
-    intercept : bool
-    features : tuple of str, optional
-        Columns to choose from; default: all that have no other role.
-    target : str, optional
-        Column to explain; default: the target of the source or of the moments.
-    missing : {"error", "drop", "mean", "indicator"}, or dict of str to these
-        What to do with rows that hold NaN.
-    weight_kind : {"analytic", "frequency"}
-        What weights mean: the precision of a row, or how often it occurred.
-    """
-
-    intercept: bool = True
-    features: tuple[str, ...] | None = None
-    target: str | None = None
-    missing: Missing = "error"
-    weight_kind: Literal["analytic", "frequency"] = "analytic"
+class Choice(Weighted, Generic[Found]):
+    """Base of the models that fit many candidates."""
 
     def needs(self) -> Needs:
         """Return what a fit takes: one pass for the moments."""

@@ -3,18 +3,17 @@
 import dataclasses
 import os
 import time
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.design.design import Missing
 from streamreg.errors import UsageError, typed
 from streamreg.inference.covariance import Geometry
 from streamreg.kernels.blas import one_thread
 from streamreg.models.base import as_moments, as_source, together
 from streamreg.models.estimates import Origin, result
-from streamreg.models.estimator import Estimator, with_formula
+from streamreg.models.estimator import Weighted, with_formula
 from streamreg.models.needs import Needs
 from streamreg.problem import Problem
 from streamreg.results.base import FitResult
@@ -29,7 +28,7 @@ from streamreg.stats.refilled import refilled_of
 Float = NDArray[np.float64]
 
 
-class Constrained(Estimator):
+class Constrained(Weighted):
     """Least squares whose slopes obey linear equations.
 
     Parameters
@@ -46,11 +45,6 @@ class Constrained(Estimator):
     """
 
     restrictions: str
-    intercept: bool = True
-    features: tuple[str, ...] | None = None
-    target: str | None = None
-    missing: Missing = "error"
-    weight_kind: Literal["analytic", "frequency"] = "analytic"
 
     ridge: ClassVar[float] = 0.0
     singular: ClassVar[str] = "minimum-norm"

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import model_validator
 
@@ -23,9 +23,15 @@ class Estimator(Spec):
     formula : str, optional
         ``"y ~ a + log(b) + C(c)"``, in place of `target`, `features`, `powers` and `intercept`; see the how-to page on
         formulas. Text columns are categories.
+    intercept, features, target, missing
+        As in `streamreg.Linear`, whose docstring has the words.
     """
 
     formula: str | None = None
+    intercept: bool = True
+    features: tuple[str, ...] | None = None
+    target: str | None = None
+    missing: Missing = "error"
 
     @model_validator(mode="after")
     def _said_once(self) -> Self:
@@ -68,8 +74,8 @@ class Estimator(Spec):
         from streamreg.scans.filling import filled, with_indicators, with_terms
         from streamreg.scans.formulas import encoded
 
-        target = getattr(self, "target", None)
-        needs, features = self.needs(), getattr(self, "features", None)
+        target, features = self.target, self.features
+        needs = self.needs()
         apart = {*needs.keys, *needs.beside.values()}
         inner = (
             filled(as_source(data, target), policies, run, features=features, formula=self.formula, apart=apart)
@@ -91,6 +97,18 @@ class Estimator(Spec):
                 )
             changed |= {"absorb": (*getattr(self, "absorb", ()), *absorbed), "intercept": True}
         return source, self.model_copy(update={k: v for k, v in changed.items() if k in type(self).model_fields})
+
+
+class Weighted(Estimator):
+    """Base of the models for which it matters what weights mean.
+
+    Parameters
+    ----------
+    weight_kind : {"analytic", "frequency"}
+        As in `streamreg.Linear`.
+    """
+
+    weight_kind: Literal["analytic", "frequency"] = "analytic"
 
 
 def with_run(fit: F) -> F:

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from streamreg.design.design import Design, Missing
+from streamreg.design.design import Design
 from streamreg.errors import DataError, OnePassError, UsageError, typed
 from streamreg.families import family, spelt
 from streamreg.models.base import Device, as_source, together
 from streamreg.models.climb import climb
-from streamreg.models.estimator import Estimator, with_formula
+from streamreg.models.estimator import Weighted, with_formula
 from streamreg.models.likelihood import fitted
 from streamreg.models.linear import Linear
 from streamreg.models.needs import Needs
@@ -33,7 +33,7 @@ def _known(name: str) -> str:
     return name
 
 
-class Glm(Estimator):
+class Glm(Weighted):
     """A generalised linear model.
 
     Parameters
@@ -94,16 +94,11 @@ class Glm(Estimator):
     offset: str | None = None
     exposure: str | None = None
     trials: str | None = None
-    intercept: bool = True
     ridge: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     max_iterations: int = Field(default=50, ge=1)
     tolerance: float = Field(default=1e-8, gt=0.0, allow_inf_nan=False)
     singular: Literal["minimum-norm", "error"] = "minimum-norm"
     powers: dict[str, int] = Field(default_factory=dict)
-    features: tuple[str, ...] | None = None
-    target: str | None = None
-    missing: Missing = "error"
-    weight_kind: Literal["analytic", "frequency"] = "analytic"
     device: Device | None = None
 
     @model_validator(mode="after")

@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from pydantic import Field, field_validator
 
-from streamreg.design.design import Design, Missing
+from streamreg.design.design import Design
 from streamreg.errors import DataError, UsageError, typed
 from streamreg.models.base import Device, as_source, as_state, together
 from streamreg.models.covariance import MEMORY, Errors, clusters
 from streamreg.models.estimates import Origin, result
-from streamreg.models.estimator import Estimator, with_formula
+from streamreg.models.estimator import Weighted, with_formula
 from streamreg.models.needs import Needs
 from streamreg.problem import ExactProblem, Problem, Solution
 from streamreg.results.base import FitResult
@@ -31,7 +31,7 @@ AnyProblem = Problem | ExactProblem
 Solved = tuple[AnyProblem, Solution, Origin]
 
 
-class Linear(Estimator):
+class Linear(Weighted):
     """Ordinary, weighted or ridge least squares.
 
     Parameters
@@ -78,16 +78,11 @@ class Linear(Estimator):
         double precision. Default: the processors, by this package's own kernel.
     """
 
-    intercept: bool = True
     ridge: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     precision: Literal["auto", "float64", "exact"] = "auto"
     digits: int = Field(default=10, ge=1, le=15)
     singular: Literal["minimum-norm", "drop", "error"] = "minimum-norm"
     powers: dict[str, int] = Field(default_factory=dict)
-    features: tuple[str, ...] | None = None
-    target: str | None = None
-    missing: Missing = "error"
-    weight_kind: Literal["analytic", "frequency"] = "analytic"
     errors: Literal["classical"] | Errors = "classical"
     absorb: tuple[str, ...] = ()
     singletons: Literal["keep", "drop"] = "keep"

@@ -47,7 +47,7 @@ def _train(task: "Task") -> "FitResult | NetworkResult":
         from streamreg.neural.nets import Net
 
         return Net(task).run()
-    if task.spec.loss == "squared_error":
+    if task.loss.has_moments:
         from streamreg.neural.line import LineTraining
 
         return LineTraining(task).run()

@@ -21,7 +21,6 @@ from streamreg.stats.working import WorkingMoments
 Float: TypeAlias = NDArray[np.float64]
 
 _HUBER = "The Huber loss is no likelihood: log-likelihood, AIC, BIC and F test are not defined."
-_FAMILIES = {"binary_cross_entropy": "binomial", "poisson": "poisson"}
 _BLIND = 1e3  # standard errors that a conditioned slope's move of 1 counts for where errors are not known
 
 
@@ -83,7 +82,7 @@ class Likelihood(LineTraining):
         p, sums, inverse = len(self.exact.names), self.sums, self.newton.inverse
         if not sums.weight or len(inverse) < p:
             return np.full(p + 1, np.nan)
-        if self.spec.loss == "huber":
+        if not self.task.loss.family:
             with np.errstate(divide="ignore", invalid="ignore"):
                 sigma = np.sqrt(sums.slopes / max(self.exact.df_resid, 1.0)) / (sums.within / sums.weight)
                 unit = sigma * self.map.target_scale / self.exact.sigma
@@ -96,8 +95,6 @@ class Likelihood(LineTraining):
         return np.asarray(np.sqrt(np.maximum(variance, 0.0) / self.task.problem.weight))
 
     def _null_loss(self) -> float:
-        if self.spec.loss == "huber":
-            return np.inf
         return self.task.loss.null(self.task.mean) * self.task.loss_unit
 
     def _stuck(self) -> bool:
@@ -115,7 +112,7 @@ class Likelihood(LineTraining):
         Each move does so where the loss has no minimum. Its mean square over the rows is known from their moments.
         """
         spec, geometry, p = self.spec, self.exact.geometry, len(self.exact.names)
-        if spec.loss == "huber" or spec.l2 or not np.isfinite(self.weights).all():
+        if self.task.loss.bounded or spec.l2 or not np.isfinite(self.weights).all():
             return False
         assert geometry is not None
         move = np.subtract(self.weights, self.before)
@@ -133,7 +130,7 @@ class Likelihood(LineTraining):
             at = float(weights[p]) if self.spec.intercept else 0.0
             return Line(self.map.centre, self.map.slopes(weights[:p]), at)
 
-        names, family = task.design.names, _FAMILIES[self.spec.loss]
+        names, family = task.design.names, task.loss.family
         move = predictor(np.subtract(self.weights, self.before))
         empty = WorkingMoments(names, family, predictor(self.weights), task.mean, move)
         state = task.run.scan(task.source, task.design, empty, "check of")
@@ -173,9 +170,9 @@ class Likelihood(LineTraining):
             "rss": sums.squares * unit * self.map.target_scale**2,
             "geometry": None,
         }
-        if self.spec.loss == "huber":
+        if not self.task.loss.family:
             values["no_likelihood"] = _HUBER
         else:
-            values["family"] = _FAMILIES[self.spec.loss]
+            values["family"] = self.task.loss.family
             values |= {"deviance": 2.0 * sums.loss * unit, "null_deviance": 2.0 * sums.null * unit}
         return values

@@ -81,7 +81,7 @@ def build(spec: KerasOptions, p: int, bias: float) -> Any:
                 f"model computes in {model.outputs[0].dtype} and precision is {spec.precision}; set that, "
                 "or the dtype of the last layer"
             )
-        return ending.linear(model, Loss(spec.loss), free=spec.conditioning == "none")
+        return ending.linear(model, Loss.of(spec.loss), free=spec.conditioning == "none")
     penalty = keras.regularizers.L1L2(spec.l1, spec.l2) if spec.l1 or spec.l2 else None
     layers: list[Any] = [keras.Input((p,), dtype=spec.precision)]
     initial = keras.initializers.HeUniform if spec.activation == "relu" else keras.initializers.GlorotUniform

@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_serializer
 
-from streamreg.design.design import Missing
 from streamreg.models.base import Device
 from streamreg.models.estimator import Estimator
 from streamreg.models.needs import Needs
+from streamreg.neural.losses import Name as LossName
 
 _MEMORY_MB = 128
 
@@ -19,14 +19,13 @@ class KerasOptions(Estimator):
     hidden: tuple[int, ...] = ()
     activation: str = "relu"
     model: Any = None
-    loss: Literal["squared_error", "binary_cross_entropy", "poisson", "huber"] = "squared_error"
+    loss: LossName = "squared_error"
     delta: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
     optimizer: Literal["sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad"] | None = None
     learning_rate: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
     batch_size: int | None = Field(default=None, ge=1)
     epochs: int = Field(default=10, ge=1)
     tolerance: float = Field(default=1e-3, gt=0.0, allow_inf_nan=False)
-    intercept: bool = True
     conditioning: Literal["whiten", "standardise", "none"] = "whiten"
     precision: Literal["float32", "float64"] = "float32"
     validation: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -37,9 +36,6 @@ class KerasOptions(Estimator):
     device: Device | None = None
     seed: int = Field(default=0, ge=0)
     memory_mb: int | None = Field(default=None, ge=1)
-    features: tuple[str, ...] | None = None
-    target: str | None = None
-    missing: Missing = "error"
 
     @property
     def memory(self) -> int:

@@ -13,7 +13,7 @@ from streamreg.errors import UsageError
 from streamreg.neural.checkpoint import Checkpoint
 from streamreg.neural.conditioning import Conditioning
 from streamreg.neural.feed import parts
-from streamreg.neural.losses import Loss
+from streamreg.neural.losses import Huber, Loss
 from streamreg.neural.options import KerasOptions
 from streamreg.neural.rows import Rows
 from streamreg.neural.trainer import Trainer
@@ -77,13 +77,13 @@ class Task:
     @cached_property
     def map(self) -> Conditioning:
         """What is done to the rows before training."""
-        scale = Loss(self.spec.loss).scales_target
+        scale = Loss.of(self.spec.loss).scales_target
         return Conditioning.of(self.problem, self.spec.conditioning, self.exact.rank, scale)
 
     @cached_property
     def loss(self) -> Loss:
         """The loss, in the units of the conditioned target."""
-        return Loss(self.spec.loss, min(self.spec.delta / self.map.target_scale, _WIDE))
+        return Loss.of(self.spec.loss, min(self.spec.delta / self.map.target_scale, _WIDE))
 
     @property
     def loss_unit(self) -> float:
@@ -95,7 +95,7 @@ class Task:
         p, problem = len(self.problem.names), self.problem
         variance = float(np.ldexp(problem.cross[p, p], 2 * problem.exponent[p])) / problem.weight
         square = variance + self.mean**2 if problem.intercept else variance
-        if self.spec.loss == "huber" and self.loss.delta < _NARROW:
+        if self.loss.name == Huber.name and self.loss.delta < _NARROW:
             raise UsageError(
                 f"delta is {self.spec.delta:g}, of a target that spreads over {self.map.target_scale:.3g}; raise it"
             )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import Renamed, typed
-from streamreg.families import family
+from streamreg.families import LEAST_SQUARES, family
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Geometry, Sandwich
 from streamreg.line import Line
@@ -145,7 +145,7 @@ class Estimates:
     geometry: Geometry | None = None
     training: dict[str, Any] = field(default_factory=dict)
     absorbed: AbsorbedEffects | None = None
-    family: str = "gaussian"
+    family: str = LEAST_SQUARES
     deviance: float = NAN
     null_deviance: float = NAN
     log_lik: float = NAN

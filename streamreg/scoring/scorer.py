@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from streamreg.design.design import Design, Missing
 from streamreg.errors import DataError, UsageError, typed
+from streamreg.families import LABELS, LEAST_SQUARES, of_loss
 from streamreg.families import family as facts_of
 from streamreg.kernels.rowhash import Sample
 from streamreg.models.base import as_source
@@ -24,9 +25,6 @@ from streamreg.stats.losses import Losses, Scored
 
 Float = NDArray[np.float64]
 Rows = Literal["all", "validation"]
-
-# By the names of this package's losses, and by Keras's own of a model that was compiled with one.
-_FAMILIES = {"binary_cross_entropy": "binomial", "binary_crossentropy": "binomial", "poisson": "poisson"}
 
 
 @typed
@@ -96,7 +94,7 @@ def score(
             raise UsageError(f"model {name!r} is a {type(model).__name__} and cannot predict: {what}")
     if baseline is not None and baseline not in models:
         raise UsageError(f"no model {baseline!r}; there is {', '.join(models)}")
-    kind = family or _one_of({n: _family(m) for n, m in models.items()}, "family", "gaussian")
+    kind = family or _one_of({n: _family(m) for n, m in models.items()}, "family", LEAST_SQUARES)
     facts_of(kind)
     wanted = target or _one_of({n: getattr(m, "target", "") for n, m in models.items()}, "target", None)
     source = with_terms(as_source(data), [getattr(model, "encoder", {}) for model in models.values()])
@@ -200,8 +198,8 @@ def _family(model: Any) -> str:
     if isinstance(model, FitResult):
         return model.family
     loss = getattr(model, "loss", "")
-    known = _FAMILIES.get(loss) if isinstance(loss, str) else None
-    return known or ("binomial" if hasattr(model, "predict_proba") else "gaussian")
+    known = of_loss(loss) if isinstance(loss, str) else ""
+    return known or (LABELS if hasattr(model, "predict_proba") else LEAST_SQUARES)
 
 
 def _one_of(values: Mapping[str, Any], what: str, default: Any) -> Any:

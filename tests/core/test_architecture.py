@@ -4,12 +4,14 @@ import ast
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import streamreg
+from streamreg.families import FAMILIES
 
 ROOT = Path(streamreg.__file__).parent
 
@@ -123,6 +125,24 @@ def test_heavy_libraries_have_one_owner(path):
     for name, _ in imports(path):
         owners = OWNERS.get(name.split(".")[0])
         assert owners is None or owners & where, f"{path.name} imports {name}"
+
+
+def test_no_module_asks_for_a_family_or_a_loss_by_its_name():
+    """What differs between them is said by their classes."""
+    losses = [name for place in FAMILIES.values() for name in getattr(*_home(place)).losses]
+    names = {*FAMILIES, *losses, "huber"}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())) if room(path) != "families" else ():
+            asked = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            asked += node.keys if isinstance(node, ast.Dict) else []
+            flat = [part for one in asked if one is not None for part in getattr(one, "elts", [one])]
+            found = {part.value for part in flat if isinstance(part, ast.Constant)} & names
+            assert not found, f"{path.name}, line {node.lineno}: {found}"
+
+
+def _home(place: str):
+    module, _, name = place.partition(":")
+    return import_module(module), name
 
 
 def run(code: str) -> str:

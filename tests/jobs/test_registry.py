@@ -58,6 +58,21 @@ def job(folder, text=TEXT):
     return jobs.load(folder / "job.yaml")
 
 
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_what_models_share_is_declared_once_and_has_the_same_words(kind):
+    shared = ("formula", "intercept", "features", "target", "missing", "weight_kind")
+    model, linear = registry.model(kind), registry.model("linear")
+    for name in shared:
+        homes = [one.__name__ for one in model.__mro__ if name in vars(one).get("__annotations__", {})]
+        assert homes == ([] if name == "weight_kind" and kind == "keras" else homes[:1]), name
+        assert not homes or homes[0] in ("Estimator", "Weighted")
+        if homes:
+            assert model.model_fields[name].annotation == linear.model_fields[name].annotation
+            assert flat.options_of(kind)[name].about
+    words = {name: flat.options_of(kind)[name].about for name in ("features", "target", "missing")}
+    assert words == {name: flat.options_of("linear")[name].about for name in words}
+
+
 @pytest.mark.usefixtures("toy")
 def test_a_toy_model_reaches_jobs_and_shares_their_scan(tmp_path, data):
     loaded = job(tmp_path)

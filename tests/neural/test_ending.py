@@ -59,12 +59,12 @@ def test_the_mean_function_is_taken_off(loss):
         model = build()
         before = outputs(model, rows)
         for free in (False, True):
-            model = ending.linear(model, Loss(loss), free)
+            model = ending.linear(model, Loss.of(loss), free)
             np.testing.assert_allclose(outputs(model, rows), inverse(before), rtol=1e-3, atol=1e-4, err_msg=name)
     for name, build in endings("linear", load().ops.copy).items():
         model = build()
         before = outputs(model, rows)
-        np.testing.assert_array_equal(outputs(ending.linear(model, Loss(loss), False), rows), before, err_msg=name)
+        np.testing.assert_array_equal(outputs(ending.linear(model, Loss.of(loss), False), rows), before, err_msg=name)
 
 
 @pytest.mark.filterwarnings("ignore:You are using a softmax:UserWarning")
@@ -84,9 +84,9 @@ def test_another_function_is_refused(loss, last):
     function = getattr(load().activations, last)
     for name, build in endings(last, function).items():
         with pytest.raises(UsageError, match=r"model ends in .* without activation"):
-            pytest.fail(f"{name}: {ending.linear(build(), Loss(loss), False)}")
+            pytest.fail(f"{name}: {ending.linear(build(), Loss.of(loss), False)}")
     if loss in (SQUARES, "huber"):  # of a target in its own units a network may end as it likes
-        ending.linear(endings(last, function)["a layer"](), Loss(loss), True)
+        ending.linear(endings(last, function)["a layer"](), Loss.of(loss), True)
 
 
 def test_what_cannot_be_seen_is_tried():
@@ -98,12 +98,12 @@ def test_what_cannot_be_seen_is_tried():
     data = keras.Input((3,))
     two = [layers.Dense(1, "sigmoid")(data), layers.Dense(1, "sigmoid")(data)]
     with pytest.raises(UsageError, match="whatever the features"):
-        ending.linear(keras.Model(data, layers.Average()(two)), Loss(BINARY), False)
+        ending.linear(keras.Model(data, layers.Average()(two)), Loss.of(BINARY), False)
     sum_of_lines = keras.Model(data, layers.Add()([layers.Dense(1)(data), layers.Dense(1)(data)]))
-    assert ending.linear(sum_of_lines, Loss(BINARY), False) is sum_of_lines
+    assert ending.linear(sum_of_lines, Loss.of(BINARY), False) is sum_of_lines
     again = layers.Activation("sigmoid")
     with pytest.raises(UsageError, match="cannot be taken off"):
-        ending.linear(keras.Model(data, again(layers.Dense(1)(again(data)))), Loss(BINARY), False)
+        ending.linear(keras.Model(data, again(layers.Dense(1)(again(data)))), Loss.of(BINARY), False)
 
 
 def test_a_sigmoid_is_not_applied_twice(tmp_path):

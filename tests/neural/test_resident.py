@@ -135,7 +135,7 @@ def test_rows_of_the_last_batch_weigh_what_others_do():
     x, y, weight = random.normal(size=(7, 2)), random.normal(size=7), random.uniform(0.5, 2, size=7)
     order = random.permutation(7)
     line = network.line(2, False, "float64")
-    trainer = Trainer(line, Loss("squared_error"), network.optimizer("sgd", 0.1), 4, np.dtype("float64"), "gradient")
+    trainer = Trainer(line, Loss.of("squared_error"), network.optimizer("sgd", 0.1), 4, np.dtype("float64"), "gradient")
     trainer.begin()
     tensors = backend.on_device([x, y, weight], "cpu:0")
     trainer.update(Stretch(tensors, *backend.on_device([order], "cpu:0"), 0, 7, 4), average=True)
