@@ -11,11 +11,13 @@ from pydantic import Field
 
 from streamreg.errors import ConfigError, StreamregError, nearest
 from streamreg.jobs.document import Document, read
-from streamreg.jobs.sections import Cluster, Data, Engine, FitName, Memory, Output, Pair, Scoring, Section
+from streamreg.jobs.sections import Cluster, Data, Engine, FitName, Memory, Output, Pair, Predicting, Scoring, Section
 from streamreg.models import flat
 from streamreg.models.base import Spec
 from streamreg.models.registry import KINDS
 from streamreg.models.validation import validated
+
+_VERBS = {"compare": "compare", "score": "score", "predictions": "predict"}
 
 
 class _Written(Section):
@@ -23,6 +25,7 @@ class _Written(Section):
     fits: dict[FitName, dict[str, Any]] = Field(min_length=1)
     compare: tuple[Pair, ...] = ()
     score: tuple[Scoring, ...] = ()
+    predictions: tuple[Predicting, ...] = ()
     output: Output | None = None
     threads: int | None = Field(default=None, gt=0, le=4096)
     engine: Engine | None = None
@@ -53,6 +56,7 @@ class Job:
         Bytes that the process may take up: readers, sums, groups and training together.
     checkpoint : bool
         Whether it is kept how far the job came, so that it can go on after a break.
+    predictions : tuple of Predicting
     """
 
     path: Path
@@ -66,6 +70,7 @@ class Job:
     engine: str | Cluster | None = None
     memory: int | None = None
     checkpoint: bool = False
+    predictions: tuple[Predicting, ...] = ()
 
     @contextmanager
     def at(self, *place: str | int) -> Iterator[None]:
@@ -92,6 +97,7 @@ def load(path: str | os.PathLike[str]) -> Job:
         ("compare", i, pair.fits) for i, pair in enumerate(written.compare)
     ]
     named += [("score", i, entry.fits) for i, entry in enumerate(written.score)]
+    named += [("predictions", i, (entry.fit,)) for i, entry in enumerate(written.predictions)]
     for section, i, names in named:
         where = document.where((section, i))
         for name in names:
@@ -99,7 +105,8 @@ def load(path: str | os.PathLike[str]) -> Job:
                 raise ConfigError(f"{where}: no fit {name!r}{nearest(name, fits)}")
             if fits[name].gives == "groups":
                 raise ConfigError(
-                    f"{where}: {name!r} is a line for each level, and to {section} takes one for all rows; name another"
+                    f"{where}: {name!r} is a line for each level, and to {_VERBS[section]} takes one for all rows; "
+                    "name another"
                 )
             if section == "compare" and fits[name].gives == "network":
                 raise ConfigError(f"{where}: {name!r} is a network and has no coefficients to compare; score it")
@@ -110,6 +117,15 @@ def load(path: str | os.PathLike[str]) -> Job:
             data.generate.check(data.path)
         except ValueError as error:
             raise ConfigError(f"{document.where(('data', 'generate'))}: {error}") from None
+    predictions = tuple(
+        entry.model_copy(
+            update={
+                "to": _inside(folder, entry.to),
+                "data": None if entry.data is None else _inside(folder, entry.data),
+            }
+        )
+        for entry in written.predictions
+    )
     output = written.output and Output(folder=_inside(folder, written.output.folder))
     if written.threads is not None and written.engine not in (None, "threads"):
         where = document.where(("threads",))
@@ -129,6 +145,7 @@ def load(path: str | os.PathLike[str]) -> Job:
         engine=written.engine,
         memory=written.memory,
         checkpoint=written.checkpoint,
+        predictions=predictions,
     )
 
 

@@ -109,11 +109,11 @@ class Chunk:
         first = chunks[0]
         if len(chunks) == 1:
             return first
-        vectors = {name: _below([c.vectors[name] for c in chunks]) for name in first.vectors}
+        vectors = {name: below([c.vectors[name] for c in chunks]) for name in first.vectors}
         low = None if first.low is None else np.concatenate([c.low for c in chunks if c.low is not None])
         return cls(first.start, np.concatenate([c.matrix for c in chunks]), first.names, vectors, low)
 
 
-def _below(parts: Sequence[Any]) -> Column:
+def below(parts: Sequence[Any]) -> Column:
     """Return several pieces of a column, one below the other."""
     return Coded.joined(parts) if isinstance(parts[0], Coded) else np.concatenate(parts)
