@@ -24,6 +24,7 @@ from streamreg.cli.base import (
     as_engine,
     as_fault,
     as_json,
+    as_list,
     exit_code,
 )
 from streamreg.cli.options import ModelCommand, chosen
@@ -119,10 +120,26 @@ def predict(
         Path,
         typer.Argument(help="Rows with the fit's columns: .h5, .zarr, .npy, .parquet, .csv, ...", show_default=False),
     ],
-    out: Annotated[Path, typer.Argument(help="Where predictions go: .h5, .zarr or .npy.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Argument(help="Where predictions go: .parquet, .feather, .csv, .h5, .zarr or .npy.", show_default=False),
+    ],
     x: X = None,
+    id: Annotated[
+        str | None, typer.Option("--id", help="Columns to write before the predictions: order_id, or a,b.")
+    ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="Write all columns of the data before the predictions.")
+    ] = False,
+    interval: Annotated[
+        str | None, typer.Option(help="Also std_error, lower and upper: confidence, or prediction.")
+    ] = None,
+    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     missing: Annotated[
-        str, typer.Option(help="Rows that hold NaN: error, or drop (their prediction is NaN).")
+        str, typer.Option(help="Rows with a missing value: drop (they have no prediction), or error.")
+    ] = "drop",
+    unseen: Annotated[
+        str, typer.Option(help="Levels that the fit has not seen: error, reference, own or missing.")
     ] = "error",
     missing_chunks: MissingChunks = "error",
     force: Force = False,
@@ -133,12 +150,14 @@ def predict(
 ) -> Output:
     """Write what a fit or a network predicts for every row. Memory does not grow with the rows.
 
-    HDF5 and Zarr hold them in dataset prediction; an .npy file is one vector.
+    The suffix of OUT tells the format. A table has a column prediction; HDF5 and Zarr have a dataset of that name; an
+    .npy file is one vector.
 
     For example:
 
     \b
-      streamreg predict million.fit.npz fresh.h5 predictions.h5
+      streamreg predict trips.fit.npz fresh.parquet predictions.csv --id order_id
+      streamreg predict trips.fit.npz fresh.csv with.parquet --append --interval prediction
       streamreg predict million.fit.npz fresh.zarr --x group/X predictions.npy --force
       streamreg predict network.keras fresh.h5 predictions.h5
     """
@@ -155,7 +174,9 @@ def predict(
     else:
         model = FitResult.load(fit)
     source = opened(file, x=x, missing_chunks=missing_chunks)
-    kept: Any = missing  # checked above
+    asked: dict[str, Any] = {"interval": interval, "level": level, "missing": missing, "unseen": unseen}
+    asked |= {"id": as_list(id) or (), "append": append}
     workers: dict[str, Any] = {"threads": threads, "engine": as_engine(engine, scheduler)}
-    rows = predict_to(out, model, source, missing=kept, force=force, **workers)
-    return Output(as_json({"out": str(out), "rows": rows}) if json else f"{out}: {rows:,} predictions")
+    found = predict_to(out, model, source, force=force, **asked, **workers)
+    told = {"out": found.path, "rows": found.rows, "missing": found.missing}
+    return Output(as_json(told) if json else str(found))

@@ -8,6 +8,7 @@ import numpy as np
 
 from streamreg import sources
 from streamreg.errors import ConfigError, UsageError
+from streamreg.jobs import predicting
 from streamreg.jobs.job import Job
 from streamreg.jobs.sections import Data
 from streamreg.sources.base import Source
@@ -37,6 +38,7 @@ def check(job: Job, source: Source) -> None:
         if other is not None:
             both = " and ".join(f"{name!r} explains {targets[name]!r}" for name in (names[0], other))
             raise ConfigError(f"{job.document.where((section, i))}: {both}; {section} fits of one target")
+    predicting.check(job)
     if job.output is not None:
         with job.at("output", "folder"):
             require_folder(job.output.folder)

@@ -11,12 +11,26 @@ from pydantic import Field
 
 from streamreg.errors import ConfigError, StreamregError, nearest
 from streamreg.jobs.document import Document, read
-from streamreg.jobs.sections import Cluster, Data, Engine, FitName, Memory, OnFault, Output, Pair, Scoring, Section
+from streamreg.jobs.sections import (
+    Cluster,
+    Data,
+    Engine,
+    FitName,
+    Memory,
+    OnFault,
+    Output,
+    Pair,
+    Predicting,
+    Scoring,
+    Section,
+)
 from streamreg.models import flat
 from streamreg.models.base import Spec
 from streamreg.models.registry import KINDS
 from streamreg.models.validation import validated
 from streamreg.sources.formats import within
+
+_VERBS = {"compare": "compare", "score": "score", "predictions": "predict"}
 
 
 class _Written(Section):
@@ -24,6 +38,7 @@ class _Written(Section):
     fits: dict[FitName, dict[str, Any]] = Field(min_length=1)
     compare: tuple[Pair, ...] = ()
     score: tuple[Scoring, ...] = ()
+    predictions: tuple[Predicting, ...] = ()
     output: Output | None = None
     threads: int | None = Field(default=None, gt=0, le=4096)
     engine: Engine | None = None
@@ -57,6 +72,7 @@ class Job:
         Whether it is kept how far the job came, so that it can go on after a break.
     on_fault : {"fail", "skip"}
         What is done about rows that cannot be read.
+    predictions : tuple of Predicting
     """
 
     path: Path
@@ -71,6 +87,7 @@ class Job:
     memory: int | None = None
     checkpoint: bool = False
     on_fault: OnFault = "fail"
+    predictions: tuple[Predicting, ...] = ()
 
     @contextmanager
     def at(self, *place: str | int) -> Iterator[None]:
@@ -97,6 +114,7 @@ def load(path: str | os.PathLike[str]) -> Job:
         ("compare", i, pair.fits) for i, pair in enumerate(written.compare)
     ]
     named += [("score", i, entry.fits) for i, entry in enumerate(written.score)]
+    named += [("predictions", i, (entry.fit,)) for i, entry in enumerate(written.predictions)]
     for section, i, names in named:
         where = document.where((section, i))
         for name in names:
@@ -104,7 +122,8 @@ def load(path: str | os.PathLike[str]) -> Job:
                 raise ConfigError(f"{where}: no fit {name!r}{nearest(name, fits)}")
             if fits[name].gives == "groups":
                 raise ConfigError(
-                    f"{where}: {name!r} is a line for each level, and to {section} takes one for all rows; name another"
+                    f"{where}: {name!r} is a line for each level, and to {_VERBS[section]} takes one for all rows; "
+                    "name another"
                 )
             if section == "compare" and fits[name].gives == "network":
                 raise ConfigError(f"{where}: {name!r} is a network and has no coefficients to compare; score it")
@@ -115,6 +134,15 @@ def load(path: str | os.PathLike[str]) -> Job:
             data.generate.check(data.path)
         except ValueError as error:
             raise ConfigError(f"{document.where(('data', 'generate'))}: {error}") from None
+    predictions = tuple(
+        entry.model_copy(
+            update={
+                "to": _inside(folder, entry.to),
+                "data": None if entry.data is None else _inside(folder, entry.data),
+            }
+        )
+        for entry in written.predictions
+    )
     output = written.output and Output(folder=_inside(folder, written.output.folder))
     if written.threads is not None and written.engine not in (None, "threads"):
         where = document.where(("threads",))
@@ -135,6 +163,7 @@ def load(path: str | os.PathLike[str]) -> Job:
         memory=written.memory,
         checkpoint=written.checkpoint,
         on_fault=written.on_fault,
+        predictions=predictions,
     )
 
 

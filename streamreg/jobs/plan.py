@@ -59,7 +59,7 @@ class Plan:
     shared : tuple of str
         Fits whose first pass is one and the same.
     passes : int
-        At most, all fits and scores together.
+        At most, all fits, scores and predictions together.
     comparisons : tuple of (str, str)
     scorings : tuple of tuple of str
         The baseline first.
@@ -173,7 +173,7 @@ def plan(job: Job) -> Plan:
         nbytes=nbytes,
         fits=steps,
         shared=shared.names,
-        passes=sum(step.passes for step in steps) - shared.saved + len(job.score),
+        passes=sum(step.passes for step in steps) - shared.saved + len(job.score) + len(job.predictions),
         scorings=tuple(entry.fits for entry in job.score),
         comparisons=tuple(pair.fits for pair in job.compare),
         peak_memory=peak + kept.use.training,
@@ -186,7 +186,10 @@ def plan(job: Job) -> Plan:
             for name, need in ((name, _bounded(need, kept.groups)) for name, need in needs.items())
             if need.group is not None
         ),
-        outputs=() if job.output is None else tuple(map(str, outputs(job, job.output.folder))),
+        outputs=(
+            *(str(entry.to) for entry in job.predictions),
+            *(() if job.output is None else map(str, outputs(job, job.output.folder))),
+        ),
         engine=_engine(job, kept.threads),
         where=job.data.where or "",
     )

@@ -12,13 +12,14 @@ from streamreg.families import family
 from streamreg.reporting import tables
 from streamreg.results.base import FitResult
 from streamreg.results.by_group import GroupFits
+from streamreg.results.predict import Written
 from streamreg.scoring.scorecard import Scorecard
 from streamreg.tools.inspect import size
 
 _LEVELS = 20
 """How many levels a report has; a table beside it has all of them."""
 
-_PARTS = ("fits", "comparisons", "scores", "failures")
+_PARTS = ("fits", "comparisons", "scores", "failures", "predictions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,11 @@ class JobResult:
     outputs : tuple of str
         Files that were written.
     failures : tuple of Failure
-        Fits that failed, and comparisons and scores that failed or lack a fit.
+        Fits that failed, and comparisons, scores and predictions that failed or lack a fit.
     where : str
         The condition that rows had to meet, if there was one.
+    predictions : tuple of Written
+        Files of predictions.
     """
 
     job: str
@@ -106,6 +109,7 @@ class JobResult:
     outputs: tuple[str, ...]
     failures: tuple[Failure, ...] = ()
     where: str = ""
+    predictions: tuple[Written, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -126,6 +130,7 @@ class JobResult:
         out["shared_scan"] = None if self.shared_scan is None else asdict(self.shared_scan)
         out["comparisons"] = [c.to_dict() for c in self.comparisons]
         out["scores"] = [card.to_dict() for card in self.scores]
+        out["predictions"] = [one._asdict() for one in self.predictions]
         out["failures"] = [asdict(failure) for failure in self.failures]
         return {"streamreg": __version__, **out, "outputs": list(self.outputs)}
 
@@ -157,6 +162,7 @@ class JobResult:
         parts += [str(fit.table(rows, 5, f"{name}: a line for each {fit.by}")) for name, fit in by_level.items()]
         parts += [str(c.table(min(rows, 5))) for c in self.comparisons]
         parts += [str(card) for card in self.scores]
+        parts += [str(one) for one in self.predictions]
         parts += ["\n".join(f"Failed: {failure.reason}" for failure in self.failures)] if self.failures else []
         parts += [f"Wrote {', '.join(self.outputs)}."] if self.outputs else []
         return "\n\n".join(parts)

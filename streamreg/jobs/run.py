@@ -19,6 +19,7 @@ from streamreg.errors import StreamregError, UsageError, typed
 from streamreg.jobs.checks import check_recipe, checked
 from streamreg.jobs.job import Job, load
 from streamreg.jobs.plan import budgeted
+from streamreg.jobs.predicting import written
 from streamreg.jobs.result import Failure, JobResult, SharedScan, of_all
 from streamreg.jobs.resume import kept, training, within
 from streamreg.jobs.saving import made, saved
@@ -146,6 +147,11 @@ def _computed(job: Job, source: Source, run: Run, generated: bool) -> JobResult:
         with _attempt(job, failed, "score", i):
             _found(fits, entry.fits)
             scores.append(_scored(job, entry, fits, rest, within(run, "score", i)))
+    predicted = []
+    for i, prediction in enumerate(job.predictions):
+        with _attempt(job, failed, "predictions", i):
+            (fit,) = _found(fits, [prediction.fit])
+            predicted.append(written(prediction, fit, source, run))
     result = JobResult(
         job=str(job.path),
         data=str(job.data.path),
@@ -157,7 +163,8 @@ def _computed(job: Job, source: Source, run: Run, generated: bool) -> JobResult:
         - sum(name in fits for name in shared.names)
         + bool(shared.names)
         + sum(c.passes for c in comparisons)
-        + len(scores),
+        + len(scores)
+        + len(predicted),
         peak_memory=peak_memory(),
         peak_memory_before_training=before_training,
         shared_scan=SharedScan(shared.names, shared.seconds) if shared.names else None,
@@ -166,6 +173,7 @@ def _computed(job: Job, source: Source, run: Run, generated: bool) -> JobResult:
         scores=tuple(scores),
         truth=_truth(job.data.path, of_all(next(iter(fits.values()))).target),
         outputs=(),
+        predictions=tuple(predicted),
         failures=tuple(Failure(part, str(error), error.exit_code) for part, error in failed.items()),
         where=source.where,
     )

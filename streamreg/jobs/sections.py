@@ -167,6 +167,37 @@ class Scoring(_Together):
     worth: float = Field(default=0.1, ge=0, allow_inf_nan=False)
 
 
+class Predicting(Section):
+    """Predictions to write; the options are those of `FitResult.predict`.
+
+    Parameters
+    ----------
+    fit : str
+    to : path
+        Relative to the folder of the job file, and replaced if it is there. The suffix tells the format.
+    data : path, optional
+        Relative to the same folder. Default: the data of the job, rows held out among them.
+    id : str or tuple of str
+        Columns that are written before the predictions.
+    append : bool
+        Whether all columns of the data are.
+    interval : {"confidence", "prediction"}, optional
+    level : float
+    missing : {"error", "drop"}
+    unseen : {"error", "reference", "own", "missing"}
+    """
+
+    fit: str
+    to: FilePath
+    data: FilePath | None = None
+    id: str | tuple[str, ...] = ()
+    append: bool = False
+    interval: Literal["confidence", "prediction"] | None = None
+    level: float = Field(default=0.95, gt=0, lt=1)
+    missing: Literal["error", "drop"] = "drop"
+    unseen: Literal["error", "reference", "own", "missing"] = "error"
+
+
 class Output(Section):
     """Where results go: ``<name>.npz`` for each fit, and ``report.json``.
 

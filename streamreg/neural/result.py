@@ -18,7 +18,7 @@ from streamreg.persist.atomic import whole
 from streamreg.persist.kinds import NETWORK
 from streamreg.reporting.result import Result
 from streamreg.reporting.table import Column, Table
-from streamreg.results.predict import filled_rows, in_memory
+from streamreg.results.fitted import filled_rows, in_memory
 from streamreg.sources.rows import missing_rows
 
 _LARGEST = 2**26  # bytes of it

@@ -42,6 +42,10 @@ class Layout:
         of about 1 MB; a Zarr store has chunks of about 8 MB.
     compression : str
         "none", gzip or lzf for HDF5, zstd or gzip for Zarr.
+    dtypes : dict of str to str
+        Types of arrays that have another than `dtype`.
+    checksums : bool
+        Whether chunks carry one: Fletcher's of HDF5, a CRC of Zarr. An HDF5 file then has chunks.
     """
 
     arrays: Mapping[str, int | None]
@@ -50,10 +54,16 @@ class Layout:
     columns: Sequence[str] = field(default=())
     chunk_rows: int | None = None
     compression: str = "none"
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    checksums: bool = False
+
+    def dtype_of(self, name: str) -> str:
+        """Return the type of an array."""
+        return self.dtypes.get(name, self.dtype)
 
     def nbytes(self) -> int:
         """Return the bytes of all numbers, uncompressed."""
-        return self.rows * self.width * np.dtype(self.dtype).itemsize
+        return self.rows * sum((w or 1) * np.dtype(self.dtype_of(name)).itemsize for name, w in self.arrays.items())
 
     @property
     def width(self) -> int:
@@ -62,7 +72,7 @@ class Layout:
 
     def chunks(self, path: Path) -> int | None:
         """Return the rows of a storage chunk, or None for a file without chunks."""
-        chunked = path.suffix == ".zarr" or self.chunk_rows or self.compression != "none"
+        chunked = path.suffix == ".zarr" or self.chunk_rows or self.compression != "none" or self.checksums
         if not chunked:
             return None
         about = _CHUNK_BYTES[path.suffix] // (self.width * np.dtype(self.dtype).itemsize)
@@ -138,9 +148,9 @@ def _hdf5(path: Path, layout: Layout) -> Iterator[Put]:
     import h5py
 
     chunk = layout.chunks(path)
-    filters: dict[str, Any] = {}
+    filters: dict[str, Any] = {"fletcher32": True} if layout.checksums else {}
     if layout.compression != "none":
-        filters = {"compression": layout.compression, "shuffle": True}
+        filters |= {"compression": layout.compression, "shuffle": True}
     if layout.compression == "gzip":
         filters["compression_opts"] = 1  # numbers hardly shrink further at higher levels, and take far longer
     try:
@@ -149,7 +159,7 @@ def _hdf5(path: Path, layout: Layout) -> Iterator[Put]:
                 name: file.create_dataset(
                     name,
                     (layout.rows, *(() if width is None else (width,))),
-                    layout.dtype,
+                    layout.dtype_of(name),
                     chunks=chunk and (chunk, *(() if width is None else (width,))),
                     **filters,
                 )
@@ -169,10 +179,11 @@ def _hdf5(path: Path, layout: Layout) -> Iterator[Put]:
 @contextmanager
 def _zarr(path: Path, layout: Layout) -> Iterator[Put]:
     import zarr
-    from zarr.codecs import GzipCodec, ZstdCodec
+    from zarr.codecs import Crc32cCodec, GzipCodec, ZstdCodec
 
     chunk = layout.chunks(path) or 1
     codec = {"none": None, "gzip": GzipCodec(level=1), "zstd": ZstdCodec(level=3)}[layout.compression]
+    codecs = [c for c in (codec, Crc32cCodec() if layout.checksums else None) if c is not None]
     group = zarr.open_group(path, mode="w")
     made = {}
     for name, width in layout.arrays.items():
@@ -181,8 +192,8 @@ def _zarr(path: Path, layout: Layout) -> Iterator[Put]:
             name,
             shape=(layout.rows, *tail),
             chunks=(chunk, *tail),
-            dtype=layout.dtype,
-            compressors=codec,
+            dtype=layout.dtype_of(name),
+            compressors=codecs or None,
             config={"write_empty_chunks": True},  # a chunk that is not there cannot be told from one that is lost
         )
     if layout.columns:

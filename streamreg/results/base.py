@@ -1,5 +1,7 @@
 """What a fit returns, and what can be asked of it: covariances, predictions, tables, files."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -71,40 +73,79 @@ class FitResult(Estimates, Result):
 
     @typed
     def predict(
-        self, data: Any, kind: Scale = "mean", unseen: Literal["error", "reference", "own", "missing"] = "error"
-    ) -> Float:
+        self,
+        data: Any,
+        kind: Scale = "mean",
+        unseen: Literal["error", "reference", "own", "missing"] = "error",
+        *,
+        interval: Literal["confidence", "prediction"] | None = None,
+        level: float = 0.95,
+        missing: Literal["error", "drop"] = "drop",
+        to: str | os.PathLike[str] | None = None,
+        id: str | Sequence[str] = (),
+        append: bool = False,
+        force: bool = False,
+        threads: int | None = None,
+        progress: bool | None = None,
+        engine: Any = None,
+    ) -> Any:
         """Return fitted values: means of the target, which are probabilities in the binomial family.
 
         Parameters
         ----------
         data : array of shape (m, number of columns), data frame, or Source
             An array has its columns in the order of `columns`, then absorbed factors; a data frame has them by name, in
-            any order and beside others. A row with a missing value has no prediction: NaN. A source is read as a
-            stream, by column names; `streamreg.results.predict.predict_to` writes what does not fit in memory to a
-            file.
+            any order and beside others. A source is read as a stream, by column names.
         kind : {"mean", "link"}
             "link": the linear predictor, such as the logit of a probability.
         unseen : {"error", "reference", "own", "missing"}
             A level of a category or of an absorbed factor that did not occur in the fit is refused, taken for the
             reference, given no effect, or has no prediction. Of absorbed factors the reference is one with the mean
             of their effects, and so is no effect.
+        interval : {"confidence", "prediction"}, optional
+            Give also standard errors and intervals: of the mean, or of one new observation of weight 1. They are by
+            Student's t, with the covariance of the fit, robust or not. Of generalised linear models there are those of
+            the mean, computed for the linear predictor.
+        level : float
+            Of the intervals.
+        missing : {"error", "drop"}
+            A row with a missing value has no prediction, which is NaN; "error": such rows of a source are refused.
+        to : path, optional
+            Write the predictions to this file instead; see `streamreg.results.predict.predict_to`. `data` may then be
+            anything that `streamreg.open` takes.
+        id : str or sequence of str
+            Columns of the data that are written before the predictions.
+        append : bool
+            All columns of the data are.
+        force : bool
+            Replace a file that is there.
+        threads, progress, engine
+            As in `streamreg.scan`, for a source and a file.
 
         Returns
         -------
         ndarray of shape (m,)
+            With `interval`: `Predictions`, with `prediction`, `std_error`, `lower` and `upper`. With `to`: `Written`,
+            with `path`, `rows`, and how many of them are `missing` a prediction.
 
         Raises
         ------
         UsageError
-            No such `kind`, or no rows: moments, or a path.
+            No such `kind`, no rows (moments, or a path), or no intervals; the message says why.
         DataError
             The array has another number of columns, is masked, or is not of numbers.
         NotFound
             The source or data frame lacks a column.
         """
-        from streamreg.results.predict import predict
+        from streamreg.results.predict import predict, predict_to
 
-        return predict(self, data, kind, unseen)
+        asked: dict[str, Any] = {"interval": interval, "level": level, "missing": missing, "unseen": unseen}
+        workers: dict[str, Any] = {"threads": threads, "progress": progress, "engine": engine}
+        if to is not None:
+            return predict_to(to, self, data, kind, id=id, append=append, force=force, **asked, **workers)
+        if id or append or force:
+            raise UsageError("id, append and force are for predictions that are written; pass to='predictions.parquet'")
+        return predict(self, data, kind, **asked, **workers)
 
     def conditioning(self) -> Conditioning:
         """Return variance inflation factors, condition indices, and which columns nearly depend on each other.

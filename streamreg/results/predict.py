@@ -1,87 +1,83 @@
 """Fitted values: of rows in memory, and of rows on disk, read and written as a stream."""
 
 import os
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg import sources
-from streamreg.design.batch import Batch
-from streamreg.design.columns import parts_of
-from streamreg.design.design import Design, Missing
-from streamreg.design.filled import indicator, restored
-from streamreg.design.terms import Terms
+from streamreg.design.design import Missing
 from streamreg.errors import DataError, UsageError
-from streamreg.families import family
+from streamreg.persist import columns as columnar
 from streamreg.persist import table_writer
+from streamreg.persist.columns import Columns, Field
 from streamreg.results.estimates import Estimates, Scale
-from streamreg.scans.formulas import Unseen, as_fitted
+from streamreg.results.fitted import Network, in_memory, of_rows, refuse_elsewhere, stored_columns
+from streamreg.results.intervals import COLUMNS, Interval, Predictions
+from streamreg.results.streamed import Asked, stream
+from streamreg.scans.carry import fields, stored
+from streamreg.scans.formulas import Unseen
 from streamreg.scans.run import Run
-from streamreg.sources.base import Partition, Source
-from streamreg.sources.checks import native
-from streamreg.sources.chunk import missing as absent_in
-from streamreg.sources.rows import missing_rows, table
-from streamreg.stats.base import Statistic
+from streamreg.sources.base import Source
+from streamreg.sources.chunk import Chunk
+from streamreg.sources.rows import table
+
+__all__ = ["Asked", "Written", "in_memory", "of_rows", "predict", "predict_to", "predictions"]
 
 Float = NDArray[np.float64]
 
-NAME = "prediction"
+NAME = COLUMNS[0]
+_FORMATS = (*columnar.SUFFIXES, *table_writer.SUFFIXES)
 
 
-class Network(Protocol):
-    """What predicts besides a fit: it takes rows of columns that it names."""
+class Written(NamedTuple):
+    """What was written: the file, its rows, and how many of them have no prediction as a value is missing."""
 
-    encoder: dict[str, Any]
+    path: str
+    rows: int
+    missing: int
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Columns, in the order in which `predict` takes them."""
-
-    def predict(self, x: NDArray[Any]) -> Float:
-        """Return the predictions of rows, shape (m,)."""
+    def __str__(self) -> str:
+        return f"{self.path}: {self.rows:,} predictions" + f", {self.missing:,} of them missing" * bool(self.missing)
 
 
-def predict(fit: Estimates, data: Any, kind: Scale = "mean", unseen: Unseen = "error") -> Float:
+def predict(
+    fit: Estimates,
+    data: Any,
+    kind: Scale = "mean",
+    *,
+    interval: Interval | None = None,
+    level: float = 0.95,
+    missing: Missing = "drop",
+    unseen: Unseen = "error",
+    threads: int | None = None,
+    progress: bool | None = None,
+    engine: Any = None,
+) -> Float | Predictions:
     """Return the fitted values of an array, or of all rows of a source; see `FitResult.predict`."""
-    if kind not in ("mean", "link"):
-        raise UsageError(f"predict: no kind {kind!r}; it can be 'mean' or 'link'")
-    if isinstance(data, Source):
-        return np.concatenate([values for _, values in predictions(fit, data, kind, unseen=unseen)])
-    if fit.encoder or fit.absorbed is not None:
+    asked = Asked(kind, missing, unseen, interval, level)
+    asked.check(fit)
+    named = isinstance(data, Source)
+    if not named and not fit.encoder and fit.absorbed is None:
+        return _shown(asked.of(fit, in_memory(data, fit.columns)), asked)
+    if not named:
         refuse_elsewhere(data)
-        source = sources.open(data if "formula" in fit.encoder else _named(data, _stored(fit)))
-        found = [v for _, v in predictions(fit, source, kind, missing="drop", progress=False, unseen=unseen)]
-        return np.concatenate(found) if found else np.zeros(0)
-    return of_rows(fit, in_memory(data, fit.columns), kind)
+        data = sources.open(data if "formula" in fit.encoder else _named(data, stored_columns(fit)))
+        progress = False
+    chunks = [chunk for _, chunk in stream(fit, data, asked, engine=Run.of(threads, engine, progress))]
+    joined = [[np.asarray(chunk.vectors[name]) for chunk in chunks] for name in asked.names]
+    return _shown(tuple(np.concatenate(parts) if parts else np.zeros(0) for parts in joined), asked)
 
 
-def filled_rows(fit: Any, data: Any) -> Any:
-    """Return rows in memory with numbers in place of missing values, and indicators, as the columns of a fit have them.
-
-    What has those columns already stays as it is.
-    """
-    fills, names = restored(fit.encoder.get("fills", {})), needed(fit)
-    stored = _stored(fit)
-    if not fills or "formula" in fit.encoder or (stored != names and getattr(data, "shape", ())[1:] == (len(names),)):
-        return data
-    found = in_memory(data, stored)
-    columns: dict[str, NDArray[Any]] = {name: found[:, k] for k, name in enumerate(stored)}
-    for name, fill in fills.items():
-        if name in columns:
-            absent = absent_in(columns[name])
-            columns[indicator(name)] = absent.astype(np.float64)
-            columns[name] = np.where(absent, fill.value, columns[name].astype(np.float64))
-    return np.column_stack([columns[name] for name in names])
-
-
-def _stored(fit: Any) -> tuple[str, ...]:
-    """Return the columns of the data that a prediction without a formula reads."""
-    made = {indicator(name) for name, fill in restored(fit.encoder.get("fills", {})).items() if fill.indicator}
-    return tuple(name for name in needed(fit) if name not in made)
+def _shown(found: tuple[Float, ...], asked: Asked) -> Float | Predictions:
+    if asked.interval is None:
+        return found[0]
+    value, error, lower, upper = found
+    return Predictions(value, error, lower, upper, asked.interval, asked.level)
 
 
 def _named(data: Any, columns: tuple[str, ...]) -> Any:
@@ -89,180 +85,142 @@ def _named(data: Any, columns: tuple[str, ...]) -> Any:
     return sources.open(table(data, "predict", columns)[0], columns=columns) if isinstance(data, np.ndarray) else data
 
 
-def of_rows(fit: Estimates, table: NDArray[Any], kind: Scale) -> Float:
-    """Return the fitted values of a matrix of the columns of a fit; NaN where an integer is missing."""
-    rows, absent = missing_rows(table)
-    eta = _linear(fit, rows)
-    if absent is not None:
-        eta[absent] = np.nan
-    return eta if kind == "link" else family(fit.family).mean(eta)
-
-
-def factors(fit: "Estimates | Network") -> tuple[str, ...]:
-    """Return the absorbed factors, whose levels a prediction needs beside the columns."""
-    absorbed = fit.absorbed if isinstance(fit, Estimates) else None
-    return () if absorbed is None else tuple(absorbed.names.tolist())
-
-
-def needed(fit: "Estimates | Network") -> tuple[str, ...]:
-    """Return the columns that a prediction reads: those of the fit, then those of its absorbed factors."""
-    own = fit.columns if isinstance(fit, Estimates) else fit.names
-    return tuple(dict.fromkeys((*own, *(name for key in factors(fit) for name in parts_of(key)))))
-
-
-def in_memory(data: Any, columns: tuple[str, ...]) -> NDArray[Any]:
-    """Return rows in memory as a matrix of these columns, which a data frame may have in any order, beside others.
-
-    Raises
-    ------
-    UsageError
-        There are no rows: moments, or a path.
-    DataError
-        Not a table of numbers with these columns; see `streamreg.sources.rows.table`.
-    """
-    refuse_elsewhere(data)
-    if isinstance(data, Source):
-        raise UsageError("these predictions are of rows in memory; read the source first")
-    rows, _ = table(data, "predict", columns, others=True)
-    return rows.astype(native(rows.dtype), copy=False)
-
-
-def refuse_elsewhere(data: Any) -> None:
-    """Raise `UsageError` if data hold no rows, or are the path of a file."""
-    if isinstance(data, Statistic):
-        raise UsageError("moments hold no rows, and predictions are made of rows; pass the source that was scanned")
-    if isinstance(data, str | os.PathLike):
-        raise UsageError(f"predict takes rows: open the file first, fit.predict(sr.open({str(data)!r}))")
-
-
-def _linear(fit: Estimates, rows: NDArray[Any]) -> Float:
-    low, moved = None, None
-    if beside := fit.likelihood.get("beside"):
-        p = len(fit.columns) - len(beside)
-        rows, moved = rows[:, :p], _moved(tuple(beside), rows[:, p:].astype(np.float64))
-    if fit.powers:
-        rows, low = Terms.of(fit.terms_of, fit.powers).expand(rows)
-    eta = fit.line.values(rows, low)
-    return eta if moved is None else eta + moved
-
-
-def _moved(roles: tuple[str, ...], values: Float) -> Float:
-    """Return by how much offsets and exposures move the linear predictors of rows; NaN where an exposure is none."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = [np.log(v) if role == "exposure" else v for role, v in zip(roles, values.T, strict=True)]
-    total = np.asarray(sum(parts))
-    return np.where(np.isfinite(total), total, np.nan)
-
-
 def predictions(
     fit: Estimates | Network,
     source: Source,
     kind: Scale = "mean",
     *,
-    missing: Missing = "error",
+    missing: Missing = "drop",
     threads: int | None = None,
     progress: bool | None = None,
     engine: Any = None,
     unseen: Unseen = "error",
 ) -> Iterator[tuple[int, Float]]:
-    """Yield (row number, fitted values) for consecutive rows of a source, in order.
-
-    Parameters
-    ----------
-    fit : FitResult or NetworkResult
-    source : Source
-        Must have the columns of the fit; others, a target among them, are not looked at.
-    kind : {"mean", "link"}
-        The mean of the target, or the linear predictor, which a network does not have.
-    missing : {"error", "drop"}
-        "drop": the prediction for a row with NaN is NaN, so that predictions stay beside their rows.
-    engine : optional
-        Who works on the rows, as in `streamreg.scan`; a network predicts in this process.
-    unseen : {"error", "reference", "own", "missing"}
-        A level of a category or of an absorbed factor that did not occur in the fit is refused, taken for the
-        reference, given no effect, or has no prediction. Of absorbed factors the reference is one with the mean
-        of their effects, and so is no effect.
-
-    Raises
-    ------
-    NotFound
-        A column of the fit is not in the source.
-    NonFiniteError
-        Infinity, or NaN unless `missing` is "drop".
-    UsageError
-        The linear predictor of a network is asked for.
-    """
-    if kind != "mean" and not isinstance(fit, Estimates):
-        raise UsageError(f"a network predicts means, and has no {kind}; leave kind out")
-    run = Run.of(threads, engine, progress)
-    if not (run.engine.in_process or isinstance(fit, Estimates)):
-        raise UsageError("a network predicts in this process; leave out engine")
-    columns = fit.columns if isinstance(fit, Estimates) else fit.names
-    source = as_fitted(source, fit.encoder, target=False, unseen=unseen)
-    for name in needed(fit):
-        source.schema.require(name, source.label)
-    design = Design(source.label, columns, missing=missing, keys=factors(fit))
-    work = partial(_of_partition, fit=fit, design=design, kind=kind, unseen=unseen)
-    yield from run.map(work, source, design.columns, "predict")
-
-
-def _of_partition(
-    partition: Partition, *, fit: Estimates | Network, design: Design, kind: Scale, unseen: Unseen
-) -> Float:
-    pieces = []
-    for chunk in partition.chunks(4096):
-        if isinstance(fit, Estimates) and fit.absorbed is not None:
-            pieces.append(_with_effects(fit, design.batch(chunk), kind, unseen))
-            continue
-        x, complete = design.rows(chunk)
-        values = np.full(len(chunk), np.nan)
-        values[complete] = of_rows(fit, x, kind) if isinstance(fit, Estimates) else fit.predict(x)
-        pieces.append(values)
-    return np.concatenate(pieces) if pieces else np.zeros(0)
-
-
-def _with_effects(fit: Estimates, batch: Batch, kind: Scale, unseen: Unseen) -> Float:
-    """Return the fitted values of rows with levels of absorbed factors; NaN for those with a missing value."""
-    assert fit.absorbed is not None
-    assert batch.keys is not None
-    eta = _linear(fit, batch.x) + fit.absorbed.at(batch.keys, unseen, batch.labels)
-    values = np.full(batch.read, np.nan)
-    values[slice(None) if batch.kept is None else batch.kept] = eta if kind == "link" else family(fit.family).mean(eta)
-    return values
+    """Yield (row number, fitted values) for consecutive rows of a source, in order; see `stream` and `Asked`."""
+    for start, chunk in stream(fit, source, Asked(kind, missing, unseen), engine=Run.of(threads, engine, progress)):
+        yield start, np.asarray(chunk.vectors[NAME])
 
 
 def predict_to(
     out: str | os.PathLike[str],
     fit: Estimates | Network,
-    source: Source,
+    data: Any,
     kind: Scale = "mean",
     *,
-    missing: Missing = "error",
+    id: str | Sequence[str] = (),
+    append: bool = False,
+    interval: Interval | None = None,
+    level: float = 0.95,
+    missing: Missing = "drop",
     unseen: Unseen = "error",
     threads: int | None = None,
     progress: bool | None = None,
     engine: Any = None,
     force: bool = False,
-) -> int:
-    """Write fitted values to an HDF5, Zarr or npy file and return how many; memory does not grow with the rows.
+) -> Written:
+    """Write fitted values to a file; memory does not grow with the rows.
 
-    HDF5 and Zarr hold them in dataset ``prediction``. The other parameters are those of `predictions`.
+    Parquet, Feather and CSV have a column ``prediction``, HDF5 and Zarr a dataset of that name, and an .npy file is
+    that vector. With `interval` there are ``std_error``, ``lower`` and ``upper`` too, in .npy side by side.
+
+    Parameters
+    ----------
+    out : path
+        The suffix tells the format: .parquet, .feather, .csv, .tsv, .h5, .zarr or .npy. It appears when it is whole.
+    fit : FitResult or NetworkResult
+    data : Source, or anything that `streamreg.open` takes
+    id : str or sequence of str
+        Columns of the data, of any type, that stand before the predictions. HDF5 and Zarr hold numbers only.
+    append : bool
+        All columns of the data stand before the predictions; for Parquet, Feather and CSV.
+    kind, interval, level, missing, unseen
+        As for `FitResult.predict`.
+    threads, progress, engine
+        As in `streamreg.scan`. The bytes of the file do not depend on them.
+    force : bool
+        Replace a file that is there.
 
     Raises
     ------
     UsageError
-        The suffix is not known, the file exists and `force` is false, or it is the one that the rows are read from.
+        The suffix is not known, the file exists and `force` is false, or it is one that the rows are read from; or the
+        fit does not predict what is asked for.
+    NotFound
+        A column is not in the data.
     DataError
-        The file cannot be written, or the number of rows is not known beforehand.
+        The file cannot be written, a column cannot, or the number of rows must be known beforehand and is not.
     """
+    asked = Asked(kind, missing, unseen, interval, level)
+    asked.check(fit)
+    source, path = sources.open(data), Path(out)
+    require_format(path, append=append)
+    _require_elsewhere(source, path)
     run = Run.of(threads, engine, progress)
+    named = (id,) if isinstance(id, str) else tuple(id)
+    if append and named:
+        raise UsageError("append takes all columns along; leave id out")
+    carried = fields(source, stored(source).schema.names if append else named, "append" if append else "id")
+    for field in carried:
+        if field.name in asked.names:
+            raise UsageError(f"{source.label}: has a column {field.name!r}, as predictions are called; rename it")
+    rows, absent = 0, 0
+    with _writer(path, source, carried, asked.names, force) as put:
+        for start, chunk in stream(fit, source, asked, tuple(field.name for field in carried), engine=run):
+            put(start, chunk)
+            rows += len(chunk)
+            absent += int(np.isnan(np.asarray(chunk.vectors[NAME])).sum())
+    return Written(str(path), rows, absent)
+
+
+def require_format(path: Path, *, append: bool) -> None:
+    """Raise `UsageError` if predictions are not written in the format that a suffix tells."""
+    if path.suffix.lower() not in _FORMATS:
+        raise UsageError(f"{path}: the suffix tells the format, and it can be {', '.join(_FORMATS)}")
+    if append and path.suffix.lower() not in columnar.SUFFIXES:
+        raise UsageError(f"{path}: append is for tables of columns: .parquet, .feather or .csv; name columns with id")
+
+
+Put = Callable[[int, Chunk], None]
+
+
+def _writer(
+    path: Path, source: Source, carried: Sequence[Field], names: Sequence[str], force: bool
+) -> AbstractContextManager[Put]:
+    if path.suffix.lower() in columnar.SUFFIXES:
+        made = [Field(name, np.dtype(np.float64)) for name in names]
+        return _columns(path, Columns((*carried, *made)), force)
+    for field in carried:
+        if path.suffix == ".npy" or field.dtype.kind in "TM":
+            raise UsageError(
+                f"{path}: does not hold column {field.name!r} beside predictions; write .parquet, .feather or .csv"
+            )
     if source.schema.n_rows is None:
-        raise DataError(f"{source.label}: its number of rows is not known; predictions need a file or an array")
-    rows = Path(source.label)
-    if rows.exists() and Path(out).exists() and rows.samefile(out):
-        raise UsageError(f"{out}: holds the rows that predictions are made of; choose another name")
-    layout = table_writer.Layout({NAME: None}, source.schema.n_rows)
-    with table_writer.create(Path(out), layout, force=force) as put:
-        for start, values in predictions(fit, source, kind, missing=missing, unseen=unseen, engine=run):
-            put(start, **{NAME: values})
-    return source.schema.n_rows
+        raise DataError(
+            f"{source.label}: its number of rows is not known, which {path.suffix} needs; write .parquet or .csv"
+        )
+    arrays = dict.fromkeys((*(field.name for field in carried), *names))
+    dtypes = {field.name: field.dtype.str for field in carried}
+    return _arrays(path, table_writer.Layout(arrays, source.schema.n_rows, dtypes=dtypes), force)
+
+
+@contextmanager
+def _columns(path: Path, layout: Columns, force: bool) -> Iterator[Put]:
+    with columnar.create(path, layout, force=force) as put:
+        yield lambda start, chunk: put(chunk.vectors)
+
+
+@contextmanager
+def _arrays(path: Path, layout: table_writer.Layout, force: bool) -> Iterator[Put]:
+    with table_writer.create(path, layout, force=force) as put:
+        yield lambda start, chunk: put(start, **chunk.vectors)
+
+
+def _require_elsewhere(source: Source, out: Path) -> None:
+    """Refuse to write over rows that are read, or into the folder that they are read from."""
+    for name in stored(source).paths or (source.label,):
+        rows = Path(name)
+        if rows.exists() and out.exists() and rows.samefile(out):
+            raise UsageError(f"{out}: holds the rows that predictions are made of; choose another name")
+    folder = Path(stored(source).label)
+    if folder.is_dir() and folder.resolve() in out.resolve().parents:
+        raise UsageError(f"{out}: lies in the folder that rows are read from, and would be read as one of its files")

@@ -92,9 +92,9 @@ class StreamingEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     def _predicted(self, X: Any, kind: Any = "mean") -> Float:
         check_is_fitted(self)
         if is_stored(X):
-            return self.result_.predict(sources.open(X), kind)
+            return np.asarray(self.result_.predict(sources.open(X), kind))
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        return self.result_.predict(np.asarray(X, dtype=np.float64), kind)
+        return np.asarray(self.result_.predict(np.asarray(X, dtype=np.float64), kind))
 
     def to_sklearn(self) -> Any:
         """Return scikit-learn's own estimator of this name with these coefficients: to export, or to run elsewhere."""

@@ -144,6 +144,8 @@ class Source(ABC):
         True for iterators, whose rows are gone once read.
     in_memory : bool
         True for arrays whose rows lie in memory.
+    paths : tuple of str
+        The files of a table in several; else it is empty, and the label is the path of the one.
     """
 
     schema: Schema
@@ -151,6 +153,7 @@ class Source(ABC):
     roles: Roles = Roles()
     one_pass: bool = False
     in_memory: bool = False
+    paths: tuple[str, ...] = ()
 
     @abstractmethod
     def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> Sequence[Partition]:

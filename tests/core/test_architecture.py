@@ -48,7 +48,7 @@ OWNERS = {
     "h5py": {"sources/hdf5", "persist/table_writer.py", "tools/inspect.py"},
     "zarr": {"sources/zarr", "persist/table_writer.py", "tools/inspect.py"},
     "dask": {"sources/dask.py", "sources/arrow", "engines"},
-    "pyarrow": {"sources/arrow", "sources/csv"},
+    "pyarrow": {"sources/arrow", "sources/csv", "persist/columns.py", "persist/delimited.py"},
     "polars": {"sources/arrow", "reporting/frames.py"},
     "duckdb": {"sources/arrow"},
     "fsspec": {"sources/arrow"},

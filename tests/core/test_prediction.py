@@ -31,7 +31,7 @@ def test_a_stream_of_predictions_equals_those_in_memory(tmp_path, suffix, thread
         file.create_dataset("X", data=X, chunks=(700, 7))
     source = sr.open(tmp_path / "x.h5")
     out = tmp_path / f"p{suffix}"
-    assert predict_to(out, FIT, source, threads=threads) == len(X)
+    assert predict_to(out, FIT, source, threads=threads).rows == len(X)
     np.testing.assert_allclose(read(out), FIT.predict(X), rtol=1e-13)
     np.testing.assert_allclose(FIT.predict(source), FIT.predict(X), rtol=1e-13)
     with pytest.raises(UsageError, match="is there already"):
@@ -51,9 +51,9 @@ def test_missing_values(tmp_path):
     x = X.copy()
     x[77, 3] = np.nan
     with pytest.raises(NonFiniteError, match=r"row 77 .*'x3'"):
-        predict_to(tmp_path / "p.npy", FIT, sr.open(x))
+        predict_to(tmp_path / "p.npy", FIT, sr.open(x), missing="error")
     assert not list(tmp_path.iterdir())
-    predict_to(tmp_path / "p.npy", FIT, sr.open(x), missing="drop")
+    assert predict_to(tmp_path / "p.npy", FIT, sr.open(x)).missing == 1
     found = np.load(tmp_path / "p.npy")
     assert np.isnan(found[77])
     np.testing.assert_allclose(np.delete(found, 77), np.delete(FIT.predict(X), 77), rtol=1e-13)

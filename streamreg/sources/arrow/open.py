@@ -53,7 +53,9 @@ def open_files(data: Any, suffixes: Sequence[str], described: Described) -> Arro
         if isinstance(data, str | os.PathLike)
         else paths[0] + f" and {len(paths) - 1} more" * (len(paths) > 1)
     )
-    return ArrowSource(label, streams, fields, lambda: _seen(paths))
+    source = ArrowSource(label, streams, fields, lambda: _seen(paths))
+    source.paths = tuple(paths)
+    return source
 
 
 def _seen(paths: Sequence[str]) -> str:

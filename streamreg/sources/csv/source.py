@@ -127,7 +127,7 @@ class CsvSource(Source):
     ) -> None:
         self._learned = frozenset(learned)
         self.label, self._files, self._dialect, self._types = label, files, dialect, dict(types)
-        self.schema = schema
+        self.schema, self.paths = schema, tuple(file.path for file in files)
 
     def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> list[Partition]:
         """Return the partitions, of about 32 MB of text each; of a compressed file, one.
