@@ -80,7 +80,7 @@ class Estimates:
         Terms of a formula, and what was learned for them: they turn columns of data into `columns`.
     provenance : dict
         The `sources`, each with its name, fingerprint, the version of streamreg that read it, and an account of its
-        `rows`: those `used`, with a `missing` value, and `left_out` for zero weight or another sample.
+        `rows`: those `used`, with a `missing` value, and `left_out` for zero weight, another sample, or as singletons.
     geometry : Geometry or None
     training : dict
         Loss curve and the like, for models that train.

@@ -136,7 +136,8 @@ def _notes(fit: Estimates) -> list[str]:
     notes = []
     if fit.n_missing:
         notes.append(f"{_rows(fit.n_missing)} with missing values left out.")
-    if unweighted := fit.n_read - fit.n_missing - fit.n:
+    alone = 0 if fit.absorbed is None else fit.absorbed.dropped
+    if unweighted := fit.n_read - fit.n_missing - fit.n - alone:
         notes.append(f"{_rows(unweighted)} with zero weight left out.")
     if family(fit.family).least_squares and fit.tss == 0:
         notes.append("The target is constant: there is nothing to explain, and t, F and R2 are not defined.")
