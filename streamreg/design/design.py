@@ -218,7 +218,7 @@ class Design:
 
     def _whole(self, groups: Sequence[NDArray[Any]], chunk: Chunk, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Return the keys as integers, shape (m, k)."""
-        out = np.empty((len(groups[0]), len(groups)), dtype=np.int64)
+        out = np.empty((len(groups), len(groups[0])), dtype=np.int64).T
         for column, (name, values) in enumerate(zip(self.keys, groups, strict=True)):
             good = np.ones(len(values), dtype=bool)
             if values.dtype.kind == "f":

@@ -82,8 +82,8 @@ class Estimates:
     provenance : dict
         The `sources`, each with its name, fingerprint, the version of streamreg that read it, and an account of its
         `rows`: those `used`, with a `missing` value, `filtered`, as the condition `where` is not true of them,
-        `left_out` for zero weight or another sample, and `lacking`, which could not be read; `faults` say which those
-        are, and why.
+        `left_out` for zero weight, another sample or as singletons, and `lacking`, which could not be read; `faults`
+        say which those are, and why.
     geometry : Geometry or None
     training : dict
         Loss curve and the like, for models that train.

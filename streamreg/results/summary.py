@@ -118,7 +118,8 @@ def _notes(fit: Estimates) -> list[str]:
     notes = []
     if fit.n_missing:
         notes.append(f"{_rows(fit.n_missing)} with missing values left out{_by_column(fit)}.")
-    unweighted = fit.n_read - fit.n_missing - fit.n - lacking(fit.provenance)
+    alone = 0 if fit.absorbed is None else fit.absorbed.dropped
+    unweighted = fit.n_read - fit.n_missing - fit.n - lacking(fit.provenance) - alone
     filtered = sum(part.get("filtered", 0) for part in fit.provenance.get("sources", ()))
     if 0 < filtered <= unweighted:  # a level of lines by level counts its own rows only
         notes.append(f"{_rows(filtered)} left out by where: {fit.provenance.get('where', '')}")

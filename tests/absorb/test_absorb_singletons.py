@@ -50,6 +50,8 @@ def test_a_fit_without_singletons_is_that_of_pyfixest(factors, errors):
     assert fit.n == len(left) == theirs._N < len(FRAME)
     assert fit.absorbed.dropped == len(FRAME) - len(left)
     assert fit.n_read == len(FRAME)
+    assert "zero weight" not in fit.summary()
+    assert f"{fit.absorbed.dropped:,} rows were left out" in fit.summary()
     assert fit.passes == 2 + (errors != "classical")
     plain = sr.Linear(features=FEATURES, absorb=factors, errors=errors).fit(source(left))
     for one in (plain.coef, theirs.coef().to_numpy()):

@@ -156,3 +156,17 @@ def test_two_wide_categories_and_their_interaction_are_refused_with_the_bytes(mo
     both = sr.Linear(formula="y ~ z + g + C(h)").fit(FRAME)
     assert both.absorbed.names.tolist() == ["g", "h"]
     assert both.names == ("z",)
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64", "uint64", "int32"])
+def test_whole_numbers_are_levels_near_and_far_apart(kind):
+    near = FRAME.assign(h=(FRAME.h + 3).astype(kind))
+    far = FRAME.assign(h=((FRAME.h + 3) * 2**21).astype(kind if kind != "int32" else "int64"))
+    fits = [sr.Linear(formula="y ~ z + C(h)").fit(frame) for frame in (near, far)]
+    np.testing.assert_array_equal(fits[0].coef, fits[1].coef)
+    for fit, strange in ((fits[0], (2, 15, 3.5)), (fits[1], (2**21, 3 * 2**21 + 1))):
+        for value in strange:
+            known = near.h[:4].astype(float) * (1 if fit is fits[0] else 2**21)
+            new = FRAME.head(4).assign(h=known.where(np.arange(4) != 2, value))
+            with pytest.raises(DataError, match=r"row 2 \(from 0\), h: .* is a level that the fit has not seen"):
+                fit.predict(new)

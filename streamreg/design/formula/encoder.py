@@ -13,13 +13,12 @@ from streamreg.design.formula.block import Block, beside
 from streamreg.design.formula.coders import Category, Coder, Interacted, Numeric
 from streamreg.design.formula.expressions import Name
 from streamreg.design.formula.learning import Scaling
-from streamreg.design.formula.levels import Unseen
+from streamreg.design.formula.levels import Unseen, combined
 from streamreg.design.formula.rows import Rows
 from streamreg.design.formula.smooth import BSpline, NaturalSpline, Polynomial, Powers
 from streamreg.design.formula.structure import Part
 from streamreg.design.formula.value import Formula
 from streamreg.errors import UsageError
-from streamreg.kernels.gram import NAT
 from streamreg.sources.chunk import Column, missing
 
 Float = NDArray[np.float64]
@@ -209,13 +208,12 @@ class FormulaEncoder:
             return {}
         rows, found = self._rows(columns, zones, place, start, passed), {}
         for name, product in zip(self.keys, self.coded, strict=True):
-            code, size, absent = np.zeros((), np.int64), 1, np.zeros((), np.bool_)
+            parts = []
             for k, _ in product.factors:
                 category = self.coders[k]
                 assert isinstance(category, Category)
-                own = category.codes(rows, self.unseen)
-                code, size, absent = code + own.astype(np.int64) * size, size * len(category.levels), absent | (own < 0)
-            found[name] = np.where(absent, NAT, code)
+                parts.append((category.codes(rows, self.unseen), len(category.levels)))
+            found[name] = combined(parts)
         return found
 
     def design(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from streamreg.design.formula.expressions import Expression
 from streamreg.design.formula.rows import Rows
 from streamreg.errors import DataError, UsageError, nearest
+from streamreg.kernels.gram import NAT
 from streamreg.sources.chunk import Coded, missing
 
 Unseen = Literal["error", "reference", "own", "missing"]
@@ -23,6 +24,9 @@ known; with one and treatment coding it is the reference; with sum coding it is 
 Level = str | int | float | bool
 
 MISSING = -1
+_SPAN = 2**20
+"""Between whole numbers whose places are looked up in a table of all that lie between them."""
+
 OTHER = -2
 """Code of a level that was not seen and stands for itself."""
 
@@ -64,6 +68,19 @@ class Levels:
         return {level: code for code, level in enumerate(self.values)}
 
     @cached_property
+    def _whole(self) -> tuple[int, NDArray[np.int64]] | None:
+        """The least level, and the places of all whole numbers up to one beyond the greatest; None if they are many."""
+        numbers = [k for k in self.values if isinstance(k, int | float) and not isinstance(k, bool) and k == k // 1]
+        if not numbers or len(numbers) < len(self.values):
+            return None
+        first, last = int(min(numbers)), int(max(numbers))
+        if last - first >= _SPAN or max(abs(first), abs(last)) >= 2**53:
+            return None
+        table = np.full(last - first + 2, OTHER, np.int64)
+        table[np.array([int(number) - first for number in numbers])] = np.arange(len(numbers))
+        return first, table
+
+    @cached_property
     def _last(self) -> tuple[Sequence[str], NDArray[np.int64]]:
         """The texts that were looked up last, and their places."""
         return (), np.zeros(0, np.int64)
@@ -86,6 +103,13 @@ class Levels:
         if isinstance(values, Coded):
             inner = self._of_texts(values.levels)
             codes: NDArray[Any] = values.codes
+        elif self._whole is not None and values.dtype.kind in "iuf":
+            first, inner = self._whole
+            near = (values >= first) & (values < first + len(inner) - 1)
+            if values.dtype.kind == "f":
+                near &= values == np.floor(values)
+            codes = np.where(near, values, first + len(inner) - 1).astype(np.int64) - first
+            codes = np.where(missing(values), MISSING, codes)
         else:
             absent = missing(values)
             distinct, codes = np.unique(values, return_inverse=True)
@@ -93,8 +117,8 @@ class Levels:
             codes = np.where(absent, MISSING, codes)
         table = np.append(inner, MISSING).astype(np.int32)  # the code -1 means the last
         out = table[codes]
-        strange = out == OTHER
-        if strange.any():
+        if out.min(initial=0) <= OTHER:
+            strange = out == OTHER
             if unseen == "error":
                 seen = ", ".join(self.names[:5]) + (", ..." if len(self) > 5 else "")
                 rows.refuse(
@@ -124,3 +148,18 @@ class Levels:
                 f"{rows.label}: {found.text} holds numbers, and its levels are texts or dates: {self.names[0]}"
             )
         return np.array([self._places.get(value, OTHER) for value in distinct.tolist()], np.int64)
+
+
+def combined(parts: Sequence[tuple[NDArray[np.int32], int]]) -> NDArray[np.int64]:
+    """Return the number of the combination of several codes, the first of which varies fastest.
+
+    Of each there are the codes, shape (m,), and how many levels there are. The least int64 stands for a missing value.
+    """
+    code, size = parts[0][0].astype(np.int64), parts[0][1]
+    for own, count in parts[1:]:
+        code += own.astype(np.int64) * size
+        size *= count
+    for own, _ in parts:
+        if own.min(initial=0) < 0:
+            code[own < 0] = NAT
+    return code
