@@ -68,6 +68,11 @@ def test_every_type_comes_back_as_it_was(maker: Maker, dtype: str, tmp_path: Pat
     same(read(source), x, y)
 
 
+def test_runs_are_all_rows_in_their_order(maker: Maker, tmp_path: Path) -> None:
+    x, y = table("f8")
+    same(read(source := maker(tmp_path, x, y), [part for run in source.runs() for part in run]), x, y)
+
+
 @pytest.mark.parametrize("rows", [1, 7, 1024, 100_000])
 def test_any_chunk_length_gives_the_same_rows(maker: Maker, rows: int, tmp_path: Path) -> None:
     x, y = table("f4")

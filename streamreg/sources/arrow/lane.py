@@ -38,6 +38,10 @@ class Stream(ABC):
         """Return the last row up to this one from which on the storage can be read."""
         return 0
 
+    def pieces(self, least: int) -> "Sequence[Stream]":
+        """Return the stream as others of so many rows at least, where each can be read without those before it."""
+        return [self]
+
     def part(self, start: int, stop: int) -> "Stream | None":
         """Return a range of rows as a stream of its own, where that costs nothing."""
         return None
