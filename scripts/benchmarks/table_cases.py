@@ -113,12 +113,12 @@ def _mixed(path: Path, rows: int) -> None:
 
 
 def _panel(path: Path, rows: int) -> None:
-    """Workers, ten rows each, who move between firms now and then, over ten years."""
-    workers, firms = max(rows // 10, 1), max(rows // 250, 1)
+    """Workers of ten rows each, one after the other, who move between firms now and then, over ten years."""
+    workers, firms = rows // 10 + 1, rows // 250 + 1
 
     def made(start: int, m: int) -> dict[str, Any]:
         rng = np.random.default_rng(start)
-        worker = np.arange(start, start + m) % workers
+        worker = np.arange(start, start + m) // 10
         home = np.random.default_rng(workers).integers(0, firms, workers)[worker]
         firm = np.where(rng.random(m) < 0.05, rng.integers(0, firms, m), home)
         x = rng.normal(size=(6, m)) + 0.1 * (worker % 7)

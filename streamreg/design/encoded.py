@@ -1,6 +1,6 @@
 """A source whose columns are the terms of a formula: what every model reads when it is given one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -177,15 +177,25 @@ class EncodedSource(Source):
 
     def partitions(self, block: int = BLOCK, columns: Sequence[str] | None = None) -> Sequence[Partition]:
         """Return the partitions of the data; what they make is as wide as the formula."""
+        (parts,) = self._encoded(columns, lambda needed: [self.inner.partitions(block, needed)])
+        return parts
+
+    def runs(self, columns: Sequence[str] | None = None) -> Sequence[Sequence[Partition]]:
+        """Return those of the data, encoded."""
+        return self._encoded(columns, self.inner.runs)
+
+    def _encoded(
+        self, columns: Sequence[str] | None, inner: Callable[[Sequence[str] | None], Sequence[Sequence[Partition]]]
+    ) -> Sequence[Sequence[Partition]]:
         made = {*self.encoder.names, *self.encoder.keys}
         beside = frozenset(self.inner.schema.names if columns is None else columns) - made
         if columns is not None and not set(columns) & made:
-            return self.inner.partitions(block, columns)
+            return inner(columns)
         needed = tuple(dict.fromkeys((*self.encoder.columns, *(n for n in self.inner.schema.names if n in beside))))
         zones = self.inner.schema.zones
         return [
-            EncodedPartition(part, self.encoder, beside, zones, self.label)
-            for part in self.inner.partitions(block, needed)
+            [EncodedPartition(part, self.encoder, beside, zones, self.label) for part in parts]
+            for parts in inner(needed)
         ]
 
     @property

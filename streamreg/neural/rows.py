@@ -26,7 +26,7 @@ Block = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 Window = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[np.int64]]
 """A block, and which row comes when."""
 
-_OPEN = 4  # partitions read at once; fixed, so that the order of rows does not depend on the machine
+_OPEN = 4  # runs of partitions read at once; fixed, so that the order of rows does not depend on the machine
 _PIECE = 2**17  # numbers conditioned at once in float64: a megabyte, which stays in cache
 _COUNTED = 2**30  # rows of a table, at most: steps count them in 32 bits
 _READ = 1024  # rows asked of storage at a time, where it can be cut anywhere
@@ -73,10 +73,10 @@ class Rows:
     threads: int | None = None
     _all: Block | None = None
     _table: Tensors | None = None
-    _partitions: Sequence[Partition] = field(init=False)
+    _runs: Sequence[Sequence[Partition]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._partitions = self.source.partitions(columns=self.design.columns)
+        self._runs = self.source.runs(self.design.columns)
 
     @property
     def kept(self) -> bool:
@@ -95,15 +95,15 @@ class Rows:
     def windows(self, size: int, epoch: int | None = None) -> Generator[Window, None, None]:
         """Yield all rows in windows that memory holds a few of, as many whole batches of `size` rows as fit in one.
 
-        Seed and epoch decide the order: partitions come in any order, four of them at a time in turn, and the rows of
-        a window in any order. Without an epoch rows come as they lie.
+        Seed and epoch decide the order: runs of partitions come in any order, four of them at a time in turn, and the
+        rows of a window in any order. Without an epoch rows come as they lie.
         """
         most = max(1, min(self.n, self.memory // self.row_bytes // WINDOWS) // size) * size
         if self._all is not None:
             yield from self._from_memory(most, epoch)
             return
         random = None if epoch is None else self._random(epoch)
-        order = np.arange(len(self._partitions))
+        order = np.arange(len(self._runs))
         for x, y, weight in _tables(self._interleaved(order if random is None else random.permutation(order)), most):
             yield x, y, weight, _NONE if random is None else random.permutation(len(x))
 
@@ -129,7 +129,7 @@ class Rows:
             return
         width = len(self.design.features)
         none = np.empty((0, width), self.dtype), np.empty(0, self.dtype), np.empty(0, self.dtype)
-        found = list(_tables(self._interleaved(np.arange(len(self._partitions))), max(1, self.n))) or [none]
+        found = list(_tables(self._interleaved(np.arange(len(self._runs))), max(1, self.n))) or [none]
         # More than one where n, a share of the rows, is an estimate.
         self._all = found[0] if len(found) == 1 else next(_tables(found, sum(len(part[1]) for part in found)))
         if len(self._all[0]) < _COUNTED:
@@ -141,7 +141,7 @@ class Rows:
         return np.random.default_rng([self.seed, epoch])
 
     def _interleaved(self, order: Iterable[int]) -> Iterator[Block]:
-        """Yield blocks of four partitions in turn, read and conditioned by threads, in an order free of timing."""
+        """Yield blocks of four runs in turn, read and conditioned by threads, in an order free of timing."""
         waiting = iter(order)
         turns: deque[tuple[Iterator[Block], Future[Block | None]]] = deque()
         threads = self.threads or available_threads()
@@ -170,7 +170,8 @@ class Rows:
         width = len(self.design.features)
         step = max(64, _PIECE // max(1, width))
         scratch = np.empty(2 * step * width)
-        for chunk in patient(self._partitions[number], self.design.label).chunks(_READ):
+        parts = (patient(part, self.design.label) for part in self._runs[number])
+        for chunk in (chunk for part in parts for chunk in part.chunks(_READ)):
             batch = self.design.batch(chunk)
             for start in range(0, len(batch), step):
                 part = slice(start, start + step)

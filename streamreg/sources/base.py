@@ -168,6 +168,13 @@ class Source(ABC):
             What the reader needs; default: all. Chunks hold these, and others that cost nothing more to read.
         """
 
+    def runs(self, columns: Sequence[str] | None = None) -> Sequence[Sequence[Partition]]:
+        """Return partitions for reading in any order: those of a run are read one after the other.
+
+        Storage that can only be decoded from certain rows on has its runs begin there. Elsewhere a run is a partition.
+        """
+        return [[part] for part in self.partitions(columns=columns)]
+
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a short text that changes when the data change; cheap (no rows are read)."""

@@ -64,7 +64,7 @@ class Coded:
         for part in parts:
             moved = [place.setdefault(level, len(place)) for level in part.levels]
             codes.append(np.array([*moved, -1], np.int32)[part.codes])
-        return cls(np.concatenate(codes), tuple(place))
+        return cls(np.concatenate(codes), Texts(place))
 
 
 Column: TypeAlias = NDArray[Any] | Coded

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamreg.errors import DataError
 from streamreg.sources.base import BLOCK, TEXT, Partition, Schema, Source, row_ranges
 from streamreg.sources.checks import native
-from streamreg.sources.chunk import Chunk, Coded, Column
+from streamreg.sources.chunk import Chunk, Coded, Column, Texts
 from streamreg.sources.rows import array
 from streamreg.sources.stored.table import pieces
 
@@ -126,4 +126,4 @@ def coded(values: NDArray[Any], label: str) -> Coded:
     levels = sorted({value for value in items if isinstance(value, str)})
     place = {level: code for code, level in enumerate(levels)}
     codes = np.array([place[v] if isinstance(v, str) else -1 for v in items], np.int32)
-    return Coded(codes, tuple(levels))
+    return Coded(codes, Texts(levels))

@@ -1,6 +1,9 @@
 """Several files as one table: folders, patterns, lists, URLs; columns that differ are widened or refused."""
 
 import datetime
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,8 @@ import pytest
 
 import streamreg as sr
 from streamreg.errors import NotFound
-from streamreg.sources import Source
+from streamreg.sources import Partition, Source
+from streamreg.sources.arrow.parquet import RowGroups
 from streamreg.sources.chunk import Coded
 
 RNG = np.random.default_rng(3)
@@ -192,3 +196,35 @@ def test_mistakes_are_told(tmp_path: Path, halves: Path) -> None:
     twice = halves / "year=2020/month=1/p.parquet"
     with pytest.raises(sr.UsageError, match="listed twice"):
         sr.open([twice, halves / "*/*/p.parquet"])
+
+
+@pytest.mark.parametrize("group", [500, 4096, 5000, 40_000])
+def test_runs_in_any_order_decode_each_row_once(tmp_path: Path, group: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamreg.sources.arrow.source.PART_BYTES", 2**16)
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": np.arange(40_000.0), "b": np.arange(40_000.0)}), path, row_group_size=group)
+    decoded, batches = [0], RowGroups.batches
+
+    def counting(self: RowGroups, *args: Any) -> Iterator[Any]:
+        for batch in batches(self, *args):
+            decoded[0] += len(batch)
+            yield batch
+
+    monkeypatch.setattr(RowGroups, "batches", counting)
+
+    def rows_of(run: Sequence[Partition]) -> Iterator[Any]:
+        return (chunk.vectors["a"].copy() for part in run for chunk in part.chunks(64))
+
+    runs = sr.open(path).runs(["a"])
+    for seed in range(2):
+        waiting, found = iter(np.random.default_rng(seed).permutation(len(runs))), []
+        turns = deque(rows_of(runs[k]) for k in islice(waiting, 4))
+        while turns:
+            rows = turns.popleft()
+            if (piece := next(rows, None)) is not None:
+                found.append(piece)
+                turns.append(rows)
+            elif (k := next(waiting, None)) is not None:
+                turns.append(rows_of(runs[k]))
+        np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.arange(40_000.0))
+    assert decoded[0] == 80_000

@@ -85,6 +85,11 @@ def test_every_type_comes_back_as_it_was(maker: Maker, tmp_path: Path) -> None:
         same(read(source), x, y)
 
 
+def test_runs_are_all_rows_in_their_order(stored: tuple[str, Source]) -> None:
+    _, source = stored
+    same(read(source, [part for run in source.runs() for part in run]), *table("f8"))
+
+
 def test_every_reading_in_chunks_of_any_length_gives_the_same_rows(stored: tuple[str, Source]) -> None:
     _, source = stored
     assert not source.one_pass

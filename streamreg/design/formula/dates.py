@@ -49,7 +49,8 @@ def since_epoch(times: NDArray[Any]) -> dd.DD:
     counts = times.astype("M8[D]" if unit in "YMW" else f"M8[{unit}]").view(np.int64)
     counts = np.where(missing, 0, counts)
     high = counts.astype(np.float64)
-    low = lacking(counts, high)
+    exact = max(counts.max(initial=0), -counts.min(initial=0)) <= 2**53
+    low = np.zeros(len(high)) if exact else lacking(counts, high)
     if unit not in "YMWD":
         per = float(np.ones(1, "m8[D]").astype(f"m8[{unit}]").astype(np.int64)[0])
         high, low = dd.divide((high, low), (np.full(len(high), per), np.zeros(len(high))))

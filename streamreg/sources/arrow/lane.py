@@ -48,6 +48,10 @@ class Stream(ABC):
         """Return the ranges of those columns that hold one value."""
         return {name: Range.of(self.constants[name]) for name in columns if name in self.constants}
 
+    def pieces(self, least: int) -> "Sequence[Stream]":
+        """Return the stream as others of so many rows at least, where each can be read without those before it."""
+        return [self]
+
     def part(self, start: int, stop: int) -> "Stream | None":
         """Return a range of rows as a stream of its own, where that costs nothing."""
         return None

@@ -47,6 +47,11 @@ class RowGroups(Stream):
             group = metadata.row_group(self.first + k)
             yield a, b, constant | {name: range_of(group.column(place[name])) for name in asked}
 
+    def pieces(self, least: int) -> "list[RowGroups]":
+        """Return runs of row groups that have so many rows."""
+        stops = [*self.starts[1:], self.rows]
+        return _runs(self.file, self.first, [b - a for a, b in zip(self.starts, stops, strict=True)], least)
+
     def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
         """Yield all rows from a row group on; text comes as codes of a dictionary that grows within a row group."""
         self.file.require_unchanged()
@@ -112,17 +117,23 @@ def described(file: File) -> tuple[Any, set[str], list[RowGroups]]:
         raise CorruptError(f"{file.path}: its columns cannot be read ({error}); write it again") from error
     counts = [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)]
     wanted = LANE_ROWS * max(1, len(schema.names))
+    runs = _runs(file, 0, counts, wanted)
+    return schema, _nullable(metadata, schema), runs
+
+
+def _runs(file: File, first: int, counts: Sequence[int], wanted: int) -> list[RowGroups]:
+    """Return row groups, of which the first one and the rows of each are given, in runs of so many rows."""
     runs: list[RowGroups] = []
-    first, starts, rows = 0, list[int](), 0
-    for k, count in enumerate(counts):
+    starts, rows, last = list[int](), 0, first + len(counts) - 1
+    for k, count in enumerate(counts, first):
         starts.append(rows)
         rows += count
-        if rows >= wanted or k == len(counts) - 1:
+        if rows >= wanted or k == last:
             if rows:
                 label = f"{file.path}, row groups {first}-{k}" if k > first else f"{file.path}, row group {k}"
                 runs.append(RowGroups(file, first, tuple(starts), rows, label, dict(file.constants)))
             first, starts, rows = k + 1, [], 0
-    return schema, _nullable(metadata, schema), runs
+    return runs
 
 
 def _nullable(metadata: Any, schema: Any) -> set[str]:

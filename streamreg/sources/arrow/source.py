@@ -133,17 +133,35 @@ class ArrowSource(Source):
         DataError
             A column is not in all files, or not of one kind in all of them.
         """
+        dtypes, step = self._cut(block, columns)
+        rows = self.schema.n_rows or 0
+        lanes = [Lane(stream, list(dtypes), step) for stream in self._streams]
+        borders = [(a, min(a + step, rows)) for a in range(0, rows, step)]
+        return [ArrowPartition(a, b, self._spans(lanes, a, b), dtypes) for a, b in borders]
+
+    def runs(self, columns: Sequence[str] | None = None) -> list[list[Partition]]:
+        """Return partitions by what is decoded together, a row group or some; each run has a reader of its own."""
+        dtypes, step = self._cut(BLOCK, columns)
+        out: list[list[Partition]] = []
+        at = 0
+        for piece in (piece for stream in self._streams for piece in stream.pieces(step)):
+            lane = Lane(piece, list(dtypes), step)
+            cuts = [(a, min(a + step, piece.rows)) for a in range(0, piece.rows, step)]
+            parts: list[Partition] = [ArrowPartition(at + a, at + b, (lane.span(a, b),), dtypes) for a, b in cuts]
+            alone = piece.part(0, 1) is not None
+            out += [[part] for part in parts] if alone else [parts] * bool(parts)
+            at += piece.rows
+        return out
+
+    def _cut(self, block: int, columns: Sequence[str] | None) -> tuple[dict[str, np.dtype[Any]], int]:
+        """Return the types of columns, and the rows of a partition."""
         dtypes = usable(self.schema, columns)
         self._fields.require(dtypes, self.label)
         rows = self.schema.n_rows or 0
         row_bytes = sum(8 if dtype.kind == "T" else dtype.itemsize for dtype in dtypes.values())
         step = max(min(PART_BYTES // max(1, row_bytes), _MOST_ROWS), rows // _MOST_PARTS)
-        step = block << max(
-            0, (step // block).bit_length() - 1
-        )  # where row groups have powers of two, borders coincide
-        lanes = [Lane(stream, list(dtypes), step) for stream in self._streams]
-        borders = [(a, min(a + step, rows)) for a in range(0, rows, step)]
-        return [ArrowPartition(a, b, self._spans(lanes, a, b), dtypes) for a, b in borders]
+        # where row groups have powers of two, borders coincide
+        return dtypes, block << max(0, (step // block).bit_length() - 1)
 
     def _spans(self, lanes: Sequence[Lane], start: int, stop: int) -> tuple[Span, ...]:
         """Return where rows `start` to `stop` lie."""
