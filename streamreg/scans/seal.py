@@ -22,6 +22,8 @@ from streamreg.errors import CorruptError, DataError, UsageError
 from streamreg.persist import archive
 from streamreg.sources.base import Partition, Source
 from streamreg.sources.chunk import Chunk, Coded, Column
+from streamreg.sources.filters.source import FilteredSource
+from streamreg.sources.marked import MarkedSource
 
 SUFFIX = ".seal"
 STRETCH = 2**16
@@ -229,7 +231,7 @@ def write(source: Source, found: Sums) -> Path:
 
 
 def read(source: Source, engine: Engine, most: int | None = None) -> Sums:
-    """Read all rows of all columns, and return their sums; rows from `most` on are read alone.
+    """Read all rows of all columns as they are stored, and return their sums; rows from `most` on are read alone.
 
     Raises
     ------
@@ -238,6 +240,8 @@ def read(source: Source, engine: Engine, most: int | None = None) -> Sums:
     DataError
         The source has no rows.
     """
+    while isinstance(source, FilteredSource | MarkedSource):
+        source = source.inner
     total = Sums(most)
     for part in engine.map(partial(_of_partition, most=most), source.partitions()):
         total.merge(part)
