@@ -60,7 +60,7 @@ def complete(
     strict = any(refused) and bool(absent[:, refused].any())
     if strict or infinite.any() or any(mask.any() for mask in lost.values()):
         bad = infinite | (absent & np.array(refused))
-        raise _refusal(bad, absent, lost, names, parts, chunk, rows, label)
+        raise _refusal(bad, absent, lost, names, parts, chunk, rows, label, missing == "error")
     counted = [policy != _STAYS for policy in policies]
     gone = (absent if all(counted) else absent[:, counted]).any(axis=1)
     for mask in stored.values():
@@ -81,19 +81,22 @@ def _refusal(
     chunk: Chunk,
     rows: NDArray[np.int64] | None,
     label: str,
+    alike: bool,
 ) -> NonFiniteError:
     """Return what to raise for the first row that cannot be used."""
     first = {name: int(np.argmax(mask)) for name, mask in lost.items() if mask.any()}
     i = int(np.argmax(bad.any(axis=1))) if bad.any() else len(bad)
     name = min(first, key=lambda known: first[known], default="")
     if name and first[name] <= i:
-        i, value, remedy = first[name], "a missing value", _REMEDY
+        i, value, remedy = first[name], "a missing value", ""
     else:
         j = int(np.argmax(bad[i]))
         name, value, remedy = names[j], "infinity", "mend it"
         if absent[i, j]:
             whole = [part.dtype.kind != "f" for part in parts for _ in range(part.shape[1])][j]
             value = "a missing value (NaT, or -2^63)" if whole else "NaN (a missing value)"
-            remedy = _REMEDY
+            remedy = ""
+    own = f"leave such rows out with missing={{{name!r}: 'drop', ...}} (--missing {name}=drop,...), or fill them"
+    remedy = remedy or (_REMEDY if alike else own)
     row = chunk.number(i if rows is None else int(rows[i]))
     return NonFiniteError(f"{label}, row {row:,} (from 0), column {name!r}: {value}; {remedy}")

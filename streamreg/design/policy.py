@@ -49,5 +49,5 @@ def require_columns(missing: Missing, names: Iterable[str], label: str) -> None:
 def unfilled(missing: Missing) -> Missing:
     """Return the policies of columns whose missing values were filled where they could be: others raise."""
     if isinstance(missing, str):
-        return "error" if missing in FILLING else missing
+        return {REST: "error"} if missing in FILLING else missing
     return {name: "error" if word in FILLING else word for name, word in missing.items()}

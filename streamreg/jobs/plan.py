@@ -214,7 +214,9 @@ def _step(name: str, model: Spec) -> Step:
 def _piece(source: Source) -> int:
     """Return the bytes of rows that a worker holds at once."""
     first = source.partitions()[0]
-    matrix = getattr(getattr(first, "inner", first), "matrix", None)
+    while hasattr(first, "inner"):
+        first = first.inner
+    matrix = getattr(first, "matrix", None)
     if matrix is None:  # columns of Arrow are decoded page by page, all of a row group together
         return _COLUMNAR if source.label.endswith(tuple(ARROW)) else 2**20
     return int(max(matrix.piece_bytes, matrix.chunk_rows * matrix.row_bytes))

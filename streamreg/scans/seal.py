@@ -21,6 +21,8 @@ from streamreg.scans.faults import patient
 from streamreg.scans.sums import STRETCH, U64, Sums
 from streamreg.scans.verified import Verified
 from streamreg.sources.base import Partition, Source
+from streamreg.sources.filters.source import FilteredSource
+from streamreg.sources.marked import MarkedSource
 
 SUFFIX = ".seal"
 _KIND = "seal"
@@ -166,7 +168,7 @@ def write(source: Source, found: Sums) -> Path:
 
 
 def read(source: Source, engine: Engine, most: int | None = None) -> Sums:
-    """Read all rows of all columns, and return their sums; rows from `most` on are read alone.
+    """Read all rows of all columns as they are stored, and return their sums; rows from `most` on are read alone.
 
     Raises
     ------
@@ -175,6 +177,8 @@ def read(source: Source, engine: Engine, most: int | None = None) -> Sums:
     DataError
         The source has no rows.
     """
+    while isinstance(source, FilteredSource | MarkedSource):
+        source = source.inner
     total = Sums(most)
     parts = [patient(part, source.label) for part in source.partitions()]
     for part in engine.map(partial(_of_partition, most=most), parts):

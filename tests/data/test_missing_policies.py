@@ -212,7 +212,7 @@ def test_seals_and_growth(tmp_path: Path) -> None:
     ("missing", "told"),
     [
         ("error", r"row 5 \(from 0\), column 'income': NaN"),
-        ({"income": "mean"}, "column 'age': NaN"),
+        ({"income": "mean"}, "column 'age': NaN.*--missing age=drop,"),
         ({"aeg": "mean"}, "no column 'aeg'; did you mean 'age'"),
         ({"y": "mean"}, "column 'y' is no feature"),
         ({"age": "median"}, "'median'"),

@@ -97,6 +97,8 @@ def test_seals_are_of_what_is_stored(tmp_path: Path) -> None:
     TABLE.to_parquet(path)
     seal.write(sr.open(path), seal.read(sr.open(path), Serial()))
     source = sr.open(path, na_values=-999, where="age < 50")
+    assert seal.verify(source, Serial()).proven == N
+    seal.write(source, seal.read(source, Serial()))
     fits = [sr.Linear(target="y", features=("age", "fare"), missing=word).fit(source) for word in ("drop", "mean")]
     fits.append(sr.Linear(formula="y ~ log(fare + 20) + zone", missing="drop").fit(source))
     assert all(fit.n > 500 for fit in fits)
