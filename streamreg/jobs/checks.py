@@ -9,6 +9,7 @@ import numpy as np
 from streamreg import sources
 from streamreg.errors import ConfigError, UsageError
 from streamreg.jobs import predicting
+from streamreg.jobs.budget import require_footer
 from streamreg.jobs.job import Job
 from streamreg.jobs.sections import Data
 from streamreg.sources.base import Source
@@ -20,6 +21,8 @@ REPORT = "report.json"
 def checked(job: Job) -> Source:
     """Open the data of `job` and check that every fit finds its columns."""
     require_recipe(job.data)
+    with job.at("memory"):
+        require_footer(job.data.path, job.memory)
     with job.at("data"):
         source = job.data.open()
     check(job, source)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from streamreg.engines.threads import available_threads
-from streamreg.jobs.budget import ARROW, Budget, Table, Use, budget
+from streamreg.jobs.budget import ARROW, Budget, Table, Use, budget, footer
 from streamreg.jobs.checks import check_recipe, checked, outputs
 from streamreg.jobs.job import Job
 from streamreg.jobs.sections import Cluster
@@ -162,7 +162,7 @@ def plan(job: Job) -> Plan:
         piece = max(2**20, (recipe.layout().chunks(data.path) or 0) * recipe.columns * np.dtype(recipe.dtype).itemsize)
     steps, shared = tuple(_step(name, model) for name, model in job.fits.items()), Shared(job.fits)
     needs = {name: model.needs() for name, model in job.fits.items()}
-    kept = _budget(job, Table(rows or 10**9, columns, piece, data.path.suffix))
+    kept = _budget(job, Table(rows or 10**9, columns, piece, data.path.suffix, footer(data.path)))
     peak = kept.use.total - kept.use.training - (0 if job.memory else kept.use.groups)
     return Plan(
         job=str(job.path),
@@ -235,7 +235,8 @@ def budgeted(job: Job, source: Source) -> Budget:
         It cannot; the message says what would fit.
     """
     columns = len(source.schema.names)
-    return _budget(job, Table(source.schema.n_rows or 10**9, columns, _piece(source), job.data.path.suffix))
+    path = job.data.path
+    return _budget(job, Table(source.schema.n_rows or 10**9, columns, _piece(source), path.suffix, footer(path)))
 
 
 def _budget(job: Job, table: Table) -> Budget:

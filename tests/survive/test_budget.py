@@ -14,6 +14,7 @@ from streamreg.models.needs import Needs
 from streamreg.stats.grouped import Column, Hash
 
 MB = 10**6
+TABLE_OF_ARROW = 140 * 2**20
 TABLE = Table(rows=10**7, columns=101, piece=2**20, suffix=".npy")
 
 
@@ -128,3 +129,21 @@ def test_peak_of_a_process_keeps_to_the_bound(tmp_path, fit):
         [sys.executable, "-c", code, str(tmp_path / "job.yaml")], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) <= 200 * MB
+
+
+def test_a_parquet_file_of_too_many_row_groups_is_refused_before_it_is_opened(tmp_path, monkeypatch):
+    """What describes them is read first, and as a whole."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"x": np.arange(2000.0), "y": np.arange(2000.0)}), path, row_group_size=2)
+    job = tmp_path / "job.yaml"
+    job.write_text(
+        "data: {path: a.parquet, target: y}\nfits:\n  line: {kind: linear, intercept: false}\nmemory: 200MB\n"
+    )
+    whole = jobs.plan(jobs.load(job)).use
+    assert 12 * 10**5 < whole.libraries - TABLE_OF_ARROW < 12 * 10**6
+    monkeypatch.setattr("streamreg.jobs.budget._DESCRIBED", 10**4)
+    monkeypatch.setattr("streamreg.jobs.sections.Data.open", lambda self: pytest.fail("it was opened"))
+    for act in (jobs.plan, jobs.run):
+        with pytest.raises(UsageError, match=r"line 4: memory: .*describes the row groups of .*a.parquet"):
+            act(jobs.load(job))
