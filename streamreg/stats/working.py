@@ -12,7 +12,7 @@ from streamreg.design.batch import Batch
 from streamreg.errors import DataError
 from streamreg.families import family
 from streamreg.kernels import doubledouble as dd
-from streamreg.kernels.scratch import scratch
+from streamreg.kernels.rows import Rows
 from streamreg.line import Line
 from streamreg.problem import Problem
 from streamreg.stats.base import Statistic
@@ -82,8 +82,8 @@ class WorkingMoments(Statistic):
         The step that led here, with the same centre.
     device : str, optional
         Where the products of the information are taken; see `Moments`.
-    whitening : ndarray of shape (p, p), optional
-        A matrix that makes nearly dependent columns, centred, independent: see `reach`.
+    whitening : ndarray of shape (p, p) or (p,), optional
+        A matrix that makes nearly dependent columns, centred, independent; or the scale of each: see `reach`.
 
     Notes
     -----
@@ -102,7 +102,8 @@ class WorkingMoments(Statistic):
         whitening: Float | None = None,
     ) -> None:
         self.names, self.family, self.at, self.null_mean, self.move = tuple(names), family, at, null_mean, move
-        self._device, self._whitening = device, whitening
+        self._device = device
+        self._whitening = np.zeros(len(self.names) - 1) if whitening is None else whitening
         self.moments = Moments(self.names, device=device)  # its target column is empty
         self.block_rows = self.moments.block_rows
         self._tree: BlockTree[dd.DD] = BlockTree(dd.add, unchanged)
@@ -149,12 +150,14 @@ class WorkingMoments(Statistic):
     def reach(self, move: Line) -> float:
         """Return a bound of how far a move changes the linear predictor of any row.
 
-        It comes from the columns' ranges, or, as those say little of columns that nearly depend on each other, from the
-        greatest norm of a whitened row.
+        It comes from the columns' ranges or, as many columns are not all at the ends of theirs in one row, from the
+        greatest norm of a scaled or whitened row (the inequality of Cauchy and Schwarz).
         """
-        bound = float(self.spans() @ np.abs(move.coef))
-        if self._whitening is not None:
-            bound = min(bound, float(self._most[3] * np.linalg.norm(np.linalg.solve(self._whitening, move.coef))))
+        bound, scale = float(self.spans() @ np.abs(move.coef)), self._whitening
+        if scale.ndim == 2:
+            bound = min(bound, float(self._most[3] * np.linalg.norm(np.linalg.solve(scale, move.coef))))
+        elif (scale > 0).all():
+            bound = min(bound, float(self._most[3] * np.linalg.norm(move.coef / scale)))
         return float(max(self._most[4], 1.0)) * (float(abs(move.at)) + bound)
 
     def pearson(self) -> float:
@@ -170,10 +173,13 @@ class WorkingMoments(Statistic):
         facts = family(self.family)
         found = Response.of(batch, facts, self.names[-1])
         y, prior = found.y, found.prior
-        rows = self._centred(batch)
-        line = self.at.there(rows)
-        null = np.full(len(y), facts.linked(self.null_mean))
+        rows = Rows(batch.x, self.at.centre, batch.low)
+        moves = [] if self.move is None else [self.move.coef]
+        diagonal = self._whitening.ndim == 1
+        lines = rows.lines(np.array([self.at.coef, *moves]), self._whitening if diagonal else np.ones(rows.x.shape[1]))
+        line = lines[0] + self.at.at
         eta = line if found.offset is None else line + found.offset
+        null = np.full(len(y), facts.linked(self.null_mean))
         residual, variance = facts.score(y, eta)
         level = np.zeros((2, len(y)))
         null_mean: Any = self.null_mean
@@ -182,6 +188,8 @@ class WorkingMoments(Statistic):
             null_mean, level = facts.mean(null), np.array(facts.score(y, null))
         least = float(facts.information(np.array([self.null_mean]))[0])
         variance = np.maximum(variance, _LEAST * (least if 0 < least < np.inf else 1.0))
+        signed = prior * residual
+        both = rows.sums(signed, prior * (np.abs(residual) + variance * np.abs(eta)))
         sums = [
             found.own.sum(),
             *(
@@ -197,25 +205,20 @@ class WorkingMoments(Statistic):
                     residual,
                 )
             ),
-            *((prior * residual) @ rows),
+            *both.reshape(-1),
         ]
         most = [-np.inf, 0.0, facts.violation(y, line).max(), 0.0, facts.stiffness(y, eta).max()]
-        if self._whitening is not None:
-            most[3] = np.linalg.norm(rows @ self._whitening, axis=1).max()
+        far = lines[-1] if diagonal else ((rows.centred() @ self._whitening) ** 2).sum(axis=1)
+        most[3] = np.sqrt(far.max())
         if self.move is not None:
-            moved = self.move.there(rows)
+            moved = lines[1] + self.move.at
             most[:2] = facts.violation(y, moved).max(), np.abs(moved).max()
         self._most = np.maximum(self._most, most)
-        np.abs(rows, out=rows)
-        sums += [*((prior * (np.abs(residual) + variance * np.abs(eta))) @ rows)]
         self._tree.push(batch.start // self.block_rows, dd.from_float(np.array(sums)))
         information = prior * variance
         self.moments.update(
             Batch(batch.x, np.zeros(len(y)), information, batch.start, batch.read, batch.missing, batch.low)
         )
-
-    def _centred(self, batch: Batch) -> Float:
-        return self.at.centred(batch.x, batch.low, scratch(len(batch), len(self.names) - 1, "working"))
 
     def _join(self, other: Self) -> None:
         if other.names != self.names or not np.array_equal(other.at.coef, self.at.coef):
