@@ -1,7 +1,7 @@
 """A source whose columns are the terms of a formula: what every model reads when it is given one."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -105,6 +105,10 @@ class EncodedPartition(Partition):
             if not self.encoder.names:  # and maybe no column to count the rows of
                 high = np.empty((len(chunk), 0))
             yield Chunk(chunk.start, high, self.encoder.names, vectors, low)
+
+    def within(self, start: int, stop: int) -> "EncodedPartition":
+        """Return rows `start` to `stop` of these."""
+        return replace(self, inner=self.inner.within(start, stop))
 
 
 class EncodedSource(Source):

@@ -103,6 +103,28 @@ class Partition(ABC):
             from row 0 of the source); storage with chunks of its own yields those.
         """
 
+    def within(self, start: int, stop: int) -> "Partition":
+        """Return rows `start` to `stop` of these, numbered as before; the storage may read more."""
+        return Within(start, stop, self)
+
+
+@dataclass(slots=True)
+class Within(Partition):
+    """Some consecutive rows of a partition whose storage cannot be cut anywhere."""
+
+    start: int
+    stop: int
+    inner: Partition
+
+    def chunks(self, rows: int) -> Iterator[Chunk]:
+        """Yield the rows in order."""
+        for chunk in self.inner.chunks(rows):
+            first, last = max(chunk.start, self.start), min(chunk.start + len(chunk), self.stop)
+            if first < last:
+                yield chunk.cut(first - chunk.start, last - chunk.start)
+            if last >= self.stop:
+                return
+
 
 class Source(ABC):
     """A table somewhere. Restartable: reading twice gives the same rows, unless `one_pass` is true.

@@ -16,6 +16,7 @@ from streamreg.kernels.rows import Rows
 from streamreg.line import Line
 from streamreg.problem import Problem
 from streamreg.stats.base import Statistic
+from streamreg.stats.facts import Facts
 from streamreg.stats.moments import Moments
 from streamreg.stats.response import Response
 from streamreg.stats.tree import BlockTree, unchanged
@@ -85,6 +86,9 @@ class WorkingMoments(Statistic):
     whitening : ndarray of shape (p, p) or (p,), optional
         A matrix that makes nearly dependent columns, centred, independent; or the scale of each: see `reach`.
 
+    frequency : bool, optional
+        What weights mean: with it, `facts` of the rows are found as well.
+
     Notes
     -----
     Cost: one pass, ``p**2 + 8 p`` multiplications (``p**2`` more with whitening) and three exponentials or logarithms
@@ -100,9 +104,11 @@ class WorkingMoments(Statistic):
         move: Line | None = None,
         device: str | None = None,
         whitening: Float | None = None,
+        frequency: bool | None = None,
     ) -> None:
         self.names, self.family, self.at, self.null_mean, self.move = tuple(names), family, at, null_mean, move
-        self._device = device
+        self._device, self._frequency = device, frequency
+        self.facts = None if frequency is None else Facts(frequency)
         self._whitening = np.zeros(len(self.names) - 1) if whitening is None else whitening
         self.moments = Moments(self.names, device=device)  # its target column is empty
         self.block_rows = self.moments.block_rows
@@ -111,7 +117,9 @@ class WorkingMoments(Statistic):
 
     def fresh(self) -> Self:
         """Return an empty statistic about the same predictor."""
-        return type(self)(self.names, self.family, self.at, self.null_mean, self.move, self._device, self._whitening)
+        return type(self)(
+            self.names, self.family, self.at, self.null_mean, self.move, self._device, self._whitening, self._frequency
+        )
 
     def settle(self) -> None:
         """Finish the products of the information."""
@@ -173,6 +181,8 @@ class WorkingMoments(Statistic):
         facts = family(self.family)
         found = Response.of(batch, facts, self.names[-1])
         y, prior = found.y, found.prior
+        if self.facts is not None:
+            self.facts.absorb(batch, facts, found, batch.start // self.block_rows)
         rows = Rows(batch.x, self.at.centre, batch.low)
         moves = [] if self.move is None else [self.move.coef]
         diagonal = self._whitening.ndim == 1
@@ -226,6 +236,8 @@ class WorkingMoments(Statistic):
         self.moments.merge(other.moments)
         self._tree.join(other._tree.nodes)
         self._most = np.maximum(self._most, other._most)
+        if self.facts is not None and other.facts is not None:
+            self.facts.join(other.facts)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as plain arrays: those of the moments, and one row of sums for each node of the tree."""
@@ -239,14 +251,19 @@ class WorkingMoments(Statistic):
         }
         lines = [self.at] if self.move is None else [self.at, self.move]
         nodes = self._tree.nodes
-        return {f"moments.{name}": array for name, array in self.moments.to_arrays().items()} | {
-            "meta": np.array(json.dumps(meta)),
-            "centre": self.at.centre,
-            "lines": np.array([[*line.coef, line.at] for line in lines]),
-            "place": np.array([place for *place, _ in nodes], dtype=np.int64).reshape(-1, 2),
-            "sums": np.array([sums for *_, sums in nodes]).reshape(-1, 2, _FACTS + 2 * len(self.names) - 2),
-            "most": self._most,
-        }
+        known = {} if self.facts is None else self.facts.to_arrays()
+        return (
+            known
+            | {f"moments.{name}": array for name, array in self.moments.to_arrays().items()}
+            | {
+                "meta": np.array(json.dumps(meta)),
+                "centre": self.at.centre,
+                "lines": np.array([[*line.coef, line.at] for line in lines]),
+                "place": np.array([place for *place, _ in nodes], dtype=np.int64).reshape(-1, 2),
+                "sums": np.array([sums for *_, sums in nodes]).reshape(-1, 2, _FACTS + 2 * len(self.names) - 2),
+                "most": self._most,
+            }
+        )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -261,4 +278,5 @@ class WorkingMoments(Statistic):
         pairs = zip(arrays["place"].tolist(), arrays["sums"], strict=True)
         self._tree.join((level, index, (high, low)) for (level, index), (high, low) in pairs)
         self._most = arrays["most"].copy()
+        self.facts = Facts.from_arrays(arrays) if "facts.n" in arrays else None
         return self

@@ -73,6 +73,10 @@ class CsvPartition(Partition):
                 self._require_present(table, start - self.origin)
                 yield chunk_of(table, start, self.dtypes, file.path, file.folders)
 
+    def within(self, start: int, stop: int) -> "CsvPartition":
+        """Return rows `start` to `stop` of these."""
+        return replace(self, start=start, stop=stop)
+
     def _require_present(self, table: Any, row: int) -> None:
         """Refuse a missing value where the type of a column has none."""
         for name, dtype in self.dtypes.items():

@@ -89,6 +89,11 @@ class TablePartition(Partition):
                 vectors: dict[str, Column] = {name: read_vector(a, b) for name, read_vector in beside.items()}
                 yield Chunk(a, read(a, b), self.names, vectors)
 
+    def within(self, start: int, stop: int) -> "TablePartition":
+        """Return rows `start` to `stop` of these."""
+        vectors = {name: vector.part(start, stop) for name, vector in self.vectors.items()}
+        return TablePartition(start, stop, self.matrix.part(start, stop), vectors, self.names)
+
 
 class TableSource(Source):
     """A matrix of shape (n, p), and vectors of length n beside it.
