@@ -1,10 +1,11 @@
-"""Dispatch: ``scripts/bench accuracy|algebra|device|memory|speed|survive|tables|training``."""
+"""Dispatch: ``scripts/bench accuracy|algebra|device|glm|memory|speed|survive|tables|training``."""
 
 import argparse
 
 import accuracy
 import algebra
 import device
+import glm
 import memory
 import speed
 import survive
@@ -12,8 +13,10 @@ import tables
 import training
 
 parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure streamreg and its peers in one run.")
-commands = parser.add_subparsers(required=True, metavar="accuracy|algebra|device|memory|speed|survive|tables|training")
-for module in (accuracy, algebra, device, memory, speed, survive, tables, training):
+commands = parser.add_subparsers(
+    required=True, metavar="accuracy|algebra|device|glm|memory|speed|survive|tables|training"
+)
+for module in (accuracy, algebra, device, glm, memory, speed, survive, tables, training):
     command = commands.add_parser(module.__name__, help=(module.__doc__ or "").splitlines()[0])
     module.options(command)
     command.set_defaults(run=module.run)

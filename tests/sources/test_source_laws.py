@@ -13,6 +13,7 @@ from storages import DTYPES, MAKERS, Maker, duckdb_file, duckdb_query, table
 import streamreg as sr
 import streamreg.sources as sources
 from streamreg.sources import Partition, Source
+from streamreg.sources.held import held
 
 RESTARTABLE = [name for name in MAKERS if name != "function"]
 
@@ -98,6 +99,23 @@ def test_partitions_tile_the_rows_and_threads_read_them_alike(name: str, tmp_pat
     with ThreadPoolExecutor(4) as threads:
         got = list(threads.map(lambda part: read(source, [part]), parts))
     same((np.concatenate([g[0] for g in got]), np.concatenate([g[1] for g in got])), x, y)
+
+
+@pytest.mark.parametrize("name", MAKERS, ids=ids)
+def test_ranges_of_rows_are_those_rows(name: str, tmp_path: Path) -> None:
+    x, y = table("f8")
+    source, spans = MAKERS[name](tmp_path, x, y), [(5, 6), (300, 1100), (len(x) - 3, len(x))]
+    parts = source.partitions()
+    if any(part.stop is None for part in parts):
+        pytest.skip("rows are made as they are asked for")
+    cuts = [(part, max(a, part.start), min(b, part.stop)) for a, b in spans for part in parts if part.stop is not None]
+    for rows in (100, 4096):
+        got = read(source, [part.within(a, b) for part, a, b in cuts if a < b], rows)
+        same(got, *(np.concatenate([whole[a:b] for a, b in spans]) for whole in (x, y)))
+    columns = [name for name in source.schema.names if name != source.roles.target] + [source.roles.target or ""]
+    part = held(source, spans, columns, lambda function, items: map(function, items))
+    assert part is not None
+    same(read(part), *(np.concatenate([whole[a:b] for a, b in spans]) for whole in (x, y)))
 
 
 def test_four_threads_on_the_same_partition(maker: Maker, tmp_path: Path) -> None:
