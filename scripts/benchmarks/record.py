@@ -16,6 +16,7 @@ PEERS = (
     "zarr",
     "pyarrow",
     "polars",
+    "glum",
     "streamreg",
 )
 
