@@ -31,6 +31,7 @@ Float = NDArray[np.float64]
 _NULL = 1e-6  # standard errors of its constant within which the null model is known: its deviance to the square
 _ROUNDS = 20
 _START = 0.05  # of a sample's standard errors: nearer to its maximum it tells no more of that of all rows
+_EVENTS = 20  # in a sample, for each column
 _SCANS = 4  # with fewer a start from a sample is not improved enough
 
 
@@ -199,6 +200,9 @@ def _sampled(model: Any, source: Source, design: Design, run: Run) -> _Start | N
         return None
     at, solution = found.found.at, found.found.step.solution
     if found.found.status != "ok" or solution.rank < len(design.names) - 1:
+        return None
+    # Of labels and counts the information is about the number of events: from few of them a start is far off.
+    if family(model.spelling).dispersion_known and found.found.step.problem.weight < _EVENTS * len(design.names):
         return None
     level = found.level
     start = Line(at.centre, np.zeros(len(at.coef)), level)
