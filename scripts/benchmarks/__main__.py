@@ -1,4 +1,4 @@
-"""Dispatch: ``scripts/bench accuracy|algebra|cluster|device|memory|scale|speed|survive|tables|training``."""
+"""Dispatch: ``scripts/bench accuracy|algebra|cluster|device|glm|memory|scale|speed|survive|tables|training``."""
 
 import argparse
 
@@ -6,6 +6,7 @@ import accuracy
 import algebra
 import cluster
 import device
+import glm
 import memory
 import scale
 import speed
@@ -15,9 +16,9 @@ import training
 
 parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure streamreg and its peers in one run.")
 commands = parser.add_subparsers(
-    required=True, metavar="accuracy|algebra|cluster|device|memory|scale|speed|survive|tables|training"
+    required=True, metavar="accuracy|algebra|cluster|device|glm|memory|scale|speed|survive|tables|training"
 )
-for module in (accuracy, algebra, cluster, device, memory, scale, speed, survive, tables, training):
+for module in (accuracy, algebra, cluster, device, glm, memory, scale, speed, survive, tables, training):
     command = commands.add_parser(module.__name__, help=(module.__doc__ or "").splitlines()[0])
     module.options(command)
     command.set_defaults(run=module.run)

@@ -18,6 +18,7 @@ PEERS = (
     "polars",
     "pyfixest",
     "hdfe-stream",
+    "glum",
     "streamreg",
 )
 

@@ -17,6 +17,12 @@ struct block { /* rows of float64, or of float32 if `single`, and where their mo
     double *low, *high, *mean, *rest, *cross; /* the mean is mean + rest */
 };
 
+struct rows { /* of float64, or of float32 if `single`; stride: in numbers */
+    const void *x;
+    ptrdiff_t m, p, stride;
+    int single;
+};
+
 struct columns { double *centre, *nudge, *sum, *scaled, *low, *high; }; /* work on a block; the mean is the sum of the first three */
 
 struct update { /* what becomes of a tile */

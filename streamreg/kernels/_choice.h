@@ -10,6 +10,8 @@ struct kernel {
     int (*slice_wide)(const struct cuts *, const double *, ptrdiff_t, ptrdiff_t);
     void (*whole_product)(const double *, const double *, ptrdiff_t, ptrdiff_t, int64_t *);
     void (*whole_row)(const double *, ptrdiff_t, ptrdiff_t, ptrdiff_t, double, int64_t *);
+    void (*lines)(const struct rows *, const double *, const double *, int, const double *, double *);
+    void (*sums)(const struct rows *, const double *, const double *, const double *, double *);
     int tiles; /* whether products of integers are taken on tiles */
     int (*usable)(void); /* whether this processor and its operating system run it */
 };
@@ -50,7 +52,8 @@ static void look_around(void)
 
 #define FUNCTIONS(name, set, tiles, usable) \
     {name, JOIN(set, moments), JOIN(set, widen), JOIN(set, finite), JOIN(set, rows), JOIN(set, slice), \
-     JOIN(set, slice_wide), JOIN(set, whole_product), JOIN(set, whole_row), tiles, usable}
+     JOIN(set, slice_wide), JOIN(set, whole_product), JOIN(set, whole_row), JOIN(set, lines), JOIN(set, sums), tiles, \
+     usable}
 static const struct kernel KERNELS[] = {
     FUNCTIONS("portable", portable_, 0, always),
 #ifdef __aarch64__

@@ -34,6 +34,7 @@
 #include "_merge.h"
 #include "_integer_sums.h"
 #include "_tile_sums.h"
+#include "_rows.h"
 
 static int follows(const Py_buffer *y, const Py_buffer *x) /* whether y lies in the rows of x, as their next column */
 {
@@ -213,6 +214,8 @@ static PyObject *py_kernels(PyObject *self, PyObject *none)
 
 static PyMethodDef METHODS[] = {
     {"block", py_block, METH_VARARGS, block_doc},
+    {"lines", py_lines, METH_VARARGS, lines_doc},
+    {"sums", py_sums, METH_VARARGS, sums_doc},
     {"merge", py_merge, METH_VARARGS, merge_doc},
     {"finite", py_finite, METH_VARARGS, finite_doc},
     {"rows", py_rows, METH_VARARGS, rows_doc},

@@ -204,6 +204,8 @@ TARGET static void NAME(product)(const double *packed, ptrdiff_t m, const struct
     }
 }
 
+#include "_rows_kernel.h"
+
 /* The moments of t; zero where it takes the general path to find them. */
 TARGET static int NAME(moments)(const struct block *t, double *work)
 {
@@ -218,17 +220,24 @@ TARGET static int NAME(moments)(const struct block *t, double *work)
     if (t->weight)
         for (ptrdiff_t k = 0; k < t->m; k++) root[k] = sqrt(t->weight[k]);
     struct update u = {.q = q, .cross = t->cross, .rest = c.sum, .scaled = c.scaled};
-    /* With weights, a first round finds the weighted mean: a heavy row would drown the others if it stayed off-centre. */
-    for (int round = t->weight ? 0 : 1; round < 2; round++) {
-        for (ptrdiff_t k = 0; k < t->m; k += DEEP) {
-            ptrdiff_t m = t->m - k < DEEP ? t->m - k : DEEP;
-            NAME(pack)(t, k, m, &c, t->weight ? root : NULL, packed);
-            u.first = k == 0, u.last = k + m == t->m;
-            if (u.last)
-                for (ptrdiff_t j = 0; j < q; j++) c.scaled[j] = c.sum[j], c.sum[j] /= t->total;
-            if (round) NAME(product)(packed, m, &u);
+    if (t->weight) { /* the weighted mean first: a heavy row would drown the others if it stayed off-centre */
+        struct rows r = {t->x, t->m, t->p, t->stride, t->single};
+        double *sums = packed; /* nothing is there yet */
+        NAME(sums)(&r, c.centre, t->weight, t->weight, sums);
+        for (ptrdiff_t j = 0; j < t->p; j++) c.nudge[j] = sums[j] / t->total;
+        if (t->y) {
+            struct rows y = {t->y, t->m, 1, 1, 0};
+            NAME(sums)(&y, c.centre + t->p, t->weight, t->weight, sums);
+            c.nudge[t->p] = sums[0] / t->total;
         }
-        if (!round) memcpy(c.nudge, c.sum, 8 * q), memset(c.sum, 0, 8 * q);
+    }
+    for (ptrdiff_t k = 0; k < t->m; k += DEEP) {
+        ptrdiff_t m = t->m - k < DEEP ? t->m - k : DEEP;
+        NAME(pack)(t, k, m, &c, t->weight ? root : NULL, packed);
+        u.first = k == 0, u.last = k + m == t->m;
+        if (u.last)
+            for (ptrdiff_t j = 0; j < q; j++) c.scaled[j] = c.sum[j], c.sum[j] /= t->total;
+        NAME(product)(packed, m, &u);
     }
     for (ptrdiff_t j = 0; j < q; j++) memset(t->cross + j * q + j + 1, 0, 8 * (q - j - 1));
     return finish(t, &c, q);

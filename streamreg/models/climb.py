@@ -1,22 +1,28 @@
-"""From rows to the maximum of a likelihood: the opening pass, and where Newton's method begins."""
+"""From rows to the maximum of a likelihood: where Newton's method begins, and its passes over the rows.
 
-from dataclasses import dataclass
+It begins with a sample of the rows, where there are many, and else with a pass that fits them by least squares.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.design import Design
-from streamreg.errors import DataError
+from streamreg.engines.threads import Threads
+from streamreg.errors import DataError, StreamregError
 from streamreg.families import family
 from streamreg.line import Line
 from streamreg.models.estimates import centred_line
 from streamreg.models.newton import Maximum, maximise
+from streamreg.models.sample import sample
 from streamreg.problem import Solution
 from streamreg.scans.run import Run
 from streamreg.solve import cholesky
 from streamreg.solve.conditioning import INDEX
 from streamreg.sources.base import Source
+from streamreg.stats.facts import Facts
 from streamreg.stats.opening import OpeningMoments
 from streamreg.stats.working import WorkingMoments
 
@@ -24,6 +30,9 @@ Float = NDArray[np.float64]
 
 _NULL = 1e-6  # standard errors of its constant within which the null model is known: its deviance to the square
 _ROUNDS = 20
+_START = 0.05  # of a sample's standard errors: nearer to its maximum it tells no more of that of all rows
+_EVENTS = 20  # in a sample, for each column
+_SCANS = 4  # with fewer a start from a sample is not improved enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +42,69 @@ class Climb:
     Attributes
     ----------
     found : Maximum
-    opening : OpeningMoments
-        What the pass before those of Newton's method found.
+    facts : Facts
+        Of all rows.
     null_deviance : float
         Of the model without columns: NaN where that has no mean.
     passes : int
+        Over all rows.
+    level : float
+        Linear predictor of the model without columns, offsets not counted.
     """
 
     found: Maximum
-    opening: OpeningMoments
+    facts: Facts
     null_deviance: float
     passes: int
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where Newton's method begins.
+
+    Attributes
+    ----------
+    at : Line
+        Without slopes.
+    first : Line
+        The step to where it begins.
+    whitening : ndarray
+    facts : Facts or None
+        Of all rows; None: the first pass finds them.
+    """
+
+    at: Line
+    first: Line
+    whitening: Float
+    facts: Facts | None
 
 
 class _Reader:
-    """Scans at a predictor, with the null model's constant improved by each of them where rows have offsets."""
+    """Scans at a predictor, and improves the null model by each scan: its mean, or its constant beside offsets."""
 
-    def __init__(self, spelling: str, source: Source, design: Design, run: Run, null: float, **options: Any) -> None:
-        self.source, self.design, self.run = source, design, run
-        self.spelling, self.null, self.options, self.scan = spelling, null, options, 0
+    def __init__(self, model: Any, source: Source, design: Design, run: Run, start: _Start) -> None:
+        self.model, self.source, self.design, self.run = model, source, design, run
+        self.null, self.facts, self.whitening, self.scan = start.at.at, start.facts, start.whitening, 0
+        self.improving = model.intercept and any(role != "trials" for role, _ in design.beside)
 
     def __call__(self, at: Line, move: Line | None) -> WorkingMoments:
         self.scan += 1
-        mean = float(family(self.spelling).mean(np.array([self.null]))[0])
-        state = WorkingMoments(self.design.names, self.spelling, at, mean, move, **self.options)
-        return self.run.scan(self.source, self.design, state, f"{self.spelling} step {self.scan} on")
+        spelling = self.model.spelling
+        mean = float(family(spelling).mean(np.array([self.null]))[0])
+        frequency = self.model.weight_kind == "frequency" if self.facts is None else None
+        names, device = self.design.names, self.model.device
+        state = WorkingMoments(names, spelling, at, mean, move, device, self.whitening, frequency)
+        state = self.run.scan(self.source, self.design, state, f"{spelling} step {self.scan} on")
+        if self.facts is None:
+            self.facts = state.facts
+            assert self.facts is not None
+            level = _level(self.model, self.source, self.design, self.facts)
+            self.null = self.null if self.improving else level
+        sums = state.likelihood()
+        if self.improving and sums.null_information > 0:
+            self.null += sums.null_score / sums.null_information
+        return state
 
 
 def climb(model: Any, source: Source, design: Design, run: Run) -> Climb:
@@ -68,68 +115,113 @@ def climb(model: Any, source: Source, design: Design, run: Run) -> Climb:
     DataError
         A target that the family cannot have, with its row, or one that is the same in every row.
     """
-    spelling, facts, names = model.spelling, family(model.spelling), design.names
-    p = len(names) - 1
-    shifted = any(role != "trials" for role, _ in design.beside)
-    working = shifted or not model.intercept
-    opening = OpeningMoments.of(names, spelling, working, model.device, model.weight_kind == "frequency")
-    opening = run.scan(source, design, opening, "scan")
-    level = 0.0
-    if model.intercept:
-        mean = opening.target_mean
-        if facts.constant(mean):
-            raise DataError(
-                f"{source.label}: column {names[-1]!r} is {mean:g} in every row, so no {facts.name} fit has a finite "
-                "intercept; check the column"
-            )
-        level = float(facts.linked(mean)) - opening.offset_mean
-        if not np.isfinite(level):
-            raise DataError(f"{source.label}: the mean {mean:g} of {names[-1]!r} has no {facts.link}; use another link")
-    problem = opening.problem(names[-1], None, model.intercept)
-    solved = cholesky.solve(problem)
-    whitening = _whitening(solved) if solved.condition > INDEX and solved.rank == p else None
-    # From a model without slopes all rows have the same variance: the first Newton step is least squares.
-    typical = np.array([opening.target_mean])
-    slope, information = (1.0, 1.0) if working else (float(f(typical)[0]) for f in (facts.slope, facts.information))
-    if model.ridge:
-        solved = cholesky.solve(problem.penalised(model.ridge / information))
-    centre, (at, _) = centred_line(problem, slopes := solved.coef)
-    start = Line(centre, np.zeros(p), level)
-    if working:
-        first = Line(centre, slopes, at - level)
-    else:
-        first = Line(centre, slopes / slope, (at - opening.target_mean) / slope)
-    read = _Reader(spelling, source, design, run, level, device=model.device, whitening=whitening)
-    improving = shifted and model.intercept
+    start = _sampled(model, source, design, run)
+    sparing = start is not None
+    return _climbed(model, source, design, run, start or _opened(model, source, design, run), sparing=sparing)
 
-    def improved(at: Line, move: Line | None) -> WorkingMoments:
-        state = read(at, move)
-        sums = state.likelihood()
-        if improving and sums.null_information > 0:
-            read.null += sums.null_score / sums.null_information
-        return state
 
+def _climbed(
+    model: Any, source: Source, design: Design, run: Run, start: _Start, *, sparing: bool, tolerance: float = 0.0
+) -> Climb:
+    read = _Reader(model, source, design, run, start)
+    opened = int(start.facts is not None)
     found = maximise(
-        improved,
-        facts,
-        start,
-        first,
+        read,
+        family(model.spelling),
+        start.at,
+        start.first,
         intercept=model.intercept,
-        tolerance=model.tolerance,
-        iterations=max(model.max_iterations - 1, 1),
+        tolerance=tolerance or model.tolerance,
+        iterations=max(model.max_iterations - opened, 1),
+        sparing=sparing,
         ridge=model.ridge,
     )
     sums = found.state.likelihood()
     rounds = 0
-    while improving and abs(sums.null_score) > _NULL * np.sqrt(sums.null_information) and rounds < _ROUNDS:
-        sums = improved(start, None).likelihood()
+    while read.improving and abs(sums.null_score) > _NULL * np.sqrt(sums.null_information) and rounds < _ROUNDS:
+        sums = read(start.at, None).likelihood()
         rounds += 1
     null = sums.null_deviance
-    possible = null < 1e199 and not (improving and rounds == _ROUNDS)
-    return Climb(found, opening, null if possible else np.nan, 1 + found.passes + rounds)
+    possible = null < 1e199 and not (read.improving and rounds == _ROUNDS)
+    assert read.facts is not None
+    return Climb(found, read.facts, null if possible else np.nan, opened + found.passes + rounds, read.null)
+
+
+def _level(model: Any, source: Source, design: Design, facts: Facts) -> float:
+    """Return the linear predictor of the model without columns, offsets not counted."""
+    if not model.intercept:
+        return 0.0
+    kind, mean, name = family(model.spelling), facts.target_mean, design.names[-1]
+    if kind.constant(mean):
+        raise DataError(
+            f"{source.label}: column {name!r} is {mean:g} in every row, so no {kind.name} fit has a finite "
+            "intercept; check the column"
+        )
+    level = float(kind.linked(mean)) - facts.offset_mean
+    if not np.isfinite(level):
+        raise DataError(f"{source.label}: the mean {mean:g} of {name!r} has no {kind.link}; use another link")
+    return level
+
+
+def _opened(model: Any, source: Source, design: Design, run: Run) -> _Start:
+    """Begin with the least-squares fit of one pass."""
+    spelling, kind, names = model.spelling, family(model.spelling), design.names
+    working = not model.intercept or any(role != "trials" for role, _ in design.beside)
+    opening = OpeningMoments.of(names, spelling, working, model.device, model.weight_kind == "frequency")
+    opening = run.scan(source, design, opening, "scan")
+    level = _level(model, source, design, opening.facts)
+    problem = opening.problem(names[-1], None, model.intercept)
+    solved = cholesky.solve(problem)
+    whitening = _whitening(solved)
+    # From a model without slopes all rows have the same variance: the first Newton step is least squares.
+    typical = np.array([opening.facts.target_mean])
+    slope, information = (1.0, 1.0) if working else (float(f(typical)[0]) for f in (kind.slope, kind.information))
+    if model.ridge:
+        solved = cholesky.solve(problem.penalised(model.ridge / information))
+    centre, (at, _) = centred_line(problem, slopes := solved.coef)
+    if working:
+        first = Line(centre, slopes, at - level)
+    else:
+        first = Line(centre, slopes / slope, (at - opening.facts.target_mean) / slope)
+    return _Start(Line(centre, np.zeros(len(names) - 1), level), first, whitening, opening.facts)
+
+
+def _sampled(model: Any, source: Source, design: Design, run: Run) -> _Start | None:
+    """Begin with the fit to a sample of the rows; None where there are few rows, or that fit is not to be had.
+
+    What is wrong with the sample need not be wrong with the rows: labels that it separates, or columns that it finds
+    dependent. What is wrong with its rows the other start will find, in the order of the rows.
+    """
+    if model.max_iterations < _SCANS:
+        return None
+    try:
+        part = sample(source, design, run)
+        if part is None:
+            return None
+        here = replace(run, engine=Threads(run.engine.workers), progress=False, checkpoint=None)
+        share = (part.schema.n_rows or 0) / (source.schema.n_rows or 1)
+        fewer = model.model_copy(update={"ridge": model.ridge * share})  # a penalty for so many rows
+        opened = _opened(fewer, part, design, here)
+        found = _climbed(fewer, part, design, here, opened, sparing=False, tolerance=_START)
+    except StreamregError:
+        return None
+    at, solution = found.found.at, found.found.step.solution
+    if found.found.status != "ok" or solution.rank < len(design.names) - 1:
+        return None
+    # Of labels and counts the information is about the number of events: from few of them a start is far off.
+    if family(model.spelling).dispersion_known and found.found.step.problem.weight < _EVENTS * len(design.names):
+        return None
+    level = found.level
+    start = Line(at.centre, np.zeros(len(at.coef)), level)
+    return _Start(start, Line(at.centre, at.coef, at.at - level), _whitening(solution), None)
 
 
 def _whitening(solved: Solution) -> Float:
-    """Return the matrix that makes the columns of a solution of full rank orthonormal."""
+    """Return the matrix that makes the columns of a solution of full rank orthonormal; or the scales of the columns.
+
+    The matrix is for columns that nearly depend on each other: it costs as much as the information.
+    """
     norms = np.ldexp(solved.scale, solved.exponent)
-    return np.asarray(np.linalg.cholesky(solved.inverse) / norms[:, None])
+    if solved.condition > INDEX and solved.rank == len(norms):
+        return np.asarray(np.linalg.cholesky(solved.inverse) / norms[:, None])
+    return np.where(norms > 0, 1.0 / np.where(norms > 0, norms, 1.0), 0.0)

@@ -64,9 +64,12 @@ class Glm(Weighted):
         of scikit-learn it is ``1 / C`` of LogisticRegression, and alpha times the sum of weights of PoissonRegressor.
         The estimates are biased, so no standard errors are given.
     max_iterations : int
-        Passes over the rows, at most.
+        Passes over the rows, at most; below 4 no sample is taken.
     tolerance : float
         Distance to the maximum, in standard errors, at which to stop. One more step is then taken, which squares it.
+        From some 262,144 rows on, a fit begins with that to a sample of them: ranges spread over the rows, the same in
+        any storage, which are read first and not counted as a pass. The last step is then taken as soon as it is sure
+        to end within this distance, and `digits` say what it reached.
     singular : {"minimum-norm", "error"}
         What to do about columns that depend on others: return the shortest solution, or an error that names them.
         Columns depend on others where they do for `Linear`, by one more pass of exact sums. Columns that are nearer to

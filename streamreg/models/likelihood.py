@@ -91,7 +91,7 @@ def _log_likelihood(
     model: Any, source: Source, design: Design, climb: Climb, dispersion: float, run: Run
 ) -> tuple[float, str, str, int]:
     """Return the log-likelihood, what it lacks, why there is none, and how many passes were taken for it."""
-    facts, opening, sums = family(model.spelling), climb.opening, climb.found.state.likelihood()
+    facts, opening, sums = family(model.spelling), climb.facts, climb.found.state.likelihood()
     if facts.quasi or (facts.dispersion_known and model.dispersion != "auto" and dispersion != 1):
         return NAN, "", _QUASI, 0
     note = ""

@@ -69,10 +69,11 @@ class Step:
         """How far the maximum may be from the end of the step, in standard errors.
 
         Along a move that changes no linear predictor by more than r, the information changes by a factor of at most
-        ``exp(r)`` in these families, so a Newton step leaves at most ``(exp(r) - 1 - r) / r`` of the distance, and the
-        standard errors change by ``exp(r / 2)`` at most. For r up to 1/2, r itself bounds both, twice over.
+        ``exp(r)`` in these families, so a Newton step leaves at most ``(exp(r) - 1 - r) / r`` of the distance, which is
+        below ``exp(r) r / 2``. Standard errors change by ``exp(r / 2)`` at most, so r bounds their relative error.
         """
-        share = max(self.reach, self.rate / (1.0 - self.rate) if self.rate < 1.0 else np.inf)
+        own = self.reach * np.exp(self.reach) / 2.0 if np.isfinite(self.reach) else np.inf
+        share = max(own, self.rate / (1.0 - self.rate) if self.rate < 1.0 else np.inf)
         return share * self.distance if np.isfinite(share) else np.inf
 
 
@@ -177,6 +178,7 @@ def maximise(
     intercept: bool,
     tolerance: float,
     iterations: int,
+    sparing: bool = False,
     ridge: float = 0.0,
 ) -> Maximum:
     """Climb to the maximum of a likelihood: Newton's method with a canonical link, else Fisher scoring.
@@ -198,6 +200,8 @@ def maximise(
         In standard errors.
     iterations : int
         Scans at most.
+    sparing : bool
+        Whether the last step is already taken where it is sure to end within `tolerance` (see `Step.remainder`).
     ridge : float
         Penalty on the slopes, added to the deviance. The maximum is then finite whatever the labels.
     """
@@ -223,7 +227,8 @@ def maximise(
         if apart:
             return replace(best, status=f"not converged: {apart}", bounded=False)
         rounding = min(float(np.nanmax(np.append(step.errors, 0.0))), _ROUNDING)
-        if step.distance <= max(tolerance, rounding):
+        near = sparing and passes > 1 and step.remainder <= max(tolerance, rounding)
+        if near or step.distance <= max(tolerance, rounding):
             return replace(best, at=at.moved(step.change), taken=True)
         move, below, share = step.change, deviance, 1.0
         at = at.moved(move)

@@ -12,10 +12,11 @@ from streamreg.design.batch import Batch
 from streamreg.errors import DataError
 from streamreg.families import family
 from streamreg.kernels import doubledouble as dd
-from streamreg.kernels.scratch import scratch
+from streamreg.kernels.rows import Rows
 from streamreg.line import Line
 from streamreg.problem import Problem
 from streamreg.stats.base import Statistic
+from streamreg.stats.facts import Facts
 from streamreg.stats.moments import Moments
 from streamreg.stats.response import Response
 from streamreg.stats.tree import BlockTree, unchanged
@@ -82,8 +83,11 @@ class WorkingMoments(Statistic):
         The step that led here, with the same centre.
     device : str, optional
         Where the products of the information are taken; see `Moments`.
-    whitening : ndarray of shape (p, p), optional
-        A matrix that makes nearly dependent columns, centred, independent: see `reach`.
+    whitening : ndarray of shape (p, p) or (p,), optional
+        A matrix that makes nearly dependent columns, centred, independent; or the scale of each: see `reach`.
+
+    frequency : bool, optional
+        What weights mean: with it, `facts` of the rows are found as well.
 
     Notes
     -----
@@ -100,9 +104,12 @@ class WorkingMoments(Statistic):
         move: Line | None = None,
         device: str | None = None,
         whitening: Float | None = None,
+        frequency: bool | None = None,
     ) -> None:
         self.names, self.family, self.at, self.null_mean, self.move = tuple(names), family, at, null_mean, move
-        self._device, self._whitening = device, whitening
+        self._device, self._frequency = device, frequency
+        self.facts = None if frequency is None else Facts(frequency)
+        self._whitening = np.zeros(len(self.names) - 1) if whitening is None else whitening
         self.moments = Moments(self.names, device=device)  # its target column is empty
         self.block_rows = self.moments.block_rows
         self._tree: BlockTree[dd.DD] = BlockTree(dd.add, unchanged)
@@ -110,7 +117,9 @@ class WorkingMoments(Statistic):
 
     def fresh(self) -> Self:
         """Return an empty statistic about the same predictor."""
-        return type(self)(self.names, self.family, self.at, self.null_mean, self.move, self._device, self._whitening)
+        return type(self)(
+            self.names, self.family, self.at, self.null_mean, self.move, self._device, self._whitening, self._frequency
+        )
 
     def settle(self) -> None:
         """Finish the products of the information."""
@@ -152,12 +161,14 @@ class WorkingMoments(Statistic):
     def reach(self, move: Line) -> float:
         """Return a bound of how far a move changes the linear predictor of any row.
 
-        It comes from the columns' ranges, or, as those say little of columns that nearly depend on each other, from the
-        greatest norm of a whitened row.
+        It comes from the columns' ranges or, as many columns are not all at the ends of theirs in one row, from the
+        greatest norm of a scaled or whitened row (the inequality of Cauchy and Schwarz).
         """
-        bound = float(self.spans() @ np.abs(move.coef))
-        if self._whitening is not None:
-            bound = min(bound, float(self._most[3] * np.linalg.norm(np.linalg.solve(self._whitening, move.coef))))
+        bound, scale = float(self.spans() @ np.abs(move.coef)), self._whitening
+        if scale.ndim == 2:
+            bound = min(bound, float(self._most[3] * np.linalg.norm(np.linalg.solve(scale, move.coef))))
+        elif (scale > 0).all():
+            bound = min(bound, float(self._most[3] * np.linalg.norm(move.coef / scale)))
         return float(max(self._most[4], 1.0)) * (float(abs(move.at)) + bound)
 
     def pearson(self) -> float:
@@ -173,10 +184,15 @@ class WorkingMoments(Statistic):
         facts = family(self.family)
         found = Response.of(batch, facts, self.names[-1])
         y, prior = found.y, found.prior
-        rows = self._centred(batch)
-        line = self.at.there(rows)
-        null = np.full(len(y), facts.linked(self.null_mean))
+        if self.facts is not None:
+            self.facts.absorb(batch, facts, found, batch.start // self.block_rows)
+        rows = Rows(batch.x, self.at.centre, batch.low)
+        moves = [] if self.move is None else [self.move.coef]
+        diagonal = self._whitening.ndim == 1
+        lines = rows.lines(np.array([self.at.coef, *moves]), self._whitening if diagonal else np.ones(rows.x.shape[1]))
+        line = lines[0] + self.at.at
         eta = line if found.offset is None else line + found.offset
+        null = np.full(len(y), facts.linked(self.null_mean))
         residual, variance = facts.score(y, eta)
         level = np.zeros((2, len(y)))
         null_mean: Any = self.null_mean
@@ -185,6 +201,8 @@ class WorkingMoments(Statistic):
             null_mean, level = facts.mean(null), np.array(facts.score(y, null))
         least = float(facts.information(np.array([self.null_mean]))[0])
         variance = np.maximum(variance, _LEAST * (least if 0 < least < np.inf else 1.0))
+        signed = prior * residual
+        both = rows.sums(signed, prior * (np.abs(residual) + variance * np.abs(eta)))
         sums = [
             found.own.sum(),
             *(
@@ -200,25 +218,20 @@ class WorkingMoments(Statistic):
                     residual,
                 )
             ),
-            *((prior * residual) @ rows),
+            *both.reshape(-1),
         ]
         most = [-np.inf, 0.0, facts.violation(y, line).max(), 0.0, facts.stiffness(y, eta).max()]
-        if self._whitening is not None:
-            most[3] = np.linalg.norm(rows @ self._whitening, axis=1).max()
+        far = lines[-1] if diagonal else ((rows.centred() @ self._whitening) ** 2).sum(axis=1)
+        most[3] = np.sqrt(far.max())
         if self.move is not None:
-            moved = self.move.there(rows)
+            moved = lines[1] + self.move.at
             most[:2] = facts.violation(y, moved).max(), np.abs(moved).max()
         self._most = np.maximum(self._most, most)
-        np.abs(rows, out=rows)
-        sums += [*((prior * (np.abs(residual) + variance * np.abs(eta))) @ rows)]
         self._tree.push(batch.start // self.block_rows, dd.from_float(np.array(sums)))
         information = prior * variance
         self.moments.update(
             Batch(batch.x, np.zeros(len(y)), information, batch.start, batch.read, batch.missing, batch.low)
         )
-
-    def _centred(self, batch: Batch) -> Float:
-        return self.at.centred(batch.x, batch.low, scratch(len(batch), len(self.names) - 1, "working"))
 
     def _join(self, other: Self) -> None:
         if other.names != self.names or not np.array_equal(other.at.coef, self.at.coef):
@@ -226,6 +239,8 @@ class WorkingMoments(Statistic):
         self.moments.merge(other.moments)
         self._tree.join(other._tree.nodes)
         self._most = np.maximum(self._most, other._most)
+        if self.facts is not None and other.facts is not None:
+            self.facts.join(other.facts)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as plain arrays: those of the moments, and one row of sums for each node of the tree."""
@@ -239,14 +254,19 @@ class WorkingMoments(Statistic):
         }
         lines = [self.at] if self.move is None else [self.at, self.move]
         nodes = self._tree.nodes
-        return {f"moments.{name}": array for name, array in self.moments.to_arrays().items()} | {
-            "meta": np.array(json.dumps(meta)),
-            "centre": self.at.centre,
-            "lines": np.array([[*line.coef, line.at] for line in lines]),
-            "place": np.array([place for *place, _ in nodes], dtype=np.int64).reshape(-1, 2),
-            "sums": np.array([sums for *_, sums in nodes]).reshape(-1, 2, _FACTS + 2 * len(self.names) - 2),
-            "most": self._most,
-        }
+        known = {} if self.facts is None else self.facts.to_arrays()
+        return (
+            known
+            | {f"moments.{name}": array for name, array in self.moments.to_arrays().items()}
+            | {
+                "meta": np.array(json.dumps(meta)),
+                "centre": self.at.centre,
+                "lines": np.array([[*line.coef, line.at] for line in lines]),
+                "place": np.array([place for *place, _ in nodes], dtype=np.int64).reshape(-1, 2),
+                "sums": np.array([sums for *_, sums in nodes]).reshape(-1, 2, _FACTS + 2 * len(self.names) - 2),
+                "most": self._most,
+            }
+        )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -261,4 +281,5 @@ class WorkingMoments(Statistic):
         pairs = zip(arrays["place"].tolist(), arrays["sums"], strict=True)
         self._tree.join((level, index, (high, low)) for (level, index), (high, low) in pairs)
         self._most = arrays["most"].copy()
+        self.facts = Facts.from_arrays(arrays) if "facts.n" in arrays else None
         return self

@@ -15,6 +15,7 @@ import streamreg as sr
 import streamreg.sources as sources
 from streamreg.sources import Partition, Source, base, dask
 from streamreg.sources.arrow import source as arrow
+from streamreg.sources.held import held
 
 RESTARTABLE = [name for name in MAKERS if name != "function"]
 FILES = [n for n in RESTARTABLE if n.startswith(("npy", "hdf5", "zarr", "parquet", "feather", "duckdb")) or n == "npz"]
@@ -116,6 +117,22 @@ def test_partitions_tile_the_rows_and_threads_read_them_alike(
     with ThreadPoolExecutor(4) as threads:
         got = list(threads.map(lambda part: read(source, [part]), parts))
     same((np.concatenate([g[0] for g in got]), np.concatenate([g[1] for g in got])), x, y)
+
+
+def test_ranges_of_rows_are_those_rows(stored: tuple[str, Source]) -> None:
+    _, source = stored
+    x, y = table("f8")
+    spans, parts = [(5, 6), (300, 1100), (len(x) - 3, len(x))], source.partitions()
+    if any(part.stop is None for part in parts):
+        pytest.skip("rows are made as they are asked for")
+    cuts = [(part, max(a, part.start), min(b, part.stop)) for a, b in spans for part in parts if part.stop is not None]
+    for rows in (100, 4096):
+        got = read(source, [part.cut(a, b) for part, a, b in cuts if a < b], rows)
+        same(got, *(np.concatenate([whole[a:b] for a, b in spans]) for whole in (x, y)))
+    columns = [name for name in source.schema.names if name != source.roles.target] + [source.roles.target or ""]
+    part = held(source, spans, columns, lambda function, items: map(function, items))
+    assert part is not None
+    same(read(part), *(np.concatenate([whole[a:b] for a, b in spans]) for whole in (x, y)))
 
 
 def test_four_threads_on_the_same_partition(stored: tuple[str, Source]) -> None:
