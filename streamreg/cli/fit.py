@@ -103,7 +103,7 @@ def fit(
         raise UsageError(f"--save is {str(save)!r}; a {model.gives} file ends in {_SAVED[model.gives]}")
     trained = {"checkpoint": checkpoint, "resume": True} if model.needs().trains and checkpoint is not None else {}
     asked = Run.of(threads, as_engine(engine, scheduler), on_fault=as_fault(on_fault))
-    with asked.kept_in(None if trained else checkpoint) as run:
+    with asked.saved_in(None if trained else checkpoint) as run:
         result = model.fit(data, engine=run, **trained)
     statuses = [one.status for one in result.values()] if model.gives == "groups" else [result.status]
     if save is not None:

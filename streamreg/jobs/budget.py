@@ -118,12 +118,12 @@ def budget(needs: Sequence[Needs], table: Table, threads: int, memory: int | Non
     if memory is None:
         return Budget(_use(needs, table, threads, sum(need.memory for need in needs if _apart(need))), threads)
     fitting = [_within(needs, table, count, memory) for count in range(threads, 0, -1)]
-    able = [kept for kept in fitting if kept is not None]
+    able = [one for one in fitting if one is not None]
     asked = max((need.memory for need in needs if _apart(need)), default=0)
     # Groups wait with each partition: if they lack room, fewer threads give them more.
-    for kept in able:
-        if kept.groups is None or kept.groups >= asked:
-            return kept
+    for granted in able:
+        if granted.groups is None or granted.groups >= asked:
+            return granted
     if able:
         return able[-1]
     use = _use(needs, table, 1, int(_LEAST * sum(_times(need, 1.0) for need in needs)))

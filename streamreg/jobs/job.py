@@ -25,7 +25,7 @@ from streamreg.jobs.sections import (
     Section,
 )
 from streamreg.models import flat
-from streamreg.models.base import Spec
+from streamreg.models.base import Model
 from streamreg.models.registry import KINDS
 from streamreg.models.validation import validated
 from streamreg.sources.formats import within
@@ -56,7 +56,7 @@ class Job:
     path : Path
         The job file.
     data : Data
-    fits : mapping of str to Spec
+    fits : mapping of str to Model
     compare : tuple of Pair
     score : tuple of Scoring
     output : Output or None
@@ -77,7 +77,7 @@ class Job:
 
     path: Path
     data: Data
-    fits: Mapping[str, Spec]
+    fits: Mapping[str, Model]
     compare: tuple[Pair, ...]
     score: tuple[Scoring, ...]
     output: Output | None
@@ -171,7 +171,7 @@ def _inside(folder: Path, path: Path) -> Path:
     return Path(os.path.normpath(folder / path))
 
 
-def _fit(document: Document, name: str) -> Spec:
+def _fit(document: Document, name: str) -> Model:
     options = dict(document.values["fits"][name])
     at = ("fits", name)
     kind = options.pop("kind", None)

@@ -11,7 +11,7 @@ from streamreg.jobs.checks import check_recipe, checked, outputs
 from streamreg.jobs.job import Job
 from streamreg.jobs.sections import Cluster
 from streamreg.jobs.shared import Shared
-from streamreg.models.base import Spec
+from streamreg.models.base import Model
 from streamreg.models.needs import Needs
 from streamreg.reporting import tables
 from streamreg.sources.base import Source
@@ -162,8 +162,8 @@ def plan(job: Job) -> Plan:
         piece = max(2**20, (recipe.layout().chunks(data.path) or 0) * recipe.columns * np.dtype(recipe.dtype).itemsize)
     steps, shared = tuple(_step(name, model) for name, model in job.fits.items()), Shared(job.fits)
     needs = {name: model.needs() for name, model in job.fits.items()}
-    kept = _budget(job, Table(rows or 10**9, columns, piece, data.path.suffix, footer(data.path)))
-    peak = kept.use.total - kept.use.training - (0 if job.memory else kept.use.groups)
+    granted = _budget(job, Table(rows or 10**9, columns, piece, data.path.suffix, footer(data.path)))
+    peak = granted.use.total - granted.use.training - (0 if job.memory else granted.use.groups)
     return Plan(
         job=str(job.path),
         data=str(data.path),
@@ -176,21 +176,21 @@ def plan(job: Job) -> Plan:
         passes=sum(step.passes for step in steps) - shared.saved + len(job.score) + len(job.predictions),
         scorings=tuple(entry.fits for entry in job.score),
         comparisons=tuple(pair.fits for pair in job.compare),
-        peak_memory=peak + kept.use.training,
-        peak_memory_before_training=peak if kept.use.training else None,
+        peak_memory=peak + granted.use.training,
+        peak_memory_before_training=peak if granted.use.training else None,
         memory=job.memory,
-        use=kept.use,
-        threads=kept.threads,
+        use=granted.use,
+        threads=granted.threads,
         levels=tuple(
             Levels(name, need.group, need.room(columns), 2 * need.memory)
-            for name, need in ((name, _bounded(need, kept.groups)) for name, need in needs.items())
+            for name, need in ((name, _bounded(need, granted.groups)) for name, need in needs.items())
             if need.group is not None
         ),
         outputs=(
             *(str(entry.to) for entry in job.predictions),
             *(() if job.output is None else map(str, outputs(job, job.output.folder))),
         ),
-        engine=_engine(job, kept.threads),
+        engine=_engine(job, granted.threads),
         where=job.data.where or "",
     )
 
@@ -206,7 +206,7 @@ def _engine(job: Job, threads: int) -> str:
     return names.get(str(job.engine), f"the Dask cluster of {job.engine}")
 
 
-def _step(name: str, model: Spec) -> Step:
+def _step(name: str, model: Model) -> Step:
     kind, needs = str(model.to_dict()["kind"]), model.needs()
     return Step(name, f"{kind} by {needs.group}" if needs.group else kind, needs.passes, needs.at_most)
 

@@ -34,7 +34,7 @@ def place(job: Job) -> Path:
 
 
 @contextmanager
-def kept(job: Job, source: Source, run: Run, resume: bool) -> Iterator[Run]:
+def resumable(job: Job, source: Source, run: Run, resume: bool) -> Iterator[Run]:
     """Hold the folders of a job, and give a run that keeps its passes if the job or `resume` says so.
 
     What was kept is removed when the block ends well.

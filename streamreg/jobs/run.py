@@ -21,7 +21,7 @@ from streamreg.jobs.job import Job, load
 from streamreg.jobs.plan import budgeted
 from streamreg.jobs.predicting import written
 from streamreg.jobs.result import Failure, JobResult, SharedScan, of_all
-from streamreg.jobs.resume import kept, training, within
+from streamreg.jobs.resume import resumable, training, within
 from streamreg.jobs.saving import made, saved
 from streamreg.jobs.sections import Cluster, Scoring
 from streamreg.jobs.shared import Shared
@@ -104,7 +104,7 @@ def _carried_out(job: Job, run: Run, resume: bool) -> JobResult:
     if job.output is not None:
         with job.at("output", "folder"):
             made(job.output.folder)
-    with kept(job, source, _bounded(job, source, run), resume) as own:
+    with resumable(job, source, _bounded(job, source, run), resume) as own:
         return _computed(job, source, own, generated)
 
 
@@ -190,9 +190,9 @@ def _bounded(job: Job, source: Source, run: Run) -> Run:
     if not run.engine.in_process:
         with job.at("memory"):
             raise UsageError("memory is that of this process; give the workers of a cluster their own limit")
-    kept = budgeted(replace(job, threads=run.engine.workers), source)
-    engine = Threads(kept.threads) if isinstance(run.engine, Threads) else run.engine
-    return replace(run, engine=engine, memory=kept.groups)
+    granted = budgeted(replace(job, threads=run.engine.workers), source)
+    engine = Threads(granted.threads) if isinstance(run.engine, Threads) else run.engine
+    return replace(run, engine=engine, memory=granted.groups)
 
 
 @contextmanager

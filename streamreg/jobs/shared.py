@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from streamreg.models.base import Spec
+from streamreg.models.base import Model
 from streamreg.models.needs import Needs
 from streamreg.scans.scan import scan
 from streamreg.sources.base import Source
@@ -20,7 +20,7 @@ class Shared:
 
     Parameters
     ----------
-    fits : mapping of str to Spec
+    fits : mapping of str to Model
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Shared:
         Of the scan.
     """
 
-    def __init__(self, fits: Mapping[str, Spec]) -> None:
+    def __init__(self, fits: Mapping[str, Model]) -> None:
         needs = {name: model.needs() for name, model in fits.items()}
         able = {name: need for name, need in needs.items() if _from_moments(need)}
         leads: list[str | None] = [*(name for name, need in able.items() if need.apart is not None), None]
@@ -60,7 +60,7 @@ class Shared:
         self.seconds = time.perf_counter() - began
         return found
 
-    def fit(self, name: str, model: Spec, source: Source, moments: Any, **workers: Any) -> Any:
+    def fit(self, name: str, model: Model, source: Source, moments: Any, **workers: Any) -> Any:
         """Fit one of the models of the job, from the moments if it is among those that share them."""
         if name not in self.names:
             return model.fit(source, **workers)

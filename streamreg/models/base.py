@@ -29,7 +29,7 @@ Device = Annotated[str, AfterValidator(_device)]
 """Where Keras's backend computes: "gpu", "gpu:1", or "cpu"."""
 
 
-class Spec(BaseModel):
+class Model(BaseModel):
     """Base of all models. Unknown options are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

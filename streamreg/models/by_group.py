@@ -88,14 +88,14 @@ def fit_by(
     exact = "exact" if model.precision == "exact" else "float64"
     options: dict[str, Any] = {"by": by, "precision": exact, "memory": memory, "device": model.device}
     options["engine"] = engine
-    kept = scan(source, features, model.missing, threads, progress, model.powers, **options)
-    terms = tuple(name for name in kept.names if name != kept.target)
-    return lines(model, kept, source.label, features=terms, passes=1, began=began, memory=memory)
+    grouped = scan(source, features, model.missing, threads, progress, model.powers, **options)
+    terms = tuple(name for name in grouped.names if name != grouped.target)
+    return lines(model, grouped, source.label, features=terms, passes=1, began=began, memory=memory)
 
 
 def lines(
     model: Linear,
-    kept: Grouped[Any],
+    grouped: Grouped[Any],
     label: str,
     *,
     features: tuple[str, ...] | None = None,
@@ -108,18 +108,19 @@ def lines(
     `features` are the model's own if they are not given, or else all columns but the target and the one that made the
     groups, which has one value in each of them. `passes` and `began` are those of the scan.
     """
-    kept = kept.compact()
-    by = kept.by.name if isinstance(kept.by, Column) else str(kept.by)
+    grouped = grouped.compact()
+    by = grouped.by.name if isinstance(grouped.by, Column) else str(grouped.by)
     if features is None:
-        features = model.features or tuple(n for n in kept.names if n not in (by, kept.explained(model.target)))
-    if len(kept.groups) * group_bytes(len(features)) > memory:
+        features = model.features or tuple(n for n in grouped.names if n not in (by, grouped.explained(model.target)))
+    if len(grouped.groups) * group_bytes(len(features)) > memory:
         raise UsageError(
-            f"{len(kept.groups):,} fits ({kept.by}) of {len(features)} terms need more than {memory / 2**20:,.0f} MiB; "
+            f"{len(grouped.groups):,} fits ({grouped.by}) of {len(features)} terms need more than "
+            f"{memory / 2**20:,.0f} MiB; "
             "raise memory, choose fewer features, or group by fewer levels"
         )
     plain, options = model.model_copy(update={"powers": {}, "features": features}), model.to_dict()
 
-    record = kept.record
+    record = grouped.record
     # Nobody knows of which groups the rows are that lack.
     lacks = record is not None and any(part.faults for part in record.parts)
     common: dict[str, Any] = {"provenance": record.account()} if record is not None and lacks else {}
@@ -128,7 +129,7 @@ def lines(
         return dataclasses.replace(plain.fit(state), source=label, passes=passes, model=options, **common)
 
     found = {}
-    for key, state in kept.groups.items():
+    for key, state in grouped.groups.items():
         try:
             found[key] = fit(state, f"{label}, {by} {key}")
         except DataError as error:
@@ -137,10 +138,10 @@ def lines(
                 f"{state.n:,} rows do not determine {wanted} coefficients; leave out singular: error, or some features"
             )
             raise DataError(f"{label}, {by} = {key}: {few if state.n < wanted else error}") from error
-    pooled = fit(kept.merged(), label)
+    pooled = fit(grouped.merged(), label)
     if began is not None:
         pooled = dataclasses.replace(pooled, seconds=time.perf_counter() - began)
-    return GroupFits(by, found, pooled, kept)
+    return GroupFits(by, found, pooled, grouped)
 
 
 def require_classical(model: Linear) -> None:

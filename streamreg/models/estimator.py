@@ -9,13 +9,13 @@ from pydantic import model_validator
 
 from streamreg.design.policy import Missing, fills, unfilled
 from streamreg.errors import UsageError
-from streamreg.models.base import Spec, as_source, as_state, together
+from streamreg.models.base import Model, as_source, as_state, together
 from streamreg.scans.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Estimator(Spec):
+class Estimator(Model):
     """Base of the models that are fitted to rows.
 
     Parameters
@@ -118,13 +118,13 @@ def with_run(fit: F) -> F:
     """
 
     @wraps(fit)
-    def fitted(self: Spec, data: Any, *args: Any, **options: Any) -> Any:
+    def fitted(self: Model, data: Any, *args: Any, **options: Any) -> Any:
         asked = {name: options.get(name) for name in ("checkpoint", "on_fault")}
         if asked["on_fault"] is None and (asked["checkpoint"] is None or self.needs().trains):
             return fit(self, data, *args, **options)
         run = Run.of(*(options.pop(name, None) for name in ("threads", "engine", "progress", "on_fault")))
-        with run.kept_in(None if self.needs().trains else options.pop("checkpoint", None)) as kept:
-            return fit(self, data, *args, engine=kept, **options)
+        with run.saved_in(None if self.needs().trains else options.pop("checkpoint", None)) as own:
+            return fit(self, data, *args, engine=own, **options)
 
     return fitted  # type: ignore[return-value]  # of the same signature
 

@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from streamreg.errors import ConfigError, UsageError, nearest
 from streamreg.models import registry
-from streamreg.models.base import Spec
+from streamreg.models.base import Model
 from streamreg.models.validation import Locate, Path, today, validated
 
 INNER = "model"
@@ -23,7 +23,7 @@ class Option(NamedTuple):
     about: str
 
 
-def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at: Path = ()) -> Spec:
+def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at: Path = ()) -> Model:
     """Return the model that a kind and options describe.
 
     Parameters
@@ -52,7 +52,7 @@ def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at
             text = f"lines by level are of kind linear, and this fit is {kind}; leave out by"
             raise _error(where, (*at, "by"), text)
         return validated(model, options, where, at)
-    wrapper: type[Spec] = registry.model(around)
+    wrapper: type[Model] = registry.model(around)
     outer = _outer(wrapper)
     known = [*outer, *(name for name in model.model_fields if name != INNER)]
     options = today(options, known, where, at)
@@ -64,7 +64,7 @@ def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at
     return validated(wrapper, {INNER: validated(model, options, where, at), **own}, where, at)
 
 
-def _nested(wrapper: type[Spec], options: dict[Any, Any], where: Locate | None, at: Path) -> Spec:
+def _nested(wrapper: type[Model], options: dict[Any, Any], where: Locate | None, at: Path) -> Model:
     """Return a wrapper whose option "model" is a mapping with a kind."""
     inside = options.pop(INNER, None)
     if not isinstance(inside, Mapping):
@@ -76,7 +76,7 @@ def _nested(wrapper: type[Spec], options: dict[Any, Any], where: Locate | None, 
 
 def options_of(kind: str) -> dict[str, Option]:
     """Return the options of a kind, by their names in a job file; those of the wrapper that may be meant among them."""
-    model: type[Spec] = registry.model(kind)
+    model: type[Model] = registry.model(kind)
     around = model.wrapped(("by",))
     about = _described(model)
     found = {name: Option(field, about.get(name, "")) for name, field in model.model_fields.items()}
@@ -87,7 +87,7 @@ def options_of(kind: str) -> dict[str, Option]:
     return {name: option for name, option in found.items() if name != INNER}
 
 
-def _described(model: type[Spec]) -> dict[str, str]:
+def _described(model: type[Model]) -> dict[str, str]:
     """Return what the docstrings of a class and its bases say of each option, on one line.
 
     What they leave to `Linear`, by words that begin with "As", is what that class says.
@@ -96,12 +96,12 @@ def _described(model: type[Spec]) -> dict[str, str]:
 
     found: dict[str, str] = {}
     for one in (*reversed(Linear.__mro__), *reversed(model.__mro__)):
-        if issubclass(one, Spec):
+        if issubclass(one, Model):
             found |= {name: text for name, text in _parameters(one) if text and not text.startswith("As ")}
     return found
 
 
-def _parameters(model: type[Spec]) -> Iterator[tuple[str, str]]:
+def _parameters(model: type[Model]) -> Iterator[tuple[str, str]]:
     """Yield the names and texts of the section "Parameters" of a class's own docstring."""
     section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", cleandoc(model.__doc__ or ""), re.M | re.S)
     for part in re.split(r"\n(?=\S)", section[1]) if section else ():
@@ -110,15 +110,15 @@ def _parameters(model: type[Spec]) -> Iterator[tuple[str, str]]:
             yield name.strip(), " ".join(map(str.strip, text)).strip().replace("``", "")
 
 
-def _outer(wrapper: type[Spec]) -> dict[str, FieldInfo]:
+def _outer(wrapper: type[Model]) -> dict[str, FieldInfo]:
     """Return the options of a wrapper's own."""
     return {name: field for name, field in wrapper.model_fields.items() if name != INNER}
 
 
-def _class(kind: Any, where: Locate | None, at: Path) -> type[Spec]:
+def _class(kind: Any, where: Locate | None, at: Path) -> type[Model]:
     if not isinstance(kind, str) or kind not in registry.KINDS:
         raise _error(where, (*at, "kind"), f"no kind of fit {kind!r}{nearest(str(kind), registry.KINDS)}")
-    model: type[Spec] = registry.model(kind)
+    model: type[Model] = registry.model(kind)
     return model
 
 

@@ -29,7 +29,7 @@ class Needs:
     keys : tuple of str
         Columns that name clusters.
     moments : bool
-        Whether the fit begins with float64 moments of its columns, so that `Spec.fit_from` does what `Spec.fit` does.
+        Whether the fit begins with float64 moments of its columns, so that `Model.fit_from` does what `Model.fit` does.
     apart : By or None
         How those moments are kept apart: by folds, or by the values of a column.
     passes : int

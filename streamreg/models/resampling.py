@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamreg.errors import UsageError, require, typed
 from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.blas import one_thread
-from streamreg.models.base import Spec
+from streamreg.models.base import Model
 from streamreg.results.base import FitResult
 from streamreg.results.resampled import Resampled
 from streamreg.scans import scan
@@ -19,7 +19,7 @@ from streamreg.stats.moments import Moments
 
 Float = NDArray[np.float64]
 
-Estimator = Spec | Callable[[Moments], Any]
+Estimator = Model | Callable[[Moments], Any]
 """A model that takes moments, or a function of moments that returns numbers."""
 
 _AT_A_TIME = 64
@@ -147,24 +147,24 @@ class _Groups:
 def _resampled(kind: str, model: Estimator, groups: _Groups, times: Float) -> Resampled:
     require(
         model,
-        object if callable(model) else Spec,
+        object if callable(model) else Model,
         f"{kind} takes a model, such as sr.Linear(...), or a function of moments",
     )
     with one_thread(len(groups.names)):
         (whole,) = (_estimate(model, state) for state in groups.drawn(np.ones((1, times.shape[1]))))
         found = [_estimate(model, state) for state in groups.drawn(times)]
-    kept = [one for one in found if one.rank == whole.rank]
-    if len(kept) < 2:
-        raise UsageError(f"only {len(kept)} of {len(found)} replicates determine all coefficients; make larger groups")
-    digits = np.min([one.digits for one in (whole, *kept)], axis=0)
-    replicates = np.array([one.values for one in kept])
+    full = [one for one in found if one.rank == whole.rank]
+    if len(full) < 2:
+        raise UsageError(f"only {len(full)} of {len(found)} replicates determine all coefficients; make larger groups")
+    digits = np.min([one.digits for one in (whole, *full)], axis=0)
+    replicates = np.array([one.values for one in full])
     return Resampled(
         kind,
         whole.names,
         whole.values,
         replicates,
         times.shape[1],
-        len(found) - len(kept),
+        len(found) - len(full),
         digits,
         groups.provenance,
     )
@@ -180,7 +180,7 @@ class _Estimate(NamedTuple):
 
 
 def _estimate(model: Estimator, state: Moments) -> _Estimate:
-    found = model.fit(state) if isinstance(model, Spec) else model(state)
+    found = model.fit(state) if isinstance(model, Model) else model(state)
     if hasattr(found, "candidate"):
         found = found.candidate()
     if isinstance(found, FitResult):

@@ -3,16 +3,16 @@
 from typing import Any
 
 from streamreg.errors import UsageError
-from streamreg.models.base import Spec
+from streamreg.models.base import Model
 from streamreg.models.needs import Needs
 
 
-class Wrapper(Spec):
+class Wrapper(Model):
     """Base of models that are made of another one and options of their own.
 
     Parameters
     ----------
-    model : Spec
+    model : Model
         May be given by its place.
     """
 
@@ -23,7 +23,7 @@ class Wrapper(Spec):
             raise UsageError("model is given twice, by its place and by its name; give it once")
         super().__init__(**(options if model is None else {"model": model, **options}))
 
-    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as in `Spec`
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as in `Model`
 
     def needs(self) -> Needs:
         """Return what the model inside takes."""

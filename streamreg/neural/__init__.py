@@ -43,7 +43,7 @@ def train(task: "Task") -> "FitResult | NetworkResult":
 
 
 def _train(task: "Task") -> "FitResult | NetworkResult":
-    if not task.spec.is_line:
+    if not task.model.is_line:
         from streamreg.neural.nets import Net
 
         return Net(task).run()

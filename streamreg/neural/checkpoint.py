@@ -25,7 +25,7 @@ class Checkpoint:
     ----------
     folder : path or None
         Made if need be; None keeps nothing.
-    spec : dict
+    model : dict
         The model's options. A checkpoint of another model is refused.
     fingerprint : str
         The source's. A checkpoint of other data is refused.
@@ -47,7 +47,7 @@ class Checkpoint:
     def __init__(
         self,
         folder: str | os.PathLike[str] | None,
-        spec: dict[str, Any],
+        model: dict[str, Any],
         fingerprint: str,
         resume: bool,
         seconds: float,
@@ -56,7 +56,7 @@ class Checkpoint:
             raise UsageError("resume needs checkpoint=FOLDER, where the training was saved")
         self._folder = None if folder is None else Path(folder)
         self._seconds, self._saved = seconds, time.monotonic()
-        self._identity = json.dumps(spec, sort_keys=True), fingerprint
+        self._identity = json.dumps(model, sort_keys=True), fingerprint
         self.meta: dict[str, Any] = {}
         self.arrays: Arrays = {}
         if self._folder is None:
@@ -68,7 +68,7 @@ class Checkpoint:
         if not resume:
             raise UsageError(f"{self._folder} holds a training; say resume to go on with it, or name another folder")
         moments = self._moments()
-        found = generations.kept(state, _STATE)
+        found = generations.latest(state, _STATE)
         for values in (moments and moments[0], found and found[0]["identity"]):
             if values is not None:
                 self._check(values)
@@ -79,7 +79,7 @@ class Checkpoint:
         """Return what was kept of the moments; None if there are none, or if they can be made again."""
         assert self._folder is not None
         try:
-            return generations.kept(self._folder / "moments.npz", _MOMENTS)
+            return generations.latest(self._folder / "moments.npz", _MOMENTS)
         except CorruptError:
             if not (self._folder / "state.npz").is_file():  # which says to what they belong
                 raise
@@ -115,15 +115,15 @@ class Checkpoint:
         return {"spec": self._identity[0], "fingerprint": self._identity[1], "version": __version__}
 
     def _check(self, saved: dict[str, Any]) -> None:
-        spec, fingerprint = self._identity
+        model, fingerprint = self._identity
         if saved.get("version") != __version__:
             version = saved.get("version", "another version")
             raise UsageError(
                 f"{self._folder} was made by streamreg {version} and this is {__version__}, which may go another way; "
                 "go on with that one, or train anew in another folder"
             )
-        if saved["spec"] != spec:
-            old, new = json.loads(saved["spec"]), json.loads(spec)
+        if saved["spec"] != model:
+            old, new = json.loads(saved["spec"]), json.loads(model)
             changed = ", ".join(f"{k} was {old.get(k)!r}" for k in new if old.get(k) != new[k])
             raise UsageError(f"{self._folder} was made with other options: {changed}; use those, or another folder")
         if saved["fingerprint"] != fingerprint:

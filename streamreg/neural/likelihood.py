@@ -45,7 +45,7 @@ class Likelihood(LineTraining):
         return self.newton
 
     def _next(self, point: Float, sums: Sums, gradient: Float) -> Float:
-        p, penalty = len(self.exact.names), self.spec.l2
+        p, penalty = len(self.exact.names), self.model.l2
         assert sums.hessian is not None
         hessian = sums.hessian / sums.weight
         hessian[np.arange(p), np.arange(p)] += 2.0 * penalty
@@ -57,12 +57,12 @@ class Likelihood(LineTraining):
     @property
     def _blind(self) -> int:
         """How many of the directions that the data determine have no curvature that the last step could see."""
-        return max(0, self.map.rank + self.spec.intercept - self.newton.rank) if len(self.newton.point) else 0
+        return max(0, self.map.rank + self.model.intercept - self.newton.rank) if len(self.newton.point) else 0
 
     def _assess(self, step: float) -> tuple[float, bool]:
         """Take the last Newton step for the distance: it is that of the point where it was taken."""
         seen = not (self._blind or self.newton.halved)
-        return step, bool(step <= self.spec.tolerance) and seen
+        return step, bool(step <= self.model.tolerance) and seen
 
     def _step(self) -> float:
         p = len(self.exact.names)
@@ -111,14 +111,14 @@ class Likelihood(LineTraining):
 
         Each move does so where the loss has no minimum. Its mean square over the rows is known from their moments.
         """
-        spec, geometry, p = self.spec, self.exact.geometry, len(self.exact.names)
-        if self.task.loss.bounded or spec.l2 or not np.isfinite(self.weights).all():
+        model, geometry, p = self.model, self.exact.geometry, len(self.exact.names)
+        if self.task.loss.bounded or model.l2 or not np.isfinite(self.weights).all():
             return False
         assert geometry is not None
         move = np.subtract(self.weights, self.before)
         slopes = self.map.slopes(move[:p]) * geometry.norms()
         at = self.exact.centre - self.map.centre
-        level = float(at @ self.map.slopes(move[:p])) + (float(move[p]) if spec.intercept else 0.0)
+        level = float(at @ self.map.slopes(move[:p])) + (float(move[p]) if model.intercept else 0.0)
         square = float(slopes @ geometry.gram @ slopes) / geometry.weight + level**2
         return square * self.task.problem.n >= FAR**2
 
@@ -127,14 +127,14 @@ class Likelihood(LineTraining):
         task, p = self.task, len(self.exact.names)
 
         def predictor(weights: Float) -> Line:
-            at = float(weights[p]) if self.spec.intercept else 0.0
+            at = float(weights[p]) if self.model.intercept else 0.0
             return Line(self.map.centre, self.map.slopes(weights[:p]), at)
 
         names, family = task.design.names, task.loss.family
         move = predictor(np.subtract(self.weights, self.before))
         empty = WorkingMoments(names, family, predictor(self.weights), task.mean, move)
         state = task.run.scan(task.source, task.design, empty, "check of")
-        return separation(facts_of(family), state.likelihood(), move, newton_step(state, self.spec.intercept))
+        return separation(facts_of(family), state.likelihood(), move, newton_step(state, self.model.intercept))
 
     def _status(self) -> str:
         if self.unbounded:
@@ -162,11 +162,11 @@ class Likelihood(LineTraining):
     def _goodness(self, fit: FitResult) -> dict[str, Any]:
         sums, p = self.sums, len(self.exact.names)
         unit = self.task.problem.weight / sums.weight if sums.weight else NAN
-        known = self.arrived and not (self.spec.l2 or self.unbounded)
+        known = self.arrived and not (self.model.l2 or self.unbounded)
         errors = self._standard_errors() if known else np.full(p + 1, NAN)
         values: dict[str, Any] = {
             "std_errors": np.where(self.exact.identifiable, errors[:p], NAN),
-            "intercept_std_error": float(errors[p]) if self.spec.intercept else NAN,
+            "intercept_std_error": float(errors[p]) if self.model.intercept else NAN,
             "rss": sums.squares * unit * self.map.target_scale**2,
             "geometry": None,
         }

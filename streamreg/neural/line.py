@@ -50,54 +50,54 @@ class LineTraining:
     shared = SHARED
 
     def __init__(self, task: Task) -> None:
-        p, spec = len(task.problem.names), task.spec
-        self.task, self.spec, self.exact, self.map = task, spec, task.exact, task.map
-        self.size = min(task.problem.n, spec.batch_size or network.batch_size(task.problem.n, p))
+        p, model = len(task.problem.names), task.model
+        self.task, self.model, self.exact, self.map = task, model, task.exact, task.map
+        self.size = min(task.problem.n, model.batch_size or network.batch_size(task.problem.n, p))
         curvature = task.loss.bound(task.mean) * self.map.curvature
-        self.rate = spec.learning_rate or network.learning_rate(spec.optimizer or "sgd", curvature, p, self.size)
-        self.secants = Secants(1.0 / (curvature + 2.0 * spec.l2), memory=0 if self._plain else 20)
+        self.rate = model.learning_rate or network.learning_rate(model.optimizer or "sgd", curvature, p, self.size)
+        self.secants = Secants(1.0 / (curvature + 2.0 * model.l2), memory=0 if self._plain else 20)
         self.weights = self._start(p)
         self.before = self.weights
         self.optimum = self._optimum()
         self.far, self.arrived = NAN, False
         curves = ("phase", "precision", "loss", "val_loss", "distance", "step", "seconds")
         self.curves: dict[str, list[Any]] = {k: [] for k in curves}
-        self.passes = Passes(task.rows(), self._trainer(), spec.epochs, task.checkpoint, task.callbacks, self._state)
+        self.passes = Passes(task.rows(), self._trainer(), model.epochs, task.checkpoint, task.callbacks, self._state)
         self._restore()
 
     @property
     def _plain(self) -> bool:
-        return self.spec.conditioning == "whiten" and not self.spec.l2
+        return self.model.conditioning == "whiten" and not self.model.l2
 
     def _trainer(self, dtype: str | None = None) -> Trainer:
-        spec = self.spec
-        model = network.line(len(self.exact.names), spec.intercept, dtype or spec.precision, spec.l2)
-        optimizer = network.optimizer(spec.optimizer or "sgd", self.rate)
-        null = self.task.loss.start(self.task.mean) if spec.intercept else 0.0
-        kind = np.dtype(dtype or spec.precision)
+        model = self.model
+        model = network.line(len(self.exact.names), model.intercept, dtype or model.precision, model.l2)
+        optimizer = network.optimizer(model.optimizer or "sgd", self.rate)
+        null = self.task.loss.start(self.task.mean) if model.intercept else 0.0
+        kind = np.dtype(dtype or model.precision)
         return Trainer(model, self.task.loss, optimizer, self.size, kind, self.sums_of, null)
 
     def _start(self, p: int) -> Float:
-        task, weights = self.task, np.zeros(p + self.spec.intercept)
-        if self.spec.intercept:
+        task, weights = self.task, np.zeros(p + self.model.intercept)
+        if self.model.intercept:
             weights[p] = task.loss.start(task.mean)
-        if self.spec.start == "random":
-            weights[:p] = np.random.default_rng(self.spec.seed).normal(size=p) / max(p, 1) ** 0.5
+        if self.model.start == "random":
+            weights[:p] = np.random.default_rng(self.model.seed).normal(size=p) / max(p, 1) ** 0.5
         if task.start is not None:
             at = task.start.line.value(self.map.centre)
             weights[:p] = self.map.back(task.start.coef)
-            if self.spec.intercept:
+            if self.model.intercept:
                 weights[p] = (at - self.map.target_centre) / self.map.target_scale
         return weights
 
     def run(self) -> FitResult:
         """Train until converged, or for all epochs, and return the estimates."""
         task, passes, validation = self.task, self.passes, Validation(self.task)
-        mini_batch = min(_MINI_BATCH_PASSES, max(1, self.spec.epochs - 1))
-        total = self.spec.epochs * task.problem.n
+        mini_batch = min(_MINI_BATCH_PASSES, max(1, self.model.epochs - 1))
+        total = self.model.epochs * task.problem.n
         passes.callbacks.on_train_begin()
         with Progress(f"train on {task.source.label}", total, shown=task.run.progress) as bar:
-            while passes.epoch < self.spec.epochs and not self.arrived:
+            while passes.epoch < self.model.epochs and not self.arrived:
                 start = time.perf_counter()
                 phase = "mini-batch" if passes.epoch < mini_batch else "full batch"
                 if passes.begin():
@@ -129,7 +129,7 @@ class LineTraining:
         loss = self.passes.mini_batch(bar, first)
         trainer.take_average()
         diverged = not loss * self.task.loss_unit < _DIVERGED * self._null_loss()
-        if not diverged or self.spec.learning_rate is not None:
+        if not diverged or self.model.learning_rate is not None:
             self.weights = trainer.weights()
         return loss
 
@@ -140,7 +140,7 @@ class LineTraining:
         sums = self.passes.full_batch(bar)
         assert sums.gradient is not None
         gradient = sums.gradient / sums.weight
-        gradient[:p] += 2.0 * self.spec.l2 * point[:p]
+        gradient[:p] += 2.0 * self.model.l2 * point[:p]
         self.weights = self._next(point, sums, gradient)
         return sums.loss / sums.weight
 
@@ -173,24 +173,24 @@ class LineTraining:
 
     def _estimates(self) -> FitResult:
         """Return the present weights as estimates in the units of the data."""
-        p, spec = len(self.exact.names), self.spec
+        p, model = len(self.exact.names), self.model
         coef = self.map.slopes(self.weights[:p])
         if self.map.kind == "whiten":
             assert self.exact.geometry is not None
             coef = ranks.minimum_norm(coef, self.exact.geometry.null_space)
-        at_centre = self.map.at_centre(self.weights[p]) if spec.intercept else 0.0
-        constant = Line(self.map.centre, coef, at_centre).intercept if spec.intercept else 0.0
+        at_centre = self.map.at_centre(self.weights[p]) if model.intercept else 0.0
+        constant = Line(self.map.centre, coef, at_centre).intercept if model.intercept else 0.0
         return dataclasses.replace(
             self.optimum, coef=coef, intercept=constant, centre=self.map.centre, at_centre=at_centre
         )
 
     def _optimum(self) -> FitResult:
         """Return the estimates that minimise the loss: least squares, or with a penalty on conditioned slopes."""
-        if not self.spec.l2 or self.sums_of == "hessian":
+        if not self.model.l2 or self.sums_of == "hessian":
             return self.exact
         second = self.map.second_moment(self.task.problem)
         theta = self.map.back(self.exact.coef)
-        shrunk = np.asarray(np.linalg.solve(second + self.spec.l2 * np.eye(len(second)), second @ theta), np.float64)
+        shrunk = np.asarray(np.linalg.solve(second + self.model.l2 * np.eye(len(second)), second @ theta), np.float64)
         coef = self.map.slopes(shrunk)
         constant = Line(self.exact.centre, coef, self.exact.at_centre).intercept
         return dataclasses.replace(self.exact, coef=coef, intercept=constant)
@@ -203,9 +203,9 @@ class LineTraining:
         """Return the distance to the minimum, and whether it is within the tolerance."""
         distance = self._distance()
         if distance.perfect:
-            near = distance.fitted <= _PERFECT * self.spec.tolerance
-            return distance.fitted, near and distance.in_errors <= self.spec.tolerance
-        return distance.greatest, distance.greatest <= self.spec.tolerance
+            near = distance.fitted <= _PERFECT * self.model.tolerance
+            return distance.fitted, near and distance.in_errors <= self.model.tolerance
+        return distance.greatest, distance.greatest <= self.model.tolerance
 
     def _step(self) -> float:
         """Return the largest move of a slope in the last full-batch step, in standard errors."""
@@ -221,14 +221,14 @@ class LineTraining:
             return f"not converged: training diverged at learning rate {self.rate:.3g}; {remedy}"
         if self.arrived:
             return self.exact.status
-        advice = "raise epochs" if self.spec.conditioning == "whiten" else "raise epochs, or whiten"
+        advice = "raise epochs" if self.model.conditioning == "whiten" else "raise epochs, or whiten"
         return f"not converged: {self.far:.2g} {self._unit()} from the minimum after {epochs} epochs; {advice}"
 
     def _remedy(self, last: str) -> str:
         """Return what to do about numbers that grew too large; `last` if nothing in the options explains it."""
-        if self.spec.learning_rate is not None:
+        if self.model.learning_rate is not None:
             return "lower the learning rate, or leave it out"
-        return "whiten" if self.spec.conditioning != "whiten" else last
+        return "whiten" if self.model.conditioning != "whiten" else last
 
     def _unit(self) -> str:
         return "of the target" if self._distance().perfect else "SE"
@@ -237,10 +237,10 @@ class LineTraining:
         fit, p = self._estimates(), len(self.exact.names)
         training = {
             **self.curves,
-            "loss_name": self.spec.loss,
+            "loss_name": self.model.loss,
             "backend": backend.name(),
             "device": self.task.device,
-            "conditioning": self.spec.conditioning,
+            "conditioning": self.model.conditioning,
             "batch_size": self.size,
             "learning_rate": self.rate,
             "shared_with_exact": self.shared,
@@ -256,7 +256,7 @@ class LineTraining:
             "digits_se": NAN,
             "status": self._status(),
             "seconds": time.perf_counter() - self.task.began,
-            "model": self.spec.to_dict(),
+            "model": self.model.to_dict(),
             "source": self.task.source.label,
             "training": training,
         }
@@ -268,7 +268,7 @@ class LineTraining:
             return {"rss": NAN, "no_likelihood": _NOT_MAXIMUM}
         distance = measure(self.exact, self.exact.geometry, self.exact, fit)
         values: dict[str, Any] = {"rss": self.exact.rss + distance.fitted**2 * self.exact.tss}
-        if self.spec.l2 or not self.arrived:
+        if self.model.l2 or not self.arrived:
             values["no_likelihood"] = _NOT_MAXIMUM
         return values
 
@@ -289,6 +289,6 @@ class LineTraining:
         self.far, self.arrived = meta["far"], meta["arrived"]
         self.curves = meta["curves"]
         self._refine()
-        if "float64" in self.curves["precision"] and self.spec.precision == "float32":
+        if "float64" in self.curves["precision"] and self.model.precision == "float32":
             self._to_float64()
         self.passes.restore()

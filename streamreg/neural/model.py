@@ -185,7 +185,7 @@ class Keras(KerasOptions):
         column = moments.names.index(target)
         return train(
             Task(
-                spec=self,
+                model=self,
                 source=source,
                 design=design,
                 problem=moments.problem(target, design.features, self.intercept),

@@ -25,27 +25,27 @@ class Net:
     """
 
     def __init__(self, task: Task) -> None:
-        spec, problem = task.spec, task.problem
+        model, problem = task.model, task.problem
         self.task = task
-        self.size = min(problem.n, spec.batch_size or min(network.batch_size(problem.n, 0), 1024))
-        self.rate = spec.learning_rate or 1e-3
-        bias = task.loss.start(task.mean) if spec.intercept else 0.0
-        self.core = network.build(spec, len(problem.names), bias)
-        optimizer = network.optimizer(spec.optimizer or "adam", self.rate)
-        trainer = Trainer(self.core, task.loss, optimizer, self.size, np.dtype(spec.precision))
+        self.size = min(problem.n, model.batch_size or min(network.batch_size(problem.n, 0), 1024))
+        self.rate = model.learning_rate or 1e-3
+        bias = task.loss.start(task.mean) if model.intercept else 0.0
+        self.core = network.build(model, len(problem.names), bias)
+        optimizer = network.optimizer(model.optimizer or "adam", self.rate)
+        trainer = Trainer(self.core, task.loss, optimizer, self.size, np.dtype(model.precision))
         self.curves: dict[str, list[float]] = {"loss": [], "val_loss": [], "seconds": []}
         self.best = self._values()
         self.best_epoch = 0
-        self.passes = Passes(task.rows(), trainer, spec.epochs, task.checkpoint, task.callbacks, self._state)
+        self.passes = Passes(task.rows(), trainer, model.epochs, task.checkpoint, task.callbacks, self._state)
         self._restore()
 
     def run(self) -> NetworkResult:
         """Train for all epochs, or until the loss has not improved for as many as `patience` says."""
-        task, spec, passes, validation = self.task, self.task.spec, self.passes, Validation(self.task)
-        total = spec.epochs * task.problem.n
+        task, model, passes, validation = self.task, self.task.model, self.passes, Validation(self.task)
+        total = model.epochs * task.problem.n
         passes.callbacks.on_train_begin()
         with Progress(f"train on {task.source.label}", total, shown=task.run.progress) as bar:
-            while passes.epoch < spec.epochs and not self._tired():
+            while passes.epoch < model.epochs and not self._tired():
                 start = time.perf_counter()
                 passes.begin()
                 loss = passes.mini_batch(bar, None) * task.loss_unit
@@ -58,7 +58,7 @@ class Net:
                 if passes.end({"loss": loss, "val_loss": held}) or not np.isfinite(loss):
                     break
         passes.release()
-        if spec.patience is not None or self._broken():
+        if model.patience is not None or self._broken():
             for variable, value in zip(self.core.variables, self.best, strict=True):
                 variable.assign(value)
         return self._result(task.passes + passes.epoch + validation.passes)
@@ -68,7 +68,7 @@ class Net:
 
     def _judged(self) -> list[float]:
         """Return the curve that says which epoch is best."""
-        return self.curves["val_loss"] if self.task.spec.validation else self.curves["loss"]
+        return self.curves["val_loss"] if self.task.model.validation else self.curves["loss"]
 
     def _keep_best(self) -> None:
         judged = self._judged()
@@ -76,7 +76,7 @@ class Net:
             self.best, self.best_epoch = self._values(), len(judged)
 
     def _tired(self) -> bool:
-        patience = self.task.spec.patience
+        patience = self.task.model.patience
         return patience is not None and len(self._judged()) - self.best_epoch >= patience
 
     def _broken(self) -> bool:
@@ -88,14 +88,14 @@ class Net:
         return "ok"
 
     def _result(self, passes: int) -> NetworkResult:
-        task, spec = self.task, self.task.spec
-        chosen = self.best_epoch if spec.patience is not None or self._broken() else len(self.curves["loss"])
+        task, model = self.task, self.task.model
+        chosen = self.best_epoch if model.patience is not None or self._broken() else len(self.curves["loss"])
         return NetworkResult(
             model=network.raw(self.core, task.map, task.loss),
             names=task.problem.names,
             encoder=task.exact.encoder,
             target=task.problem.target,
-            loss=spec.loss,
+            loss=model.loss,
             n=task.problem.n,
             n_read=task.exact.n_read,
             n_missing=task.exact.n_missing,
@@ -104,7 +104,7 @@ class Net:
             seconds=time.perf_counter() - task.began,
             history=self.curves,
             best_epoch=chosen,
-            spec=spec.to_dict(),
+            spec=model.to_dict(),
             source=task.source.label,
             backend=backend.name(),
             device=task.device,

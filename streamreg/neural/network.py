@@ -58,7 +58,7 @@ def learning_rate(name: str, curvature: float, p: int, size: int) -> float:
     return float(0.5 / (curvature * (1.0 + (p / size) ** 0.5) ** 2))
 
 
-def build(spec: KerasOptions, p: int, bias: float) -> Any:
+def build(model: KerasOptions, p: int, bias: float) -> Any:
     """Return the network that a specification asks for; its input are p conditioned features, its output is one number.
 
     Raises
@@ -68,37 +68,37 @@ def build(spec: KerasOptions, p: int, bias: float) -> Any:
         ends in a function that does not belong to the loss.
     """
     keras = load()
-    if spec.model is not None:
-        with _seeded(spec.seed):
-            model = _own(spec.model, p)
-        if model.input_shape != (None, p) or model.output_shape != (None, 1):
+    if model.model is not None:
+        with _seeded(model.seed):
+            net = _own(model.model, p)
+        if net.input_shape != (None, p) or net.output_shape != (None, 1):
             raise UsageError(
-                f"model maps {model.input_shape} to {model.output_shape}; there are {p} features, "
+                f"model maps {net.input_shape} to {net.output_shape}; there are {p} features, "
                 f"so it must map (None, {p}) to (None, 1)"
             )
-        if model.outputs[0].dtype != spec.precision:
+        if net.outputs[0].dtype != model.precision:
             raise UsageError(
-                f"model computes in {model.outputs[0].dtype} and precision is {spec.precision}; set that, "
+                f"model computes in {net.outputs[0].dtype} and precision is {model.precision}; set that, "
                 "or the dtype of the last layer"
             )
-        return ending.linear(model, Loss.of(spec.loss), free=spec.conditioning == "none")
-    penalty = keras.regularizers.L1L2(spec.l1, spec.l2) if spec.l1 or spec.l2 else None
-    layers: list[Any] = [keras.Input((p,), dtype=spec.precision)]
-    initial = keras.initializers.HeUniform if spec.activation == "relu" else keras.initializers.GlorotUniform
-    for number, units in enumerate(spec.hidden):
+        return ending.linear(net, Loss.of(model.loss), free=model.conditioning == "none")
+    penalty = keras.regularizers.L1L2(model.l1, model.l2) if model.l1 or model.l2 else None
+    layers: list[Any] = [keras.Input((p,), dtype=model.precision)]
+    initial = keras.initializers.HeUniform if model.activation == "relu" else keras.initializers.GlorotUniform
+    for number, units in enumerate(model.hidden):
         layers.append(
             dense(
                 units,
-                activation=spec.activation,
-                kernel_initializer=initial(seed=spec.seed + number),
+                activation=model.activation,
+                kernel_initializer=initial(seed=model.seed + number),
                 kernel_regularizer=penalty,
-                dtype=spec.precision,
+                dtype=model.precision,
             )
         )
-    last = keras.initializers.GlorotUniform(seed=spec.seed + len(spec.hidden))
+    last = keras.initializers.GlorotUniform(seed=model.seed + len(model.hidden))
     start = keras.initializers.Constant(bias)
     layers.append(
-        dense(1, kernel_initializer=last, bias_initializer=start, kernel_regularizer=penalty, dtype=spec.precision)
+        dense(1, kernel_initializer=last, bias_initializer=start, kernel_regularizer=penalty, dtype=model.precision)
     )
     return keras.Sequential(layers)
 
@@ -107,30 +107,30 @@ def _own(given: Any, p: int) -> Any:
     """Return the user's own model of p features."""
     keras = load()
     if isinstance(given, keras.Model):
-        model = _copied(given)
+        net = _copied(given)
     elif callable(given):
-        model = given(p)
+        net = given(p)
     else:
         raise UsageError(f"model is a {type(given).__name__}; give a keras.Model, or a function that returns one")
-    if not isinstance(model, keras.Model):
-        raise UsageError(f"model returned a {type(model).__name__}; it must return a keras.Model")
-    if isinstance(model, keras.Sequential) and not model.built:
-        model.build((None, p))
-    if not hasattr(model, "input_shape"):
+    if not isinstance(net, keras.Model):
+        raise UsageError(f"model returned a {type(net).__name__}; it must return a keras.Model")
+    if isinstance(net, keras.Sequential) and not net.built:
+        net.build((None, p))
+    if not hasattr(net, "input_shape"):
         raise UsageError(
-            f"model is a {type(model).__name__}, whose layers Keras cannot see; "
+            f"model is a {type(net).__name__}, whose layers Keras cannot see; "
             "make it by keras.Sequential, or by keras.Model(inputs, outputs)"
         )
-    return model
+    return net
 
 
-def _copied(model: Any) -> Any:
+def _copied(net: Any) -> Any:
     """Return a model with the same weights, so that a fit leaves alone what it was given, and earlier fits of it."""
     try:
-        copy = load().models.clone_model(model)
-        if model.built:
-            copy.build(model.input_shape)
-            for there, here in zip(copy.weights, model.weights, strict=True):
+        copy = load().models.clone_model(net)
+        if net.built:
+            copy.build(net.input_shape)
+            for there, here in zip(copy.weights, net.weights, strict=True):
                 there.assign(to_numpy(here))
         return copy
     except Exception as error:  # whatever a layer of the user's own makes of it
@@ -187,9 +187,9 @@ def from_line(fit: FitResult) -> Any:
         dtype="float64",
         name="prediction",
     )
-    model = keras.Model(data, line(_centred(data, fit.centre)))
+    net = keras.Model(data, line(_centred(data, fit.centre)))
     line.set_weights([fit.line.coef[:, None], np.array([fit.at_centre])])
-    return model
+    return net
 
 
 def _centred(data: Any, centre: Any) -> Any:

@@ -31,7 +31,7 @@ class Task:
 
     Attributes
     ----------
-    spec : KerasOptions
+    model : KerasOptions
     source : Source
     design : Design
         The training rows.
@@ -54,7 +54,7 @@ class Task:
         When the fit began, on the clock of `time.perf_counter`.
     """
 
-    spec: KerasOptions
+    model: KerasOptions
     source: Source
     design: Design
     problem: Problem
@@ -77,13 +77,13 @@ class Task:
     @cached_property
     def map(self) -> Conditioning:
         """What is done to the rows before training."""
-        scale = Loss.of(self.spec.loss).scales_target
-        return Conditioning.of(self.problem, self.spec.conditioning, self.exact.rank, scale)
+        scale = Loss.of(self.model.loss).scales_target
+        return Conditioning.of(self.problem, self.model.conditioning, self.exact.rank, scale)
 
     @cached_property
     def loss(self) -> Loss:
         """The loss, in the units of the conditioned target."""
-        return Loss.of(self.spec.loss, min(self.spec.delta / self.map.target_scale, _WIDE))
+        return Loss.of(self.model.loss, min(self.model.delta / self.map.target_scale, _WIDE))
 
     @property
     def loss_unit(self) -> float:
@@ -97,26 +97,26 @@ class Task:
         square = variance + self.mean**2 if problem.intercept else variance
         if self.loss.name == Huber.name and self.loss.delta < _NARROW:
             raise UsageError(
-                f"delta is {self.spec.delta:g}, of a target that spreads over {self.map.target_scale:.3g}; raise it"
+                f"delta is {self.model.delta:g}, of a target that spreads over {self.map.target_scale:.3g}; raise it"
             )
         self.loss.check_target(self.source.label, problem.target, self.low, self.high, self.mean, square)
 
     def rows(self) -> Rows:
         """Return the training rows, conditioned."""
-        room = self.spec.memory
-        if self.spec.memory_mb is None and self.source.in_memory:
+        room = self.model.memory
+        if self.model.memory_mb is None and self.source.in_memory:
             room = max(room, 2 * (self.source.nbytes() or 0))
         return Rows(
             self.source,
             self.design,
             self.map,
             mean_weight=self.problem.weight / self.problem.n,
-            dtype=np.dtype(self.spec.precision),
+            dtype=np.dtype(self.model.precision),
             device=self.device,
             n=self.problem.n,
-            memory=self.spec.memory,
+            memory=self.model.memory,
             room=room,
-            seed=self.spec.seed,
+            seed=self.model.seed,
             threads=self.run.engine.workers,
         )
 
@@ -132,13 +132,13 @@ class Validation:
 
     def __init__(self, task: Task) -> None:
         rows = task.rows()
-        if task.spec.validation:
+        if task.model.validation:
             assert task.design.sample is not None
             sample = dataclasses.replace(task.design.sample, held_out=True)
             rows.design = dataclasses.replace(task.design, sample=sample)
-        rows.n = int(task.exact.n_read * task.spec.validation)
+        rows.n = int(task.exact.n_read * task.model.validation)
         self._rows, self._task = rows, task
-        self._live = task.spec.validation > 0
+        self._live = task.model.validation > 0
         self.passes = 0
 
     def loss(self, trainer: Trainer) -> float:
@@ -155,7 +155,7 @@ class Validation:
         loss, weight = trainer.evaluate(parts(self._rows, 8192))
         if not weight:
             raise UsageError(
-                f"validation: {self._task.spec.validation:g} of {self._task.exact.n_read:,} rows came to none; "
+                f"validation: {self._task.model.validation:g} of {self._task.exact.n_read:,} rows came to none; "
                 "raise the fraction, or leave it out"
             )
         return loss / weight * self._task.loss_unit

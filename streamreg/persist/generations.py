@@ -32,7 +32,7 @@ def keep(path: Path, kind: str, values: dict[str, Any], arrays: archive.Arrays) 
     new.replace(path)
 
 
-def kept(path: Path, kind: str) -> tuple[dict[str, Any], archive.Arrays] | None:
+def latest(path: Path, kind: str) -> tuple[dict[str, Any], archive.Arrays] | None:
     """Return what was kept last, or before that where the last is damaged; None if nothing was.
 
     Raises

@@ -130,7 +130,7 @@ class Pass:
         CorruptError
             Both files are damaged.
         """
-        found = generations.kept(self.path, _KIND)
+        found = generations.latest(self.path, _KIND)
         if found is not None:
             self._require_same(found[0]["identity"])
         return found
@@ -173,9 +173,9 @@ class Pass:
         arrays |= {f"sums.{name}": array for name, array in sums.items()}
         for k, chunk in enumerate(waiting):
             arrays |= {f"rows.{k}.{name}": array for name, array in _to_arrays(chunk).items()}
-        kept = {**values, "identity": self._identity, "waiting": len(waiting), "counts": state.counts()}
-        kept["missing_in"] = dict(state.missing_in)
-        generations.keep(self.path, _KIND, kept, arrays)
+        facts = {**values, "identity": self._identity, "waiting": len(waiting), "counts": state.counts()}
+        facts["missing_in"] = dict(state.missing_in)
+        generations.keep(self.path, _KIND, facts, arrays)
         self._saved = time.monotonic()
         self._cost = self._saved - began
         event("checkpoint", file=str(self.path), rows=values.get("rows"))
@@ -185,11 +185,11 @@ def restored(statistic: Statistic, arrays: Mapping[str, NDArray[Any]], values: M
     """Return the state that was kept, of the same kind as an empty statistic."""
     parts = {name.removeprefix("state."): a for name, a in arrays.items() if name.startswith("state.")}
     state = statistic.fresh()
-    kept = type(statistic).from_arrays(parts)
+    saved = type(statistic).from_arrays(parts)
     counts = values["counts"]
-    kept.n, kept.n_read, kept.n_missing = counts["n"], counts["n_read"], counts["n_missing"]
-    kept.missing_in = dict(values["missing_in"])
-    return state.merge(kept)
+    saved.n, saved.n_read, saved.n_missing = counts["n"], counts["n_read"], counts["n_missing"]
+    saved.missing_in = dict(values["missing_in"])
+    return state.merge(saved)
 
 
 def waiting(arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> list[Chunk]:

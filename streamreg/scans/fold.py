@@ -88,12 +88,12 @@ def folded(
     partitions = source.partitions(blocks, design.columns)
     require_reach(source, engine, partitions)
     parts = list(zip(partitions, *places(len(partitions)), strict=True))
-    kept = None if checkpoint is None else checkpoint.next(source, design, statistic, len(parts))
-    done = 0 if kept is None else _restore(kept, total, statistic)
+    saved = None if checkpoint is None else checkpoint.next(source, design, statistic, len(parts))
+    done = 0 if saved is None else _restore(saved, total, statistic)
     if total.lacking and not faults.skip:
         raise UsageError(
             f"{source.label}: the pass that was broken off left out {total.lacking[0]}; go on with on_fault='skip', or "
-            f"remove {str(kept.path.parent) if kept else ''!r} to begin again"
+            f"remove {str(saved.path.parent) if saved else ''!r} to begin again"
         )
     if progress is not None and done:
         progress(total.stop - total.start)
@@ -108,13 +108,13 @@ def folded(
             whole = False
             append(total, run, design, blocks, first=True)
             done, whole = done + len(share), True
-            if kept is not None and kept.due and done < len(parts):
-                _keep(kept, total, done)
+            if saved is not None and saved.due and done < len(parts):
+                _save(saved, total, done)
             if progress is not None:
                 progress(run.stop - run.start)
     except KeyboardInterrupt:  # also of SIGTERM
-        if kept is not None and done and whole:
-            _keep(kept, total, done)
+        if saved is not None and done and whole:
+            _save(saved, total, done)
         raise
     if total.lacking and not total.rows:
         raise CorruptError(f"{source.label}: none of its rows could be read; {total.lacking[0]}")
@@ -132,8 +132,8 @@ def folded(
         if total.lacking:
             raise CorruptError(f"{source.label}: is not sealed, as it lacks {total.lacking[0]}")
         write(source, total.sums)
-    if kept is not None and shares:
-        _keep(kept, total, done)
+    if saved is not None and shares:
+        _save(saved, total, done)
     absorb(total.state, design, total.tail)
     total.state.settle()
     total.state.gather()
@@ -143,16 +143,16 @@ def folded(
     return total
 
 
-def _keep(kept: Pass, total: Folded[Any], done: int) -> None:
+def _save(saved: Pass, total: Folded[Any], done: int) -> None:
     """Write down how far a pass came."""
-    marks = [[row, count, mark] for row, (count, mark) in total.marks.items()]
-    values: dict[str, Any] = {"done": done, "rows": total.rows, "marks": marks}
+    probes = [[row, count, hash_] for row, (count, hash_) in total.probes.items()]
+    values: dict[str, Any] = {"done": done, "rows": total.rows, "probes": probes}
     values |= {"at_borders": total.at_borders, "filtered": total.filtered}
     values |= {"start": total.start, "stop": total.stop, "lacking": total.lacking}
-    kept.save(total.state, values, total.tail, {} if total.sums is None else total.sums.to_arrays())
+    saved.save(total.state, values, total.tail, {} if total.sums is None else total.sums.to_arrays())
 
 
-def _restore(kept: Pass, total: Folded[Any], statistic: Statistic) -> int:
+def _restore(saved: Pass, total: Folded[Any], statistic: Statistic) -> int:
     """Put what was kept of a pass into `total`, and return how many partitions are done.
 
     Nothing is taken of a pass that did not keep the checksums which the seal of the data is compared with.
@@ -162,7 +162,7 @@ def _restore(kept: Pass, total: Folded[Any], statistic: Statistic) -> int:
     CorruptError
         What was kept makes no sense.
     """
-    found = kept.load()
+    found = saved.load()
     if found is None:
         return 0
     values, arrays = found
@@ -173,7 +173,7 @@ def _restore(kept: Pass, total: Folded[Any], statistic: Statistic) -> int:
         total.state, total.tail = restored(statistic, arrays, values), waiting(arrays, values)
         total.rows, total.at_borders = int(values["rows"]), int(values["at_borders"])
         total.filtered = int(values["filtered"])
-        total.marks = {row: (count, mark) for row, count, mark in values["marks"]}
+        total.probes = {row: (count, hash_) for row, count, hash_ in values["probes"]}
         total.start, total.stop = int(values["start"]), int(values["stop"])
         total.lacking = [Lack(int(a), int(b), str(reason)) for a, b, reason in values["lacking"]]
         done = int(values["done"])
@@ -181,7 +181,7 @@ def _restore(kept: Pass, total: Folded[Any], statistic: Statistic) -> int:
             total.sums.take(sums)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptError(
-            f"{kept.path}: was edited ({error}); remove {str(kept.path.parent)!r} to begin again"
+            f"{saved.path}: was edited ({error}); remove {str(saved.path.parent)!r} to begin again"
         ) from error
     return done
 

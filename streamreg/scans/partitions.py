@@ -9,7 +9,7 @@ from streamreg.design.batch import Batch
 from streamreg.design.design import Design
 from streamreg.design.encoded import makes, watched
 from streamreg.scans.faults import Lack, Unreadable, cut, patient
-from streamreg.scans.probes import Marks, marking
+from streamreg.scans.probes import Probes, probing
 from streamreg.scans.sums import Sums
 from streamreg.sources.base import Partition
 from streamreg.sources.chunk import Chunk
@@ -39,7 +39,7 @@ class Folded(Generic[S]):
         How many of them waited for neighbours.
     filtered : int
         How many of them a filter did not let pass.
-    marks : dict of int to (int, str)
+    probes : dict of int to (int, str)
         Hashes of a few rows; see `streamreg.scans.probes`.
     sums : Sums or None
         Checksums of all rows, if there is a seal to compare them with.
@@ -54,7 +54,7 @@ class Folded(Generic[S]):
     lacking: list[Lack] = field(default_factory=list)
     at_borders: int = 0
     filtered: int = 0
-    marks: Marks = field(default_factory=dict)
+    probes: Probes = field(default_factory=dict)
     sums: Sums | None = None
 
 
@@ -139,7 +139,7 @@ def fold_rows(partition: Partition, first: bool, last: bool, recipe: Recipe[S]) 
         whole = makes(partition)  # a seal is of what the columns are made of
         watch = partial(run.sums.of, columns=None if whole else design.columns)
         chunks = watched(partition, watch).chunks(size) if whole else watch(chunks)
-    for chunk in _blocks(marking(chunks, design.columns, first, last, run.marks), size):
+    for chunk in _blocks(probing(chunks, design.columns, first, last, run.probes), size):
         run.rows, run.stop = run.rows + len(chunk), chunk.start + len(chunk)
         run.filtered += chunk.filtered
         if chunk.start % size == 0 and len(chunk) == size:
@@ -169,7 +169,7 @@ def append(total: Folded[S], run: Folded[S], design: Design, size: int, *, first
             total.lacking.append(lack)
     total.at_borders += run.at_borders
     total.filtered += run.filtered
-    total.marks |= run.marks
+    total.probes |= run.probes
     if total.sums is not None and run.sums is not None:
         total.sums.merge(run.sums)
     block = total.stop // size * size

@@ -1,4 +1,4 @@
-"""Which rows a scan has read: marks of them, and the rows that came after.
+"""Which rows a scan has read: probes of them, and the rows that came after.
 
 A scan of a source leaves `Part.probes`: hashes of a few rows at the beginning of up to sixteen partitions and of the
 last rows. They cost no extra reading. Before rows are appended, the same places of the grown source are read again and
@@ -24,7 +24,7 @@ PROBE = 64
 
 _PLACES = 16
 
-Marks = dict[int, tuple[int, str]]
+Probes = dict[int, tuple[int, str]]
 """Row number to number of rows, and their hash."""
 
 
@@ -32,7 +32,7 @@ _BY_COLUMN = "columns "
 """What hashes of columns begin with; those of earlier versions were of the matrix as a whole."""
 
 
-def mark(chunk: Chunk, columns: Iterable[str], part: slice = slice(None)) -> str:
+def hash_of(chunk: Chunk, columns: Iterable[str], part: slice = slice(None)) -> str:
     """Return a hash of some rows of some columns, as stored, in whatever order the columns lie; of those that pass."""
     chunk = chunk.cut(*part.indices(len(chunk))[:2]).passing()
     place = {name: k for k, name in enumerate(chunk.names)}
@@ -47,7 +47,7 @@ def mark(chunk: Chunk, columns: Iterable[str], part: slice = slice(None)) -> str
     return _BY_COLUMN + total.hexdigest()[:24]
 
 
-def _mark_of_all(chunk: Chunk) -> str:
+def _hash_of_all(chunk: Chunk) -> str:
     """Return the hash of all columns that earlier versions left."""
     total = hashlib.sha256(f"{chunk.names} {chunk.matrix.dtype.str}".encode())
     total.update(chunk.matrix.tobytes())
@@ -64,21 +64,23 @@ def places(partitions: int) -> tuple[list[bool], list[bool]]:
     return [k in chosen for k in range(partitions)], [k == partitions - 1 for k in range(partitions)]
 
 
-def marking(chunks: Iterator[Chunk], columns: Sequence[str], first: bool, last: bool, marks: Marks) -> Iterator[Chunk]:
-    """Yield the chunks of a partition, and note hashes of its first or last rows in `marks`."""
+def probing(
+    chunks: Iterator[Chunk], columns: Sequence[str], first: bool, last: bool, probes: Probes
+) -> Iterator[Chunk]:
+    """Yield the chunks of a partition, and note hashes of its first or last rows in `probes`."""
     end = None
     for chunk in chunks:
         here = (0, len(chunk)) if chunk.passed is None else _passing(chunk.passed)
         if first and here[1]:
             stop = min(here[0] + PROBE, len(chunk))
-            marks[chunk.start + here[0]] = (stop - here[0], mark(chunk, columns, slice(here[0], stop)))
+            probes[chunk.start + here[0]] = (stop - here[0], hash_of(chunk, columns, slice(here[0], stop)))
             first = False
         if last and here[1]:
             at = max(here[1] - PROBE, 0)
-            end = (chunk.start + at, (here[1] - at, mark(chunk, columns, slice(at, here[1]))))
+            end = (chunk.start + at, (here[1] - at, hash_of(chunk, columns, slice(at, here[1]))))
         yield chunk
     if end is not None:
-        marks.setdefault(*end)
+        probes.setdefault(*end)
 
 
 def _passing(passed: NDArray[np.bool_]) -> tuple[int, int]:
@@ -87,9 +89,9 @@ def _passing(passed: NDArray[np.bool_]) -> tuple[int, int]:
     return (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
 
 
-def probes(marks: Marks) -> tuple[tuple[int, int, str], ...]:
+def listed(probes: Probes) -> tuple[tuple[int, int, str], ...]:
     """Return (row, number of rows, hash), in row order."""
-    return tuple((row, *rest) for row, rest in sorted(marks.items()))
+    return tuple((row, *rest) for row, rest in sorted(probes.items()))
 
 
 class Later(Source):
@@ -169,14 +171,14 @@ def new_rows(source: Source, part: Part, columns: Sequence[str]) -> Source | Non
             f"{source.label}: has {n:,} rows, and {part.rows:,} were scanned; it was replaced or cut, so scan all of it"
         )
     for row, count, expected in part.probes:
-        if _mark_at(source, row, count, columns if expected.startswith(_BY_COLUMN) else None) != expected:
+        if _hash_at(source, row, count, columns if expected.startswith(_BY_COLUMN) else None) != expected:
             raise ChangedError(
                 f"{source.label}: rows from {row:,} on are not those that were scanned; scan all of it again"
             )
     return Later(source, part.rows) if n > part.rows else None
 
 
-def _mark_at(source: Source, row: int, count: int, columns: Sequence[str] | None) -> str:
+def _hash_at(source: Source, row: int, count: int, columns: Sequence[str] | None) -> str:
     """Hash as many rows from `row` on; without `columns`, as earlier versions did."""
     pieces = []
     for partition in source.partitions(columns=columns):
@@ -189,5 +191,5 @@ def _mark_at(source: Source, row: int, count: int, columns: Sequence[str] | None
             pieces.append(chunk.cut(*here).owned())
             if chunk.start + len(chunk) >= row + count:
                 found = Chunk.joined(pieces)
-                return _mark_of_all(found) if columns is None else mark(found, columns)
+                return _hash_of_all(found) if columns is None else hash_of(found, columns)
     return ""

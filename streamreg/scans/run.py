@@ -16,7 +16,7 @@ from streamreg.scans.checkpoint import Checkpoint
 from streamreg.scans.faults import Faults, OnFault, patient
 from streamreg.scans.fold import folded, require_reach
 from streamreg.scans.partitions import Folded
-from streamreg.scans.probes import probes
+from streamreg.scans.probes import listed
 from streamreg.sources.base import Partition, Source
 from streamreg.stats.base import Statistic
 from streamreg.stats.provenance import Part, Record
@@ -74,7 +74,7 @@ class Run:
         return memory if self.memory is None else min(memory, self.memory)
 
     @contextmanager
-    def kept_in(self, folder: str | os.PathLike[str] | None) -> Iterator[Self]:
+    def saved_in(self, folder: str | os.PathLike[str] | None) -> Iterator[Self]:
         """Give a run whose passes are kept in a folder until the block ends; without a folder, this one.
 
         Raises
@@ -158,7 +158,7 @@ def _record(source: Source, design: Design, found: Folded[Any]) -> Record:
         state.n_read,
         state.n_missing,
         weightless,
-        probes(found.marks),
+        listed(found.probes),
         __version__,
         found.filtered,
         tuple((start, stop, reason) for start, stop, reason in found.lacking),

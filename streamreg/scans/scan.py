@@ -173,8 +173,8 @@ def scan(
         given: dict[str, Any] = {"formula": formula, "folds": folds, "by": by, "blocks": blocks, "seed": seed}
         given |= {"precision": precision, "memory": memory, "device": device, "target": target, "weights": weights}
         given["seal"] = seal
-        with run.kept_in(checkpoint) as kept:
-            return scan(source, features, missing, powers=powers, engine=kept, **given)
+        with run.saved_in(checkpoint) as own:
+            return scan(source, features, missing, powers=powers, engine=own, **given)
     if not isinstance(source, Source):
         source = sources.open(source)
     if formula is not None and (features is not None or powers):

@@ -6,13 +6,13 @@ from typing import Any
 from pydantic import Field
 
 import streamreg as sr
-from streamreg.models.base import Spec
+from streamreg.models.base import Model
 from streamreg.models.needs import Needs
 
 LINE = {"toy": "toy_model:ToyModel"}
 
 
-class ToyModel(Spec):
+class ToyModel(Model):
     """Slopes that are shrunk by a factor.
 
     Parameters
