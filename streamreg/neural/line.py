@@ -71,11 +71,11 @@ class LineTraining:
 
     def _trainer(self, dtype: str | None = None) -> Trainer:
         model = self.model
-        model = network.line(len(self.exact.names), model.intercept, dtype or model.precision, model.l2)
+        net = network.line(len(self.exact.names), model.intercept, dtype or model.precision, model.l2)
         optimizer = network.optimizer(model.optimizer or "sgd", self.rate)
         null = self.task.loss.start(self.task.mean) if model.intercept else 0.0
         kind = np.dtype(dtype or model.precision)
-        return Trainer(model, self.task.loss, optimizer, self.size, kind, self.sums_of, null)
+        return Trainer(net, self.task.loss, optimizer, self.size, kind, self.sums_of, null)
 
     def _start(self, p: int) -> Float:
         task, weights = self.task, np.zeros(p + self.model.intercept)

@@ -87,7 +87,7 @@ def test_fit_passes_options_on(cli, folder):
     )  # fmt: skip
     assert out["model"] == expected.to_dict()
     # The source's; what needs Keras; what stands in place of the others; what does not go with a ridge.
-    apart = {"target", "device", "formula", "absorb"}
+    apart = {"target", "device", "formula", "absorb", "singletons"}
     assert expected.model_fields_set == set(sr.Linear.model_fields) - apart, "the command lacks an option"
 
 

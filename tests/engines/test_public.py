@@ -62,7 +62,7 @@ def test_scores_predictions_and_comparisons_have_the_same_bits(engine, tmp_path)
     models = {"line": line, "other": sr.Linear(features=NAMES[:2]).fit(all_rows)}
     assert sr.score(models, all_rows, engine=engine).to_dict() == sr.score(models, all_rows).to_dict()
     out = tmp_path / "p.npy"
-    assert predict_to(out, line, all_rows, engine=engine) == len(rows()[1])
+    assert predict_to(out, line, all_rows, engine=engine).rows == len(rows()[1])
     np.testing.assert_array_equal(np.load(out), line.predict(all_rows))
     one, other = (sr.coefficients(dict(zip(line.names, line.coef + off, strict=True))) for off in (0.0, 1e-4))
     assert sr.compare(one, other, all_rows, engine=engine).to_dict() == sr.compare(one, other, all_rows).to_dict()

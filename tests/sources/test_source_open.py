@@ -122,7 +122,7 @@ def test_options_that_do_not_go_together(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", X)
     refused(UsageError, "x='X'", "leave x out", data=tmp_path / "a.npy", x="X")
     refused(UsageError, "x='X'", "leave x out", data=(X, Y), x="X")
-    refused(UsageError, "missing_chunks", "'error' or 'fill'", data=X, missing_chunks="ignore")
+    refused(UsageError, "missing_chunks", "'error', 'fill' or 'fault'", data=X, missing_chunks="ignore")
     refused(UsageError, "pass columns when opening", data=sources.open((X, Y)), columns=["a"])
 
 
