@@ -31,6 +31,7 @@ _HOME = {
     "coefficients": "streamreg.comparison.imported",
     "compare": "streamreg.comparison",
     "compare_all": "streamreg.comparison",
+    "convert": "streamreg.tools.convert",
     "fit_by": "streamreg.models.by_group",
     "fit_targets": "streamreg.models.targets",
     "folds": "streamreg.scans.scan",
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from streamreg.scoring.holdout import split as split
     from streamreg.sources import open as open
     from streamreg.stats.moments import Moments as Moments
+    from streamreg.tools.convert import convert as convert
     from streamreg.tools.generate import generate as generate
 
 __all__ = [*_HOME, "__version__"]

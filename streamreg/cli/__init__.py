@@ -20,6 +20,7 @@ from streamreg.progress import event, logging_to
 _ORDER = (  # as one meets them
     "generate",
     "inspect",
+    "convert",
     "fit",
     "predict",
     "scan",

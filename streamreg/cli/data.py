@@ -19,6 +19,7 @@ from streamreg.cli.base import (
     app,
     as_engine,
     as_json,
+    as_list,
 )
 from streamreg.cli.sources import DataCommand, LookCommand, given, opened
 from streamreg.errors import UsageError
@@ -104,6 +105,50 @@ def generate(
     return Output(
         as_json(truth) if json else f"{out}: {rows:,} rows x {columns:,} columns and target y; truth in {out}.json"
     )
+
+
+@app.command(cls=DataCommand)
+def convert(
+    file: File,
+    out: Annotated[
+        Path, typer.Argument(help="The suffix tells the format: .parquet, .feather, .csv, .h5, .zarr, .npy.")
+    ],
+    columns: Annotated[str | None, typer.Option(help="Columns to write, with commas between. Default: all.")] = None,
+    chunk_rows: Annotated[int | None, typer.Option(help="Rows of a row group or chunk.")] = None,
+    compression: Annotated[str | None, typer.Option(help="zstd, lz4, gzip, ...: each format has its own.")] = None,
+    x: X = None,
+    target: Annotated[str | None, typer.Option(help="Dataset to take along, if it is not a column.")] = None,
+    weights: Weights = None,
+    missing_chunks: MissingChunks = "error",
+    force: Force = False,
+    threads: Threads = None,
+    engine: OnEngine = None,
+    scheduler: Scheduler = None,
+    json: Json = False,
+) -> Output:
+    """Write the rows of a file in another format, exactly; memory does not grow with them.
+
+    For example:
+
+    \b
+      streamreg convert trips.csv.gz trips.parquet
+      streamreg convert flights.parquet late.parquet --where "delay > 60" --columns delay,carrier
+      streamreg convert rowwise.h5 table.zarr --target y --chunk-rows 65536
+    """
+    from streamreg.tools.convert import convert as converted
+
+    source = opened(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)
+    found = converted(
+        source,
+        out,
+        names=None if columns is None else as_list(columns),
+        chunk_rows=chunk_rows,
+        compression=compression,
+        force=force,
+        threads=threads,
+        engine=as_engine(engine, scheduler),
+    )
+    return Output(as_json(found._asdict()) if json else str(found))
 
 
 @app.command(cls=DataCommand)
