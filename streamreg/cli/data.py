@@ -34,7 +34,11 @@ def inspect(
     target: Annotated[str | None, typer.Option(help="Dataset to explain, if it is not a column.")] = None,
     weights: Weights = None,
     missing_chunks: MissingChunks = "error",
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Read the rows once: missing values, ranges and levels of each column.")
+    ] = False,
     system: Annotated[bool, typer.Option("--system", help="Show this machine instead: kernel, versions.")] = False,
+    threads: Threads = None,
     json: Json = False,
 ) -> Output:
     """Show what is in a file, without reading a row.
@@ -43,6 +47,7 @@ def inspect(
 
     \b
       streamreg inspect million.h5
+      streamreg inspect trips.parquet --profile
       streamreg inspect flights.zarr --x group/X --json
       streamreg inspect --system
     """
@@ -56,7 +61,13 @@ def inspect(
     from streamreg.tools.inspect import inspect
 
     seen = inspect(file, x, target, weights, missing_chunks, **given())
-    return Output(as_json(seen.to_dict()) if json else str(seen))
+    if not profile:
+        return Output(as_json(seen.to_dict()) if json else str(seen))
+    from streamreg.scans.profile import profile as read
+
+    source = opened(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)
+    found = read(source, threads=threads)
+    return Output(as_json(seen.to_dict() | {"profile": found.to_dict()}) if json else f"{seen}\n\n{found}")
 
 
 @app.command()

@@ -242,6 +242,18 @@ def test_inspect(cli, folder, name):
     assert sum(np.prod(d["shape"]) for d in found["datasets"]) == 3000 * 5
 
 
+def test_inspect_reads_the_rows_if_asked(cli, tmp_path):
+    table = {"a": np.array([1.0, np.nan, 3.0]), "g": np.array(["x", "y", "x"])}
+    sr.convert(table, tmp_path / "a.parquet")
+    assert (
+        str(sr.profile(table)).splitlines()[-3:]
+        == cli("inspect", tmp_path / "a.parquet", "--profile").splitlines()[-3:]
+    )
+    found = json.loads(cli("inspect", tmp_path / "a.parquet", "--profile", "--json"))
+    assert found["rows"] == 3
+    assert found["profile"] == json.loads(json.dumps(sr.profile(tmp_path / "a.parquet").to_dict()))
+
+
 def test_inspect_tells_layouts(cli, tmp_path):
     sr.generate(tmp_path / "a.h5", rows=300, columns=2, chunk_rows=50, compression="gzip")
     sr.generate(tmp_path / "a.zarr", rows=300, columns=2, chunk_rows=50, compression="zstd")
@@ -335,7 +347,20 @@ def test_examples_of_the_help_can_be_copied(cli, monkeypatch):
 
 def test_commands_come_in_the_order_of_use(cli):
     listed = cli("--help").split("Commands:\n")[1].splitlines()
-    commands = ["generate", "inspect", "fit", "predict", "scan", "merge", "seal", "verify", "compare", "score", "run"]
+    commands = [
+        "generate",
+        "inspect",
+        "convert",
+        "fit",
+        "predict",
+        "scan",
+        "merge",
+        "seal",
+        "verify",
+        "compare",
+        "score",
+        "run",
+    ]
     assert [line.split()[0] for line in listed] == commands
     assert not [line for line in listed if line.endswith("...")]
 
