@@ -137,7 +137,9 @@ def convert(
     scheduler: Scheduler = None,
     json: Json = False,
 ) -> Output:
-    """Write the rows of a file in another format, exactly; memory does not grow with them.
+    """Write the rows of a file in another format, exactly.
+
+    Memory does not grow with them.
 
     For example:
 
