@@ -14,6 +14,14 @@ from streamreg.engines.serial import Serial
 from streamreg.engines.threads import Threads
 
 
+@pytest.fixture(scope="session", autouse=True)
+def files():
+    from cases import SMALL
+
+    with SMALL:
+        yield
+
+
 class Processes(Engine):
     """Two processes: what a task leaves behind in its own process is lost."""
 

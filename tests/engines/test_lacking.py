@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import NAMES, SMALL, STATISTICS
+from cases import NAMES, STATISTICS
 from helpers import Cut
 
 import streamreg as sr
@@ -52,12 +52,6 @@ class _Broken(Partition):
         if len(first) < self.stop - self.start:
             yield first
         raise CorruptError(f"chunk {self.start}: bad checksum")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def files():
-    with SMALL:
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import ROWS, SMALL, STATISTICS, Case
+from cases import ROWS, STATISTICS, Case
 from helpers import Cut
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,12 +18,6 @@ from streamreg.scans.fold import folded
 from streamreg.scans.partitions import Recipe, fold_rows
 
 NAMES = list(STATISTICS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def files():
-    with SMALL:
-        yield
 
 
 def numbers(case: Case, source: Any = None, engine: Engine = Serial()) -> dict[str, Any]:  # noqa: B008
