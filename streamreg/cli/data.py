@@ -66,8 +66,8 @@ def inspect(
     from streamreg.scans.profile import profile as read
 
     source = opened(file, x=x, target=target, weights=weights, missing_chunks=missing_chunks)
-    found = read(source, threads=threads)
-    return Output(as_json(seen.to_dict() | {"profile": found.to_dict()}) if json else f"{seen}\n\n{found}")
+    held = read(source, threads=threads)
+    return Output(as_json(seen.to_dict() | {"profile": held.to_dict()}) if json else f"{seen}\n\n{held}")
 
 
 @app.command()

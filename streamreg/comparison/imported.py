@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from streamreg.comparison.foreign import of_model
 from streamreg.errors import CorruptError, DataError, NotFound, UsageError, typed
 from streamreg.families import LABELS, LEAST_SQUARES
 from streamreg.families import family as known_family
@@ -26,7 +27,8 @@ def coefficients(data: Any, *, target: str | None = None, family: str | None = N
 
     Parameters
     ----------
-    data : path, mapping or series
+    data : path, mapping, series or fitted model
+        A linear model of scikit-learn or glum, a result of statsmodels, or one linear layer of Keras or PyTorch.
         A ``.csv`` file with the columns name and coef, the intercept being called ``(intercept)``. A ``.json`` file, a
         mapping or a series of pandas: ``{"intercept": 1.0, "coef": {"x0": 2.0}}``, or
         ``{"intercept": 1.0, "x0": 2.0}``, or what
@@ -49,7 +51,9 @@ def coefficients(data: Any, *, target: str | None = None, family: str | None = N
     """
     if hasattr(data, "to_dict") and getattr(data, "ndim", 1) == 1:  # a series, or a result of this package
         data = data.to_dict()
-    if isinstance(data, Mapping):
+    if not isinstance(data, Mapping | str | os.PathLike) and (of_it := of_model(data)) is not None:
+        label, found = f"{type(data).__module__.partition('.')[0]}'s {type(data).__name__}", of_it
+    elif isinstance(data, Mapping):
         label, found = "coefficients", {str(name): value for name, value in data.items()}
         if len(found) < len(data):
             raise DataError(f"{label}: two names are the same as text; rename one")
