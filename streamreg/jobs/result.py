@@ -191,7 +191,7 @@ class JobResult:
     def _coefficients(self, rows: int) -> str:
         columns: list[tuple[str, dict[str, str]]] = []
         if self.truth:
-            values = {**dict(zip(self.truth["columns"], self.truth["coef"], strict=True))}
+            values = dict(zip(self.truth["columns"], self.truth["coef"], strict=False))  # the target has none
             values["(intercept)"] = self.truth["intercept"]
             columns.append(("true", {name: number(value, 8) for name, value in values.items()}))
         for name, fit in self._lines.items():
