@@ -1,10 +1,12 @@
-"""Dispatch: ``scripts/bench accuracy|algebra|cluster|device|glm|memory|scale|speed|survive|tables|training``."""
+"""Dispatch: ``scripts/bench NAME``, of one module of this folder each."""
 
 import argparse
 
 import accuracy
 import algebra
+import budgets
 import cluster
+import cold
 import device
 import glm
 import memory
@@ -15,10 +17,9 @@ import tables
 import training
 
 parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure streamreg and its peers in one run.")
-commands = parser.add_subparsers(
-    required=True, metavar="accuracy|algebra|cluster|device|glm|memory|scale|speed|survive|tables|training"
-)
-for module in (accuracy, algebra, cluster, device, glm, memory, scale, speed, survive, tables, training):
+modules = (accuracy, algebra, budgets, cluster, cold, device, glm, memory, scale, speed, survive, tables, training)
+commands = parser.add_subparsers(required=True, metavar="|".join(module.__name__ for module in modules))
+for module in modules:
     command = commands.add_parser(module.__name__, help=(module.__doc__ or "").splitlines()[0])
     module.options(command)
     command.set_defaults(run=module.run)

@@ -217,8 +217,10 @@ def _piece(source: Source) -> int:
     while hasattr(first, "inner"):
         first = first.inner
     matrix = getattr(first, "matrix", None)
-    if matrix is None:  # columns of Arrow are decoded page by page, all of a row group together
-        return _COLUMNAR if source.label.endswith(tuple(ARROW)) else 2**20
+    if matrix is None:  # columns of Parquet are decoded page by page, all of a row group together
+        columnar = _COLUMNAR if source.label.endswith(tuple(ARROW)) else 2**20
+        longest = max((lane.stream.at_once(0) for lane, _, _ in getattr(first, "spans", ())), default=0)
+        return max(columnar, longest * 8 * len(source.schema.names))
     return int(max(matrix.piece_bytes, matrix.chunk_rows * matrix.row_bytes))
 
 

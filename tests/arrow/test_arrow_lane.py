@@ -67,6 +67,13 @@ def test_ranges_in_order_decode_each_row_once(passes: int) -> None:
     assert stream.decoded == passes * ROWS
 
 
+def test_batches_much_longer_than_what_is_asked_for_are_decoded_once() -> None:
+    stream = Counting()
+    lane = Lane(stream, ["n"], ROWS)
+    assert [n for a in range(0, ROWS, 10) for n in numbers(lane.take(a, a + 10))] == list(range(ROWS))
+    assert stream.decoded == ROWS
+
+
 def test_neighbours_that_change_places_decode_each_row_once() -> None:
     stream = Counting()
     lane = Lane(stream, ["n"], 64)

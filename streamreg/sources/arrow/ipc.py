@@ -25,6 +25,11 @@ class Batches(Stream):
     rows: int
     label: str
     constants: dict[str, Any]
+    longest: int = 0
+
+    def at_once(self, rows: int) -> int:
+        """Return the rows of the longest batch, as each is decoded whole."""
+        return self.longest
 
     def batches(self, columns: Sequence[str], rows: int, start: int) -> Iterator[Any]:
         """Yield all rows; other columns are not decoded."""
@@ -85,6 +90,7 @@ def described(file: File) -> tuple[Any, set[str], list[Batches]]:
         rows += count
         if k == len(counts) - 1 or (rows >= _LANE_ROWS and not stream):
             label = file.path if stream else f"{file.path}, batches {first_batch}-{k}"
-            runs += [Batches(file, first_batch, k + 1, rows, label, dict(file.constants))] if rows else []
+            longest = max(counts[first_batch : k + 1])
+            runs += [Batches(file, first_batch, k + 1, rows, label, dict(file.constants), longest)] if rows else []
             first_batch, rows = k + 1, 0
     return schema, nullable, runs

@@ -36,6 +36,10 @@ class Stream(ABC):
         They have these columns at least.
         """
 
+    def at_once(self, rows: int) -> int:
+        """Return how many rows are decoded together where `rows` are asked for."""
+        return rows
+
     def entry(self, row: int) -> int:
         """Return the last row up to this one from which on the storage can be read."""
         return 0
@@ -148,7 +152,9 @@ class Lane:
             self._batches = None
         found = [piece for held in self._held if len(piece := _cut(held, start, stop))]
         self._held = [(a, rest) for a, batch in self._held for a, rest in _without(a, batch, start, stop)]
-        while sum(len(batch) for _, batch in self._held) > AHEAD * max(stop - start, self._rows):
+        # The last rows read are kept, however long a batch is: most often they are asked for next.
+        most = AHEAD * max(stop - start, self._rows)
+        while len(self._held) > 1 and sum(len(batch) for _, batch in self._held) > most:
             del self._held[0]
         return found
 
