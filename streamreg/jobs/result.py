@@ -12,6 +12,7 @@ from streamreg.families import family
 from streamreg.reporting import tables
 from streamreg.results.base import FitResult
 from streamreg.results.by_group import GroupFits
+from streamreg.results.classes import ClassFit
 from streamreg.results.predict import Written
 from streamreg.scoring.scorecard import Scorecard
 from streamreg.tools.inspect import size
@@ -158,6 +159,7 @@ class JobResult:
         title = f"{self.job}\n{self.data}{' (generated)' if self.generated else ''}"
         parts = [tables.render(title, facts, header, lines, notes)]
         parts += [self._coefficients(rows)] if self._lines else []
+        parts += [str(fit.table(rows)) for fit in self.fits.values() if isinstance(fit, ClassFit)]
         by_level = {name: fit for name, fit in self.fits.items() if isinstance(fit, GroupFits)}
         parts += [str(fit.table(rows, 5, f"{name}: a line for each {fit.by}")) for name, fit in by_level.items()]
         parts += [str(c.table(min(rows, 5))) for c in self.comparisons]
