@@ -6,6 +6,7 @@ import accuracy
 import algebra
 import budgets
 import cluster
+import cold
 import device
 import glm
 import memory
@@ -16,7 +17,7 @@ import tables
 import training
 
 parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure streamreg and its peers in one run.")
-modules = (accuracy, algebra, budgets, cluster, device, glm, memory, scale, speed, survive, tables, training)
+modules = (accuracy, algebra, budgets, cluster, cold, device, glm, memory, scale, speed, survive, tables, training)
 commands = parser.add_subparsers(required=True, metavar="|".join(module.__name__ for module in modules))
 for module in modules:
     command = commands.add_parser(module.__name__, help=(module.__doc__ or "").splitlines()[0])

@@ -38,7 +38,11 @@ def jobs(rows: int) -> dict[str, str]:
 def make(rows: int) -> None:
     """Make the files that are not there."""
     if not Path("table.npy").exists():
-        subprocess.run(streamreg("generate", "table.npy", "--rows", str(rows)), check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            streamreg("generate", "table.npy", "--rows", str(rows), "--columns", "100"),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     for name in FORMATS[1:]:
         if not Path(name).exists():
             packed = ["--compression", "gzip"] if name == "gzip.h5" else []

@@ -50,6 +50,7 @@ def fit(
     weights: Weights = None,
     missing_chunks: MissingChunks = "error",
     save: Annotated[Path | None, typer.Option(help="Save the fit to this .npz file, a network to .keras.")] = None,
+    force: Force = False,
     rows: Shown = 20,
     threads: Threads = None,
     engine: OnEngine = None,
@@ -76,11 +77,14 @@ def fit(
       streamreg fit million.h5 --target y --kind penalised --rule bic
     """
     from streamreg.models.flat import build
+    from streamreg.persist.table_writer import require_replaceable
     from streamreg.scans.run import Run
 
     options = chosen(context)
     if save is not None and save.suffix not in _SAVED.values():
         raise UsageError(f"--save is {str(save)!r}; it must end in .npz, by which other commands know a fit")
+    if save is not None:
+        require_replaceable(save, force)
     data: Any = file
     if file.suffix == ".moments":
         if x is not None or weights is not None:

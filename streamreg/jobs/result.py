@@ -10,10 +10,12 @@ from streamreg._version import __version__
 from streamreg.comparison import Comparison
 from streamreg.families import family
 from streamreg.reporting import tables
+from streamreg.reporting.figures import number
 from streamreg.results.base import FitResult
 from streamreg.results.by_group import GroupFits
 from streamreg.results.classes import ClassFit
 from streamreg.results.predict import Written
+from streamreg.results.summary import estimates
 from streamreg.scoring.scorecard import Scorecard
 from streamreg.tools.inspect import size
 
@@ -189,19 +191,18 @@ class JobResult:
         return {name: fit for name, fit in self.fits.items() if isinstance(fit, FitResult)}
 
     def _coefficients(self, rows: int) -> str:
-        truth = self.truth or {"columns": [], "coef": [], "intercept": None}
-        known = dict(zip(truth["columns"], truth["coef"], strict=False)) | {"(intercept)": truth["intercept"]}
-        columns = [("true", known)] if self.truth else []
+        columns: list[tuple[str, dict[str, str]]] = []
+        if self.truth:
+            values = dict(zip(self.truth["columns"], self.truth["coef"], strict=False))  # the target has none
+            values["(intercept)"] = self.truth["intercept"]
+            columns.append(("true", {name: number(value, 8) for name, value in values.items()}))
         for name, fit in self._lines.items():
-            columns.append((name, dict(zip(fit.names, fit.coef, strict=True)) | {"(intercept)": fit.intercept}))
+            shown = estimates(fit)
+            columns.append((name, {term: estimate for term, (estimate, _) in shown.items()}))
             if np.isfinite(fit.std_errors).any():
-                errors = dict(zip(fit.names, fit.std_errors, strict=True)) | {"(intercept)": fit.intercept_std_error}
-                columns.append(("std error", errors))
-        names = list(dict.fromkeys(n for fit in self._lines.values() for n in ("(intercept)", *fit.names)))
-        lines = [
-            [name, *(_figure(values.get(name), 4 if title == "std error" else 8) for title, values in columns)]
-            for name in names[: rows + 1]
-        ]
+                columns.append(("std error", {term: error for term, (_, error) in shown.items()}))
+        names = list(dict.fromkeys(term for _, cells in columns[bool(self.truth) :] for term in cells))
+        lines = [[name, *(cells.get(name, "-") for _, cells in columns)] for name in names[: rows + 1]]
         more = len(names) - len(lines)
         notes = [f"... and {more:,} more coefficients"] if more > 0 else []
         return tables.render("Coefficients", [], ("", *(title for title, _ in columns)), lines, notes)
@@ -216,7 +217,3 @@ def _goodness(fit: Any) -> tuple[str, str]:
     if not isinstance(fit, FitResult | GroupFits):
         return "-", "-"
     return f"{fit.rsquared:.6f}", f"{fit.sigma:.6g}" if family(of_all(fit).family).least_squares else "-"
-
-
-def _figure(value: float | None, digits: int) -> str:
-    return "-" if value is None or np.isnan(value) else f"{value:.{digits}g}"

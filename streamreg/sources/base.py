@@ -106,6 +106,12 @@ class Partition(ABC):
             from row 0 of the source); storage with chunks of its own yields those.
         """
 
+    def prefetch(self) -> None:
+        """Have the system begin to read the rows from their file into its cache, where that can be said beforehand."""
+        inner = getattr(self, "inner", None)
+        if inner is not None:
+            inner.prefetch()
+
     def cut(self, start: int, stop: int) -> "Partition":
         """Return rows `start` to `stop` of this partition; what lies before them may be read, but not what follows."""
         return _Cut(self, start, stop)

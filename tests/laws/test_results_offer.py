@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.cells import cell_len
 
 import streamreg as sr
 from streamreg.engines.serial import Serial
@@ -137,6 +138,15 @@ def test_html_holds_what_the_text_does_and_is_escaped(results, name):
         assert cell in bare
     tags = set(re.findall(r"</?(\w+)", html))
     assert tags <= {"div", "p", "b", "br", "table", "thead", "tbody", "tr", "th", "td"}
+
+
+@each()
+@pytest.mark.parametrize("width", [80, 50])
+def test_text_is_no_wider_than_the_terminal(results, name, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    if name == "check of rows":
+        return  # one sentence
+    assert max(map(cell_len, results[name].summary().splitlines())) <= width
 
 
 @each()

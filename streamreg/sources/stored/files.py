@@ -1,11 +1,14 @@
 """Looking at files: is it there, has it changed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
 from streamreg.errors import ChangedError, DataError, NotFound, nearest
+
+_ASKED = 2**20  # bytes that are looked for in the cache at their beginning
 
 
 def require_file(path: Path) -> Path:
@@ -64,6 +67,29 @@ def unbuffered(path: str, seen: str) -> Iterator[FileIO]:
         require_unchanged(path, seen)
         yield file
         require_unchanged(path, seen)
+
+
+def prefetch(path: str, offsets: Sequence[int], length: int) -> None:
+    """Have the system read `length` bytes from each offset into its cache, and do not wait for them.
+
+    What is there already is left alone, and so is all where a system or a file has no such thing.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        return
+    with suppress(OSError), FileIO(path, "r") as file:
+        for offset in offsets:
+            for start in range(offset, offset + length, _ASKED):
+                if not _cached(file, start):
+                    os.posix_fadvise(file.fileno(), start, min(_ASKED, offset + length - start), os.POSIX_FADV_WILLNEED)
+
+
+def _cached(file: FileIO, offset: int) -> bool:
+    """Return whether a byte can be read without waiting: it is in the system's cache, or beyond the end of the file."""
+    try:
+        os.preadv(file.fileno(), [bytearray(1)], offset, getattr(os, "RWF_NOWAIT", 0))
+    except OSError:  # it cannot, or the file system does not tell
+        return False
+    return True
 
 
 def require_unchanged(path: str, seen: str) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streamreg.errors import CorruptError
 from streamreg.sources.checks import native
-from streamreg.sources.stored.files import file_fingerprint, unbuffered
+from streamreg.sources.stored.files import file_fingerprint, prefetch, unbuffered
 from streamreg.sources.stored.table import Read, Stored
 
 
@@ -93,6 +93,15 @@ class RawStored(Stored):
                 return out if self.stored == self.dtype else out.byteswap(inplace=True).view(self.dtype)
 
             yield read
+
+    def prefetch(self, start: int, stop: int) -> None:
+        """Have the system begin to read rows `start` to `stop` into its cache."""
+        if self.fortran:
+            columns = range(self.full[1]) if self.columns is None else self.columns
+            offsets = [self.offset + (column * self.full[0] + start) * self.stored.itemsize for column in columns]
+            prefetch(self.path, offsets, (stop - start) * self.stored.itemsize)
+        else:
+            prefetch(self.path, [self.offset + start * self.row_bytes], (stop - start) * self.row_bytes)
 
     def fingerprint(self) -> str:
         """Return size, time of last change and identity of the file."""

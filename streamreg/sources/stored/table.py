@@ -58,6 +58,9 @@ class Stored(ABC):
         """Return what reads some columns of a matrix, at least, if that is less work; and which columns it reads."""
         return self, range(self.shape[1])
 
+    def prefetch(self, start: int, stop: int) -> None:  # noqa: B027  # for storages that know where rows lie
+        """Have the system begin to read rows `start` to `stop` into its cache."""
+
     def part(self, start: int, stop: int) -> "Stored":
         """Return what is needed to read rows `start` to `stop` alone, numbered as before."""
         return self
@@ -88,6 +91,10 @@ class TablePartition(Partition):
             for a, b in pieces(self.start, self.stop, step):
                 vectors: dict[str, Column] = {name: read_vector(a, b) for name, read_vector in beside.items()}
                 yield Chunk(a, read(a, b), self.names, vectors)
+
+    def prefetch(self) -> None:
+        """Have the system begin to read the rows of the matrix."""
+        self.matrix.prefetch(self.start, self.stop)
 
     def cut(self, start: int, stop: int) -> Partition:
         """Return some of the rows, and read no others but those of their chunks."""
