@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from streamreg.reporting.figures import number, probability
 from streamreg.reporting.table import Column, Table
-from streamreg.results.summary import number, probability
 
 
 def table(fit: Any, rows: int | None, level: float) -> Table:
