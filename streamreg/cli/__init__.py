@@ -82,7 +82,7 @@ def _run(arguments: list[str], signals: list[int]) -> int:
             return _interrupted(signals) if output == 130 else int(output or 0)
         return _print(output)
     except StreamregError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(str(error).replace("force=True", "--force"), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted(signals)
     except BrokenPipeError:

@@ -8,6 +8,7 @@ import typer
 from streamreg.cli.base import (
     Checkpoint,
     File,
+    Force,
     Json,
     MissingChunks,
     OnDevice,
@@ -64,9 +65,12 @@ def scan(
     seal: Annotated[
         bool, typer.Option("--seal", help="Also write checksums of what is read to FILE.seal, for later scans.")
     ] = False,
+    force: Force = False,
     json: Json = False,
 ) -> Output:
     """Read all rows once and keep their moments. From these any linear fit is answered later.
+
+    Moments are the count of rows, the means of the columns, and the sums of their products about the means.
 
     For example:
 
@@ -75,6 +79,7 @@ def scan(
       streamreg scan million.h5 -o million.moments --append
       streamreg fit million.moments --target y --features x1,x7
     """
+    from streamreg.persist.table_writer import require_replaceable
     from streamreg.scans import merge, scan
     from streamreg.scans.moments_file import load
     from streamreg.stats.base import require_suffix
@@ -84,6 +89,7 @@ def scan(
     if folds is not None and folds.removeprefix("-").isdecimal() and int(folds) < 2:
         raise UsageError(f"--folds is {folds}; it takes two or more, or a column")
     require_suffix(out)
+    require_replaceable(out, force or append)
     held: Any = load(out) if append else None
     if held is not None and held.record is not None:
         target, weights = held.record.target, held.record.weights
@@ -118,6 +124,7 @@ def scan(
 def merge(
     files: Annotated[list[Path], typer.Argument(help="Files of moments.", show_default=False)],
     out: Out,
+    force: Force = False,
     json: Json = False,
 ) -> Output:
     """Merge the moments of several scans. They may be of other machines, days or files; no rows are read.
@@ -127,10 +134,12 @@ def merge(
     \b
       streamreg merge monday.moments tuesday.moments -o week.moments
     """
+    from streamreg.persist.table_writer import require_replaceable
     from streamreg.scans import merge
     from streamreg.stats.base import require_suffix
 
     require_suffix(out)
+    require_replaceable(out, force)
     state = merge.merge(*files)
     state.save(out)
     return _told(out, state, json)

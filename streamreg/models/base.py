@@ -5,7 +5,8 @@ import os
 import re
 from abc import abstractmethod
 from collections.abc import Container
-from typing import Annotated, Any, Literal
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
@@ -18,6 +19,11 @@ from streamreg.sources.base import Source
 from streamreg.stats.base import SUFFIX, Statistic
 from streamreg.stats.moments import Moments
 
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
 
 def _device(value: str) -> str:
     if not re.fullmatch(r"(cpu|gpu)(:[0-9]+)?", value):
@@ -29,17 +35,22 @@ Device = Annotated[str, AfterValidator(_device)]
 """Where Keras's backend computes: "gpu", "gpu:1", or "cpu"."""
 
 
-class Model(BaseModel):
+class _Listed(ModelMetaclass):
+    """Class of models: `help` and completion list what is ours, and not the methods of pydantic."""
+
+    def __dir__(self) -> list[str]:
+        own = {name for base in self.__mro__ if base not in BaseModel.__mro__ for name in vars(base)}
+        return sorted(name for name in own if not name.startswith(("_", "model_")))
+
+
+class Model(BaseModel, metaclass=_Listed):
     """Base of all models. Unknown options are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     def __init__(self, *unnamed: Any, **options: Any) -> None:
         if unnamed:
-            raise UsageError(
-                f"{type(self).__name__}: {unnamed[0]!r} has no name, and options go by name; formulas are not read: "
-                "columns are chosen by features=[...] and target=..., and rows are passed to fit"
-            )
+            options = _formula_first(type(self), unnamed, options)
         options = current(options, type(self).model_fields)
         try:
             super().__init__(**options)
@@ -58,6 +69,19 @@ class Model(BaseModel):
     def __delattr__(self, name: str) -> None:
         raise UsageError(f"{type(self).__name__} does not change once it is made: {name} stays")
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Show options and their defaults where the class is looked at; what they can be is in the docstring."""
+        shown = [
+            Parameter(
+                name,
+                Parameter.POSITIONAL_OR_KEYWORD if name == "formula" else Parameter.KEYWORD_ONLY,
+                default=field.get_default(call_default_factory=True),
+            )
+            for name, field in cls.model_fields.items()
+        ]
+        cls.__signature__ = Signature(sorted(shown, key=lambda one: one.kind))
+
     @abstractmethod
     def fit(
         self,
@@ -69,15 +93,18 @@ class Model(BaseModel):
         progress: bool | None = None,
         engine: Any = None,
     ) -> Any:
-        """Estimate from `data`: a source, or what `streamreg.open` takes; ``fit(X, y)`` is ``fit((X, y))``."""
+        """Estimate from `data`: a source, or what `streamreg.open` takes; ``fit(X, y)`` is ``fit((X, y))``.
+
+        `y` and `weight` may be names, where the data have names.
+        """
 
     @abstractmethod
     def needs(self) -> Needs:
         """Return which columns, passes and memory a fit takes. No data are touched."""
 
     @property
-    def gives(self) -> Literal["coefficients", "network", "groups"]:
-        """What `fit` returns: a line for all rows, a network, or a line for each group."""
+    def gives(self) -> Literal["coefficients", "network", "groups", "classes"]:
+        """What `fit` returns: a line for all rows, a network, a line for each group, or one for each class."""
         return "coefficients"
 
     @classmethod
@@ -103,8 +130,25 @@ class Model(BaseModel):
         return {"kind": kind_of(type(self)), **self.model_dump(mode="json")}
 
 
+def _formula_first(kind: type[Model], unnamed: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with the one that needs no name: ``sr.Linear("y ~ x")``."""
+    first = unnamed[0]
+    if len(unnamed) == 1 and isinstance(first, str) and "~" in first and "formula" in kind.model_fields:
+        if "formula" in options:
+            raise UsageError(
+                f"{kind.__name__}: {first!r} and formula={options['formula']!r} are two formulas; give one"
+            )
+        return {"formula": first, **options}
+    raise UsageError(
+        f"{kind.__name__}: {first!r} has no name, and options go by name, but for a formula, 'y ~ a + b': columns are "
+        "chosen by features=[...] and target=..., and rows are passed to fit"
+    )
+
+
 def together(data: Any, y: Any, weight: Any) -> Any:
     """Return features, and a target and weights that were passed beside them, as `streamreg.open` takes them.
+
+    A target, and weights, may be named where the data have names.
 
     Raises
     ------
@@ -113,6 +157,8 @@ def together(data: Any, y: Any, weight: Any) -> Any:
     """
     if y is None and weight is None:
         return data
+    if isinstance(y, str) and (weight is None or isinstance(weight, str)) and not isinstance(data, Statistic | tuple):
+        return sources.open(data, target=y, weights=weight)
     if isinstance(data, Source | Statistic | tuple | str | os.PathLike) or isinstance(y, str):
         raise UsageError("y and weight go with a matrix X in memory; name columns by target=, and weights= in sr.open")
     if y is None:

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.design.design import Design
-from streamreg.design.formula.coders import Category, Interacted
 from streamreg.design.formula.encoder import FormulaEncoder
-from streamreg.design.formula.expressions import Call, Name
 from streamreg.errors import DataError, OnePassError, UsageError, nearest, require, typed
 from streamreg.families import family
 from streamreg.inference.statistics import require_level
 from streamreg.models.base import as_source
+from streamreg.models.questions import questions
 from streamreg.results.base import FitResult
 from streamreg.results.intervals import require_errors, spread
 from streamreg.results.marginal import MarginalEffects
@@ -110,7 +109,7 @@ def effects(
     source = as_fitted(source, {name: value for name, value in fit.encoder.items() if name != "formula"})
     encoder = FormulaEncoder.from_dict(fit.encoder).without_target() if "formula" in fit.encoder else None
     groups = (by,) if isinstance(by, str) else tuple(by)
-    asked, note = _questions(fit, encoder, source, variables, contrasts or {})
+    asked, note = questions(fit, encoder, source, variables, contrasts or {})
     if any(q.pair is not None for q in asked) and kind != "dydx":
         raise UsageError(f"contrasts are differences of means; kind={kind!r} is for numbers, so name them: variables=")
     fixed = _fixed(at, asked, source, encoder, fit)
@@ -189,75 +188,6 @@ def _digits(fit: FitResult, rows: Slopes, values: Float, levels: Float, slopes: 
     with np.errstate(divide="ignore", invalid="ignore"):
         found = -np.log10(off / np.abs(values) + 10.0**-best)
     return np.asarray(np.clip(np.nan_to_num(found, nan=0.0), 0.0, best))
-
-
-def _questions(
-    fit: FitResult,
-    encoder: FormulaEncoder | None,
-    source: Source,
-    variables: str | Sequence[str] | None,
-    contrasts: Mapping[str, Any],
-) -> tuple[tuple[Question, ...], str]:
-    """Return which effects are asked for, and a note about those that are not."""
-    categories = {} if encoder is None else _categories(encoder)
-    read = fit.terms_of if encoder is None else encoder.columns
-    known = tuple(name for name in read if name not in _absorbed(fit))
-    wanted = known if variables is None else (variables,) if isinstance(variables, str) else tuple(variables)
-    wanted = tuple(dict.fromkeys((*wanted, *contrasts)))
-    asked, skipped = list[Question](), list[str]()
-    for name in wanted:
-        if name not in known:
-            raise UsageError(
-                f"no term of the fit is made of {name!r}{nearest(name, known)}; there is {', '.join(known)}"
-            )
-        kind = source.schema.dtype(source.schema.require(name, source.label)).kind
-        if name in contrasts:
-            asked.append(_contrast(name, contrasts[name]))
-        elif name in categories:
-            base, *others = categories[name]
-            asked += [Question(name, f"{other} - {base}", (base, other)) for other in others]
-        elif kind == "b":
-            asked.append(Question(name, "True - False", (False, True)))
-        elif kind in "iuf":
-            asked.append(Question(name, "dY/dX"))
-        elif variables is None:
-            skipped.append(name)
-        else:
-            raise UsageError(
-                f"column {name!r} is no number and no category of the formula; name a contrast of two values"
-            )
-    if not asked:
-        raise UsageError("no term of the fit is made of a number or a category; there is no effect to average")
-    note = f"Without {', '.join(skipped)}, of which only functions are terms." if skipped else ""
-    return tuple(asked), note
-
-
-def _absorbed(fit: FitResult) -> set[str]:
-    return set() if fit.absorbed is None else {part for key in fit.absorbed.names.tolist() for part in key.split("^")}
-
-
-def _contrast(name: str, pair: Any) -> Question:
-    if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2 or pair[0] == pair[1]:
-        raise UsageError(f"the contrast of {name!r} is {pair!r}; it is two different values, the reference first")
-    return Question(name, f"{pair[1]} - {pair[0]}", (pair[0], pair[1]))
-
-
-def _categories(encoder: FormulaEncoder) -> dict[str, list[Any]]:
-    """Return the levels of each column that is a category, the reference first."""
-    found: dict[str, list[Any]] = {}
-    for coder in encoder.coders:
-        held: list[tuple[Any, Any, int]] = []
-        if isinstance(coder, Category):
-            held = [(coder.inner, coder.levels, coder.base)]
-        elif isinstance(coder, Interacted) and isinstance(coder.factor, Call):
-            arguments = coder.factor.args
-            held = [(arguments[0], coder.levels, coder.reference)]
-            held += [] if coder.second is None else [(arguments[1], coder.second, coder.reference2)]
-        for inner, levels, base in held:
-            if isinstance(inner, Name) and inner.text not in found and not levels.dates:
-                values = list(levels.values)
-                found[inner.text] = [values[base], *values[:base], *values[base + 1 :]]
-    return found
 
 
 def _fixed(

@@ -54,7 +54,8 @@ class Linear(Weighted):
         What to return for columns that depend on others: the shortest solution; NaN for the later columns, as R does;
         or an error that names them.
     powers : dict of str to int
-        The degree of each column to raise to powers: 3 for x adds x^2 and x^3, expanded in double-double.
+        The degree of each column to raise to powers: 3 for x adds x^2 and x^3, expanded with twice the
+        digits of float64 ("double-double").
     features : tuple of str, optional
         Columns to regress on; default: all that have no other role.
     target : str, optional

@@ -56,7 +56,8 @@ class Keras(KerasOptions):
     intercept : bool
         Whether a line may have a constant; without one, features are whitened about zero.
     conditioning : {"whiten", "standardise", "none"}
-        What is done to the features before training, from the moments of one scan, in float64.
+        What is done to the features before training, in float64, from the means and cross-products (moments) of one
+        scan: "whiten" makes them uncorrelated, with variance one; "standardise" gives them variance one.
     precision : {"float32", "float64"}
         What training computes in. A line on whitened features goes on in float64 once rounding holds it up.
     validation : float

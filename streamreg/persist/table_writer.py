@@ -120,7 +120,7 @@ def require_replaceable(path: Path, force: bool) -> None:
     if not path.parent.is_dir():
         raise NotFound(f"{path}: no folder {str(path.parent)!r}; make it first")
     if path.exists() and not force:
-        raise UsageError(f"{path}: is there already; pass --force (force=True) to replace it")
+        raise UsageError(f"{path}: is there already; pass force=True to replace it")
     if path.suffix == ".zarr":
         if path.exists() and not any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray")):
             raise UsageError(f"{path}: is there already and is not a Zarr store; move it away or choose another name")

@@ -240,12 +240,8 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
         from streamreg.sources.arrays import open_arrays
 
         return open_arrays(data if isinstance(data, tuple) else (data,), columns)
-    library = type(data).__module__.partition(".")[0]
-    if library in ("h5py", "zarr"):
-        inner = str(getattr(data, "name", None) or "").strip("/")
-        raise UsageError(
-            f"data is an open {library} object; pass the path of its file" + f", and x={inner!r}" * bool(inner)
-        )
+    if type(first).__module__.partition(".")[0] in ("h5py", "zarr"):
+        raise UsageError(_opened_elsewhere(data if isinstance(data, tuple) else (data,)))
     if type(first).__module__.partition(".")[0] == "scipy":
         what = "is a sparse matrix" if first is data else f"begins with a {type(first).__name__}, which is sparse"
         raise UsageError(f"data {what}; pass its .toarray(), or batches of rows: (x[a:b].toarray(), y[a:b])")
@@ -269,6 +265,19 @@ def _open_object(data: Any, columns: Sequence[str] | None) -> Source:
     raise UsageError(
         f"data is a {type(data).__name__}; pass a path, an array, a tuple (X, y) or (X, y, weight), a dask array, "
         "an iterable of such tuples, or a function that returns one"
+    )
+
+
+def _opened_elsewhere(parts: tuple[Any, ...]) -> str:
+    """Say how rows are read from the file of open datasets, which would otherwise be read into memory as a whole."""
+    library = type(parts[0]).__module__.partition(".")[0]
+    names = [str(getattr(part, "name", None) or "").strip("/") for part in parts]
+    path = getattr(getattr(parts[0], "file", None), "filename", None)
+    where = "the path of its file" if path is None else repr(str(path))
+    options = [f"{word}={name!r}" for word, name in zip(("x", "target", "weights"), names, strict=False) if name]
+    return (
+        f"data {'begins with' if len(parts) > 1 else 'is'} an open {library} object, which is not read as a stream; "
+        f"pass its path: sr.open({', '.join([where, *options])})"
     )
 
 

@@ -58,7 +58,13 @@ def check_numeric(label: str, dtype: np.dtype[Any]) -> None:
         )
     if dtype.kind in "OSUTV":
         what = "Python objects" if dtype.kind == "O" else "text" if dtype.kind in "SUT" else "raw bytes"
-        raise DataError(f"{label}: has type {dtype} ({what}), not numbers; convert it with astype('float64') first")
+        advice = "convert it with astype('float64') first"
+        if dtype.kind != "V":
+            advice = (
+                "where these are numbers, convert them with astype('float64'); where there is text, pass a data frame, "
+                "whose text columns are categories in a formula, 'y ~ a + C(town)'"
+            )
+        raise DataError(f"{label}: has type {dtype} ({what}), not numbers; {advice}")
     if dtype.kind == "c":
         raise DataError(f"{label}: has type {dtype}; store real and imaginary parts as two columns")
     if dtype.kind not in "fiub" or dtype.itemsize > 8:

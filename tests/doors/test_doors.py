@@ -1,6 +1,7 @@
 """Rows in memory are checked by one rule wherever they are passed: the answer is right, or one error says why not."""
 
 import pickle
+import pydoc
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import dask.array as da
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -251,10 +253,10 @@ def test_features_and_target_may_be_passed_apart(model: Any) -> None:
     labels, weight = (np.median(Y) < Y).astype(float), np.arange(1.0, 41.0)
     for more in ((labels,), (labels, weight)):
         np.testing.assert_array_equal(model.fit(X, *more).coef, model.fit((X, *more)).coef)
+    named = pd.DataFrame(X[:, :2], columns=["x0", "x1"]).assign(label=labels, w=weight)
+    np.testing.assert_array_equal(model.fit(named, "label", "w").coef, model.fit(X[:, :2], labels, weight).coef)
     for call in (
         lambda: model.fit((X, labels), labels),
-        lambda: model.fit("a.h5", "y"),
-        lambda: model.fit(frame(X), "a"),
         lambda: model.fit(X, None, weight),
     ):
         with pytest.raises(sr.UsageError, match=r"go with a matrix X|goes with y"):
@@ -301,7 +303,8 @@ def test_options_of_a_wrong_type_are_refused_in_words(call: str) -> None:
     [
         (lambda: sr.scan((X, Y), threads="2"), "threads='2' is a str; it can be int | None"),  # type: ignore[arg-type]
         (lambda: sr.scan((X, Y), folds=2.5), "folds=2.5 is a float"),  # type: ignore[call-overload]
-        (lambda: sr.Linear("y ~ x"), "formulas are not read"),
+        (lambda: sr.Linear(["x"]), "options go by name, but for a formula"),
+        (lambda: sr.Linear("y ~ x", formula="y ~ x"), "are two formulas"),
         (lambda: setattr(sr.Linear(), "ridge", 1), "does not change once it is made"),
         (lambda: delattr(sr.Linear(), "ridge"), "does not change once it is made"),
         (lambda: sr.coefficients([1.0, 2.0]), "mapping of names to numbers"),
@@ -311,6 +314,34 @@ def test_mistakes_of_a_call_are_said_in_words(call: Callable[[], Any], words: st
     with pytest.raises(sr.UsageError) as caught:
         call()
     assert words in str(caught.value)
+
+
+def test_a_formula_needs_no_name() -> None:
+    rows = frame(X).assign(y=Y)
+    assert sr.Linear("y ~ a + b") == sr.Linear(formula="y ~ a + b")
+    np.testing.assert_array_equal(
+        sr.Linear("y ~ a + b").fit(rows).coef, sr.Linear(features=["a", "b"]).fit(rows, "y").coef
+    )
+
+
+def test_help_of_a_model_is_ours() -> None:
+    text = pydoc.plain(pydoc.render_doc(sr.Linear))
+    assert "ridge" in text
+    assert "fit(self" in text
+    assert text.count("pydantic") == 1  # where it comes from
+    assert "model_" not in text
+    assert len(text.splitlines()) < 200
+
+
+def test_open_datasets_are_sent_to_their_path(tmp_path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["g/X"], file["y"] = X, Y
+        for call in (lambda: sr.Linear().fit(file["g/X"], file["y"]), lambda: sr.open((file["g/X"], file["y"]))):
+            with pytest.raises(sr.UsageError) as caught:
+                call()
+    options = str(caught.value).partition("sr.open(")[2]
+    assert options == f"{str(tmp_path / 'a.h5')!r}, x='g/X', target='y')"
+    np.testing.assert_array_equal(sr.Linear().fit(eval(f"sr.open({options}")).coef, sr.Linear().fit((X, Y)).coef)
 
 
 def test_a_series_of_coefficients_is_read() -> None:

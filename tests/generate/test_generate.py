@@ -141,7 +141,7 @@ def test_replaces_only_when_forced(tmp_path, name):
     path = tmp_path / name
     sr.generate(path, rows=10, columns=2, seed=1)
     before = read(path)[0]
-    with pytest.raises(UsageError, match="--force"):
+    with pytest.raises(UsageError, match="force=True"):
         sr.generate(path, rows=10, columns=2, seed=2)
     np.testing.assert_array_equal(read(path)[0], before)
     sr.generate(path, rows=10, columns=2, seed=2, force=True)

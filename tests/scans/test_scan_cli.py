@@ -59,7 +59,17 @@ def test_merge(cli, data, tmp_path):
     sr.scan((np.ones((9, 4)), np.zeros(9))).save(tmp_path / "b.moments")
     text = cli("merge", tmp_path / "a.moments", tmp_path / "b.moments", "-o", tmp_path / "c.moments")
     assert "809 rows, 5 columns, target y" in text
-    assert "would count twice" in cli("merge", *[tmp_path / "a.moments"] * 2, "-o", tmp_path / "c.moments", code=3)
+    assert "would count twice" in cli("merge", *[tmp_path / "a.moments"] * 2, "-o", tmp_path / "d.moments", code=3)
+
+
+def test_what_is_there_is_not_replaced_unless_forced(cli, data, tmp_path):
+    moments, fit = tmp_path / "a.moments", tmp_path / "a.npz"
+    scan = ("scan", data, "-o", moments, "--target", "y")
+    for command in (scan, ("merge", moments, "-o", tmp_path / "b.moments"), ("fit", moments, "--save", fit)):
+        cli(*command)
+        assert "is there already; pass --force to replace it" in cli(*command, code=2)
+        cli(*command, "--force")
+    cli(*scan, "--append")
 
 
 def test_a_fit_for_each_level(cli, data, tmp_path):

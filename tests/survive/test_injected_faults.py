@@ -442,15 +442,15 @@ def test_full_disk_leaves_the_old_result(tmp_path):
         (tmp_path / name).write_text("old")
     sr.Linear(target="x3").fit(tmp_path / "a.npy").save(tmp_path / "fit.npz")
     commands = [
-        "fit a.npy --target x3 --save b.npz",
-        "scan a.npy --target x3 -o b.moments",
+        "fit a.npy --target x3 --save b.npz --force",
+        "scan a.npy --target x3 -o b.moments --force",
         "predict fit.npz a.npy p.npy --force",
         "generate g.npy --rows 2000 --columns 60",
         "generate g.h5 --rows 2000 --columns 60",
         "generate g.zarr --rows 2000 --columns 60",
         "seal a.npy --target x3",
         "run job.yaml",
-        "scan a.npy --target x3 -o b.moments --checkpoint kept",
+        "scan a.npy --target x3 -o b.moments --force --checkpoint kept",
     ]
     before = everything(tmp_path)
     done = subprocess.run(
