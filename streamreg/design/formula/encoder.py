@@ -181,7 +181,7 @@ class FormulaEncoder:
         """
         target = bool(self._made_target)
         rows = self._rows(columns, zones, place, start, passed) if self._made or target else None
-        return beside(self._blocks(self._made, rows, target), _length(columns))
+        return beside(self._blocks(self._made, rows, target), len(next(iter(columns.values()))) if columns else 0)
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -223,7 +223,7 @@ class FormulaEncoder:
     ) -> tuple[Float, Float | None]:
         """Return the columns `features` of some rows: those that `encode` makes, and the stored ones."""
         rows = self._rows(columns, zones or {}, place, start, passed) if self.products else None
-        return beside(self._blocks(self.products, rows), _length(columns))
+        return beside(self._blocks(self.products, rows), len(next(iter(columns.values()))) if columns else 0)
 
     def _blocks(self, products: Sequence[Product], rows: Rows | None, target: bool = False) -> list[Block]:
         if rows is None:
@@ -296,7 +296,3 @@ class FormulaEncoder:
             {text: (float(a), float(b), float(c)) for text, (a, b, c) in values["scalings"].items()},
             eliminated=tuple(values.get("eliminated", ())),
         )
-
-
-def _length(columns: Mapping[str, Column]) -> int:
-    return len(next(iter(columns.values()))) if columns else 0
