@@ -16,6 +16,7 @@ TYPE_CHECKING = False  # type checkers take it for true; typing's own would cost
 
 
 _HOME = {
+    "ClassFit": "streamreg.results.classes",
     "Comparison": "streamreg.comparison",
     "DataError": "streamreg.errors",
     "FitResult": "streamreg.results.base",
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
     from streamreg.jobs import run_job as run_job
     from streamreg.models.by_group import fit_by as fit_by
     from streamreg.models.by_group_spec import ByGroup as ByGroup
+    from streamreg.models.classes import Multinomial as Multinomial
+    from streamreg.models.classes import Ordered as Ordered
     from streamreg.models.constrained import Constrained as Constrained
     from streamreg.models.glm import Glm as Glm
     from streamreg.models.glm import Logistic as Logistic
@@ -76,6 +79,7 @@ if TYPE_CHECKING:
     from streamreg.neural.result import NetworkResult as NetworkResult
     from streamreg.persist.kinds import load as load
     from streamreg.results.base import FitResult as FitResult
+    from streamreg.results.classes import ClassFit as ClassFit
     from streamreg.results.selection import PenaltyPath as PenaltyPath
     from streamreg.results.selection import Selection as Selection
     from streamreg.results.wald import RestrictionTest as RestrictionTest

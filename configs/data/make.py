@@ -1,4 +1,4 @@
-"""Make the small data files that the examples read: collinear.npy, balloons.npy and ols.npy."""
+"""Make the small data files that the examples read: collinear.npy, balloons.npy, answers.npy and ols.npy."""
 
 import json
 from pathlib import Path
@@ -34,9 +34,19 @@ def balloons(rows: int = 5000) -> dict[str, np.ndarray]:
     }
 
 
+def answers(rows: int = 3000) -> dict[str, np.ndarray]:
+    """People who were asked which of three parties they prefer, and how content they are, from 1 to 4."""
+    rng = np.random.default_rng(2)
+    age, income = np.round(rng.uniform(20, 70, rows)), np.round(rng.gamma(4, 10, rows), 1)
+    old, rich = (age - 45) / 15, (income - 40) / 20
+    likes = np.column_stack([np.zeros(rows), 0.5 * old, 0.8 * rich - 0.3 * old]) + rng.gumbel(size=(rows, 3))
+    content = np.digitize(0.6 * rich + 0.2 * old + rng.logistic(size=rows), [-1.5, 0.0, 1.5])
+    return {"age": age, "income": income, "party": likes.argmax(axis=1) + 1, "content": content + 1}
+
+
 def main() -> None:
     """Write each table beside this file, with the names of its columns."""
-    for make, dtype in ((collinear, np.float64), (ols, np.float64), (balloons, np.float32)):
+    for make, dtype in ((collinear, np.float64), (ols, np.float64), (balloons, np.float32), (answers, np.float32)):
         table = make()
         path = HERE / f"{make.__name__}.npy"
         np.save(path, np.column_stack(list(table.values())).astype(dtype))

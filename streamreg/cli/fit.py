@@ -34,7 +34,7 @@ from streamreg.design.policy import drops
 from streamreg.errors import UsageError
 from streamreg.models.registry import KINDS
 
-_SAVED = {"coefficients": ".npz", "network": ".keras"}
+_SAVED = {"coefficients": ".npz", "network": ".keras", "classes": ".npz"}
 """Suffixes of saved fits, by which other commands know them."""
 
 
@@ -136,6 +136,9 @@ def predict(
     append: Annotated[
         bool, typer.Option("--append", help="Write all columns of the data before the predictions.")
     ] = False,
+    kind: Annotated[
+        str, typer.Option(help="What is predicted: mean or link; of classes probability, class or link.")
+    ] = "mean",
     interval: Annotated[
         str | None, typer.Option(help="Also std_error, lower and upper: confidence, or prediction.")
     ] = None,
@@ -156,7 +159,7 @@ def predict(
     """Write what a fit or a network predicts for every row. Memory does not grow with the rows.
 
     The suffix of OUT tells the format. A table has a column prediction; HDF5 and Zarr have a dataset of that name; an
-    .npy file is one vector.
+    .npy file is one vector. Of a fit of classes there is a column for the probability of each class.
 
     For example:
 
@@ -164,9 +167,12 @@ def predict(
       streamreg predict trips.fit.npz fresh.parquet predictions.csv --id order_id
       streamreg predict trips.fit.npz fresh.csv with.parquet --append --interval prediction
       streamreg predict million.fit.npz fresh.zarr --x group/X predictions.npy --force
+      streamreg predict classes.fit.npz fresh.parquet classes.csv --kind class
       streamreg predict network.keras fresh.h5 predictions.h5
     """
+    from streamreg.persist.kinds import load
     from streamreg.results.base import FitResult
+    from streamreg.results.classes import ClassFit
     from streamreg.results.predict import predict_to
 
     if missing not in ("error", "drop"):
@@ -177,9 +183,11 @@ def predict(
 
         model = NetworkResult.load(fit)
     else:
-        model = FitResult.load(fit)
+        model = load(fit)
+        if not isinstance(model, FitResult | ClassFit):
+            raise UsageError(f"{fit}: holds no fit that predicts rows; pass one that streamreg fit --save wrote")
     source = opened(file, x=x, missing_chunks=missing_chunks)
-    asked: dict[str, Any] = {"interval": interval, "level": level, "missing": missing, "unseen": unseen}
+    asked: dict[str, Any] = {"kind": kind, "interval": interval, "level": level, "missing": missing, "unseen": unseen}
     asked |= {"id": as_list(id) or (), "append": append}
     workers: dict[str, Any] = {"threads": threads, "engine": as_engine(engine, scheduler)}
     found = predict_to(out, model, source, force=force, **asked, **workers)

@@ -127,6 +127,9 @@ def load(path: str | os.PathLike[str]) -> Job:
                     f"{where}: {name!r} is a line for each level, and to {_VERBS[section]} takes one for all rows; "
                     "name another"
                 )
+            if section != "predictions" and fits[name].gives == "classes":
+                what = f"{name!r} has coefficients for several classes"
+                raise ConfigError(f"{where}: {what}, and to {_VERBS[section]} takes one prediction for each row")
             if section == "compare" and fits[name].gives == "network":
                 raise ConfigError(f"{where}: {name!r} is a network and has no coefficients to compare; score it")
     folder = Path(path).parent

@@ -24,6 +24,7 @@ def written(entry: Predicting, fit: Any, source: Source, run: Run) -> Written:
         entry.to,
         fit,
         data,
+        entry.kind,
         id=entry.id,
         append=entry.append,
         interval=entry.interval,

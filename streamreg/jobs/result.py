@@ -13,6 +13,7 @@ from streamreg.reporting import tables
 from streamreg.reporting.figures import number
 from streamreg.results.base import FitResult
 from streamreg.results.by_group import GroupFits
+from streamreg.results.classes import ClassFit
 from streamreg.results.predict import Written
 from streamreg.results.summary import estimates
 from streamreg.scoring.scorecard import Scorecard
@@ -176,6 +177,7 @@ class JobResult:
         title = f"{self.job}\n{self.data}{' (generated)' if self.generated else ''}"
         parts = [tables.render(title, facts, header, lines, notes)]
         parts += [self._coefficients(rows)] if self._lines else []
+        parts += [str(fit.table(rows)) for fit in self.fits.values() if isinstance(fit, ClassFit)]
         by_level = {name: fit for name, fit in self.fits.items() if isinstance(fit, GroupFits)}
         parts += [str(fit.table(rows, 5, f"{name}: a line for each {fit.by}")) for name, fit in by_level.items()]
         parts += [str(c.table(min(rows, 5))) for c in self.comparisons]

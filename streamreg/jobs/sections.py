@@ -181,6 +181,8 @@ class Predicting(Section):
         Columns that are written before the predictions.
     append : bool
         Whether all columns of the data are.
+    kind : {"mean", "link", "probability", "class"}
+        Means, which of classes are their probabilities, or linear predictors, or the most probable class.
     interval : {"confidence", "prediction"}, optional
     level : float
     missing : {"error", "drop"}
@@ -192,6 +194,7 @@ class Predicting(Section):
     data: FilePath | None = None
     id: str | tuple[str, ...] = ()
     append: bool = False
+    kind: Literal["mean", "link", "probability", "class"] = "mean"
     interval: Literal["confidence", "prediction"] | None = None
     level: float = Field(default=0.95, gt=0, lt=1)
     missing: Literal["error", "drop"] = "drop"

@@ -1,7 +1,8 @@
 """What a fit takes, known from its options before a row is read."""
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streamreg.design.design import Design
@@ -9,6 +10,7 @@ from streamreg.design.formula.expressions import names
 from streamreg.design.formula.grammar import parse
 from streamreg.design.formula.value import Formula
 from streamreg.design.policy import Missing
+from streamreg.errors import UsageError
 from streamreg.sources.base import Source
 from streamreg.stats.grouped import By, Column, Hash
 
@@ -47,6 +49,8 @@ class Needs:
         What says which columns and target are read.
     beside : mapping of str to str
         Columns that stand beside the features, such as an offset, by role.
+    classes : bool
+        Whether the target holds classes, numbers or text, and so is read as a key.
     """
 
     features: tuple[str, ...] | None = None
@@ -64,6 +68,7 @@ class Needs:
     validation: float = 0.0
     formula: str | None = None
     beside: Mapping[str, str] = field(default_factory=dict)
+    classes: bool = False
 
     @property
     def group(self) -> str | None:
@@ -97,6 +102,8 @@ class Needs:
             others = [name for name in source.schema.names if name not in roles]
             return unlearned(parse(self.formula, others), source, self.target, keys).with_target()
         part = source.with_roles(target=self.target)
+        if self.classes:
+            return _of_classes(part, self.features, self.powers)
         return Design.of(part, self.features, powers=self.powers, keys=keys, beside=self.beside).with_target()
 
     def columns(self, source: Source) -> tuple[str, ...]:
@@ -112,6 +119,16 @@ class Needs:
         terms += sum(self.powers.values()) - len(self.powers)
         q = terms + 1
         return self.memory // max(group_bytes(terms), 8 * q * (q + 6) + 3200)
+
+
+def _of_classes(source: Source, features: tuple[str, ...] | None, powers: Mapping[str, int]) -> Design:
+    """Return the design of a target whose values are classes: it has no target, and these are its keys."""
+    target = source.roles.target
+    if target is None:
+        raise UsageError(f"{source.label}: no target; say which column holds the classes, as in target='y'")
+    other = copy.copy(source if features is None else source.with_roles(features=features))
+    other.roles = replace(other.roles, target=None)
+    return Design.of(other, features, powers=powers, keys=(target,))
 
 
 def unlearned(formula: Formula, source: Source, target: str | None, keys: tuple[str, ...]) -> Design:

@@ -248,10 +248,10 @@ def separation(facts: Family, now: Likelihood, move: Line | None, step: Step) ->
     weights = move.coef * np.ldexp(step.solution.scale, step.solution.exponent)
     remedy = "so the coefficients grow without bound; leave columns out, or join rare categories"
     sign, before, after = facts.separated(whole)
-    return f"{before}{_direction(step.problem.names, sign * weights)}{after}, {remedy}"
+    return f"{before}{direction(step.problem.names, sign * weights)}{after}, {remedy}"
 
 
-def _direction(names: tuple[str, ...], weights: Float) -> str:
+def direction(names: tuple[str, ...], weights: Float) -> str:
     """Return the columns that a direction joins, the largest first but for their signs."""
     size = np.abs(weights)
     order = [int(i) for i in np.argsort(-size, kind="stable") if size[i] >= 0.2 * size.max()]

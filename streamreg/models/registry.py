@@ -14,6 +14,8 @@ KINDS = {
     "linear": "streamreg.models.linear:Linear",
     "logistic": "streamreg.models.glm:Logistic",
     "glm": "streamreg.models.glm:Glm",
+    "multinomial": "streamreg.models.classes:Multinomial",
+    "ordered": "streamreg.models.classes:Ordered",
     "penalised": "streamreg.models.penalised:Penalised",
     "subsets": "streamreg.models.subsets:Subsets",
     "constrained": "streamreg.models.constrained:Constrained",

@@ -17,6 +17,7 @@ KINDS = {
     "profile": "streamreg.scans.profile:TableProfile.load",
     "check of rows": "streamreg.scans.verified:Verified.load",
     "fit": "streamreg.results.base:FitResult.load",
+    "fit of classes": "streamreg.results.classes:ClassFit.load",
     "effects": "streamreg.results.absorbed:Effects.load",
     "conditioning": "streamreg.solve.conditioning:Conditioning.load",
     "penalty path": "streamreg.results.selection:PenaltyPath.load",

@@ -51,8 +51,14 @@ def factors(fit: "Estimates | Network") -> tuple[str, ...]:
 
 def needed(fit: "Estimates | Network") -> tuple[str, ...]:
     """Return the columns that a prediction reads: those of the fit, then those of its absorbed factors."""
-    own = fit.columns if isinstance(fit, Estimates) else fit.names
+    own = columns_of(fit)
     return tuple(dict.fromkeys((*own, *(name for key in factors(fit) for name in parts_of(key)))))
+
+
+def columns_of(fit: Any) -> tuple[str, ...]:
+    """Return the columns that rows of a fit or a network have."""
+    found: tuple[str, ...] = getattr(fit, "columns", None) or fit.names
+    return found
 
 
 def filled_rows(fit: Any, data: Any) -> Any:

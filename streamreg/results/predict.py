@@ -105,7 +105,7 @@ def predict_to(
     out: str | os.PathLike[str],
     fit: Estimates | Network,
     data: Any,
-    kind: Scale = "mean",
+    kind: Any = "mean",
     *,
     id: str | Sequence[str] = (),
     append: bool = False,
@@ -150,7 +150,8 @@ def predict_to(
     DataError
         The file cannot be written, a column cannot, or the number of rows must be known beforehand and is not.
     """
-    asked = Asked(kind, missing, unseen, interval, level)
+    own = getattr(fit, "asked", None)
+    asked = Asked(kind, missing, unseen, interval, level) if own is None else own(kind, missing, unseen, interval)
     asked.check(fit)
     source, path = sources.open(data), Path(out)
     require_format(path, append=append)
@@ -164,11 +165,11 @@ def predict_to(
         if field.name in asked.names:
             raise UsageError(f"{source.label}: has a column {field.name!r}, as predictions are called; rename it")
     rows, absent = 0, 0
-    with _writer(path, source, carried, asked.names, force) as put:
+    with _writer(path, source, carried, asked.fields(), force) as put:
         for start, chunk in stream(fit, source, asked, tuple(field.name for field in carried), engine=run):
             put(start, chunk)
             rows += len(chunk)
-            absent += int(np.isnan(np.asarray(chunk.vectors[NAME])).sum())
+            absent += asked.absent(chunk.vectors)
     return Written(str(path), rows, absent)
 
 
@@ -184,12 +185,11 @@ Put = Callable[[int, Chunk], None]
 
 
 def _writer(
-    path: Path, source: Source, carried: Sequence[Field], names: Sequence[str], force: bool
+    path: Path, source: Source, carried: Sequence[Field], predicted: Sequence[Field], force: bool
 ) -> AbstractContextManager[Put]:
     if path.suffix.lower() in columnar.SUFFIXES:
-        made = [Field(name, np.dtype(np.float64)) for name in names]
-        return _columns(path, Columns((*carried, *made)), force)
-    for field in carried:
+        return _columns(path, Columns((*carried, *predicted)), force)
+    for field in (*carried, *(one for one in predicted if one.dtype.kind in "TM")):
         if path.suffix == ".npy" or field.dtype.kind in "TM":
             raise UsageError(
                 f"{path}: does not hold column {field.name!r} beside predictions; write .parquet, .feather or .csv"
@@ -198,7 +198,7 @@ def _writer(
         raise DataError(
             f"{source.label}: its number of rows is not known, which {path.suffix} needs; write .parquet or .csv"
         )
-    arrays = dict.fromkeys((*(field.name for field in carried), *names))
+    arrays = dict.fromkeys(field.name for field in (*carried, *predicted))
     dtypes = {field.name: field.dtype.str for field in carried}
     return _arrays(path, table_writer.Layout(arrays, source.schema.n_rows, dtypes=dtypes), force)
 

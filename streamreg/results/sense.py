@@ -46,6 +46,21 @@ def of_candidates(found: Any) -> None:
     _require(not np.isinf(found.coef).any(), "coef is infinite")
 
 
+def of_classes(fit: Any) -> None:
+    """Raise `ValueError` if a fit of classes is not as a model makes it."""
+    q, p, k = len(fit.names), len(fit.terms), len(fit.classes)
+    _shapes(fit, dict.fromkeys(("coef", "std_errors", "identifiable", "digits"), (q,)))
+    _shapes(fit, {"covariance": (q, q), "centre": (p,), "at_centre": (k - 1,), "counts": (k,)})
+    _require(k > 1 and fit.slopes_at_centre.shape[1:] == (p,), "slopes have another shape")
+    _require(q == (p + k - 1 if fit.ordered else (k - 1) * (p + fit.has_intercept)), "another number of coefficients")
+    _require(fit.ordered or fit.base in fit.classes, "the base is no class")
+    _counts(fit)
+    _square("covariance", fit.covariance)
+    for name in ("std_errors", "nobs", "counts"):
+        _not_negative(name, getattr(fit, name))
+    _require(not np.isinf(fit.coef).any(), "coef is infinite")
+
+
 def _require(sound: Any, what: str) -> None:
     if not sound:
         raise ValueError(what)

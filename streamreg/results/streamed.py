@@ -1,6 +1,6 @@
 """What is predicted of rows, as a stream: their fitted values, with columns of the data beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,15 +12,16 @@ from streamreg.design.batch import Batch
 from streamreg.design.design import Design, Missing
 from streamreg.errors import UsageError
 from streamreg.families import family
+from streamreg.persist.columns import Field
 from streamreg.results import intervals
 from streamreg.results.estimates import Estimates, Scale
-from streamreg.results.fitted import Network, factors, linear, needed, of_rows
+from streamreg.results.fitted import Network, columns_of, factors, linear, needed, of_rows
 from streamreg.results.intervals import COLUMNS, Interval, require_intervals
 from streamreg.scans.carry import Carrier
 from streamreg.scans.formulas import Unseen, as_fitted
 from streamreg.scans.run import Run
 from streamreg.sources.base import Partition, Source
-from streamreg.sources.chunk import Chunk
+from streamreg.sources.chunk import Chunk, Column
 from streamreg.sources.rows import missing_rows
 
 Float = NDArray[np.float64]
@@ -83,6 +84,18 @@ class Asked:
                 values[absent] = np.nan
         return found
 
+    def columns(self, values: Float) -> dict[str, Column]:
+        """Return the columns as they are written."""
+        return dict(zip(self.names, values, strict=True))
+
+    def fields(self) -> list[Field]:
+        """Return the columns that are written, with their types."""
+        return [Field(name, np.dtype(np.float64)) for name in self.names]
+
+    def absent(self, vectors: Mapping[str, Any]) -> int:
+        """Return how many rows have no prediction."""
+        return int(np.isnan(np.asarray(vectors[self.names[0]])).sum())
+
 
 def stream(
     fit: Estimates | Network,
@@ -116,9 +129,9 @@ def stream(
     """
     asked.check(fit)
     run = Run.of(engine=engine)
-    if not (run.engine.in_process or isinstance(fit, Estimates)):
+    if not (run.engine.in_process or hasattr(fit, "columns")):
         raise UsageError("a network predicts in this process; leave out engine")
-    columns = fit.columns if isinstance(fit, Estimates) else fit.names
+    columns = columns_of(fit)
     source = as_fitted(source, fit.encoder, target=False, unseen=asked.unseen)
     for name in needed(fit):
         source.schema.require(name, source.label)
@@ -142,8 +155,7 @@ def _of_partition(
             row[complete] = found
         pieces.append(values)
     made = np.concatenate(pieces, axis=1) if pieces else np.zeros((len(asked.names), 0))
-    columns = dict(zip(asked.names, made, strict=True))
-    return Chunk(partition.start, np.empty((made.shape[1], 0)), (), carrier.columns() | columns)
+    return Chunk(partition.start, np.empty((made.shape[1], 0)), (), carrier.columns() | asked.columns(made))
 
 
 def _with_effects(fit: Estimates, batch: Batch, asked: Asked) -> Float:

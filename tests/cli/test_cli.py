@@ -196,7 +196,11 @@ def test_weights(cli, tmp_path):
         (["generate", "{a}", "--rows", "3", "--columns", "2"], 2, "is there already; pass --force"),
         (["generate", "{folder}/b.h5", "--rows", "0", "--columns", "2"], 2, "rows is 0; it should be greater than 0"),
         (["generate", "{folder}/b.h5", "--rows", "many", "--columns", "2"], 2, "--rows"),
-        (["predict", "{a}", "{a}", "{folder}/p.h5"], 3, "not a saved fit, or damaged (it is no archive of arrays)"),
+        (
+            ["predict", "{a}", "{a}", "{folder}/p.h5"],
+            3,
+            "not a saved result or scan, or damaged (it is no archive of arrays)",
+        ),
         (["predict", "{folder}/net.keras", "{a}", "{folder}/p.h5"], 3, "net.keras: no such file"),
         (["compare", "{folder}/b.npz", "{folder}/b.npz"], 3, "b.npz: no such file"),
         (["compare", "{a}", "{a}"], 2, "a fit comes from a .npz file"),

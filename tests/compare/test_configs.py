@@ -46,7 +46,7 @@ def test_plans(name):
 def test_the_data_are_those_of_the_script(tmp_path):
     space = {"__name__": "make", "__file__": str(CONFIGS / "data" / "make.py")}
     exec((CONFIGS / "data" / "make.py").read_text(), space)
-    for name in ("collinear", "ols", "balloons"):
+    for name in ("collinear", "ols", "balloons", "answers"):
         table = space[name]()
         stored = np.load(CONFIGS / "data" / f"{name}.npy")
         assert np.array_equal(np.column_stack(list(table.values())).astype(stored.dtype), stored)
@@ -79,6 +79,16 @@ def test_balloons():
     assert logistic.status == "ok"
     assert abs(logistic.tvalues[1]) < 3
     assert logistic.tvalues[[0, 2]].min() > 10
+
+
+def test_answers():
+    party, content = fitted("answers.yaml", "party", "content")
+    assert (party.base, party.classes) == ("2", ("1", "2", "3"))
+    truth = np.array([[-0.5 / 15, 0.0], [-0.8 / 15, 0.8 / 20]])
+    errors = party.std_errors.reshape(2, 3)[:, 1:]
+    assert (np.abs(party.slopes - truth) < 4 * errors).all()
+    assert (np.abs(content.slopes - [0.2 / 15, 0.6 / 20]) < 4 * content.std_errors[:2]).all()
+    assert (np.diff(content.thresholds) > 0).all()
 
 
 @pytest.mark.keras

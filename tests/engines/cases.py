@@ -9,11 +9,13 @@ import numpy as np
 
 import streamreg as sr
 from streamreg.design.design import Design
+from streamreg.families.classes import Multinomial
 from streamreg.line import Line
 from streamreg.models.robust import _scores
 from streamreg.solve import cholesky, exact
 from streamreg.sources import Source
 from streamreg.stats.base import Statistic
+from streamreg.stats.class_sums import ClassOpening, ClassSums
 from streamreg.stats.grouped import Block, Column, Grouped, Hash
 from streamreg.stats.integer_moments import IntegerMoments
 from streamreg.stats.levels.moments import AbsorbedMoments
@@ -72,6 +74,18 @@ def _within() -> WithinLevels:
 
 def _predictor() -> Line:
     return Line(rows()[0].mean(axis=0), np.array([0.1, 1e-4, 2.0, 0.0, 0.01]), 0.2)
+
+
+def classes() -> Design:
+    """Return the design of four columns and the fifth as the class."""
+    return replace(design(("e",)), target=None)
+
+
+def _class_sums() -> Statistic:
+    at = np.linspace(-0.5, 0.5, 39 * 3)
+    likelihood = Multinomial(40, 3, 0, True)
+    columns = (rows()[0][:, :4].mean(axis=0), 1 / rows()[0][:, :4].std(axis=0), np.array([0, 2]), True)
+    return ClassSums(likelihood, at, np.arange(40), *columns, at / 2)
 
 
 def _state(statistic: Statistic) -> dict[str, Any]:
@@ -141,6 +155,8 @@ STATISTICS: dict[str, Case] = {
     "working response": Case(
         lambda: OpeningMoments.of(ALL, "binomial", working=True), lambda: design(labels=True), labels=True
     ),
+    "class opening": Case(lambda: ClassOpening(NAMES), lambda: classes()),
+    "class sums": Case(_class_sums, lambda: classes()),
     "losses": Case(
         lambda: Losses(
             [Scored("one", (0, 1, 2, 3, 4), _line), Scored("other", (3, 0, 1, 2), _line)], "binomial", 0, "y"

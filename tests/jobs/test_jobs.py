@@ -77,7 +77,8 @@ def write(folder, text):
             "    kind: linear\n    ridge",
             "    ridge",
             12,
-            "fits.ridge.kind is missing; it can be linear, logistic, glm, penalised, subsets, constrained or keras",
+            "fits.ridge.kind is missing; it can be linear, logistic, glm, multinomial, ordered, penalised, subsets, "
+            "constrained or keras",
         ),
         ("features: [x0, x3]", "features: [x0, 3]", 15, "fits.few.features.1 is 3; it should be a valid string"),
         (

@@ -25,6 +25,8 @@ FULL = {
     "linear": {"errors": "HC3"},
     "logistic": {},
     "glm": {"family": "poisson"},
+    "multinomial": {},
+    "ordered": {"link": "probit"},
     "penalised": {},
     "subsets": {},
     "constrained": {"restrictions": "x0 = x1"},
@@ -179,7 +181,8 @@ def test_every_kind_resolves_and_says_what_it_needs(data):
     for kind, options in FULL.items():
         model = flat.build(kind, options)
         assert model.to_dict()["kind"] == kind
-        assert model.needs().design(data).names == ("x0", "x1", "x2", "y")
+        design = model.needs().design(data)
+        assert (*design.names, *design.keys) == ("x0", "x1", "x2", "y")
         inside = getattr(sr, registry.model(kind).__name__)
         assert isinstance(model, inside | sr.Selected)
         about = flat.options_of(kind)

@@ -55,6 +55,8 @@ def results(tmp_path_factory):
         "fit of dependent columns": twice,
         "fit of a formula": sr.Linear(formula="y ~ a + C(town)").fit(FRAME),
         "logistic fit": sr.Logistic(features=("a",)).fit(sr.open(FRAME, target="label")),
+        "fit of classes": sr.Multinomial(features=("a",), target="town").fit(FRAME),
+        "fit of ordered classes": sr.Ordered(features=("a", "<b>"), target="key").fit(FRAME),
         "effects": absorbed.effects("town"),
         "conditioning": twice.conditioning(),
         "penalty path": sr.Penalised(alphas=5, features=features).cross_validate(sr.scan(data, features, folds=3)),
@@ -73,6 +75,7 @@ def results(tmp_path_factory):
 
 NAMES = (
     *("fit", "fit with effects", "fit of dependent columns", "fit of a formula", "logistic fit", "effects"),
+    *("fit of classes", "fit of ordered classes"),
     *("conditioning", "penalty path", "subsets", "fits by group", "Chow test", "test of restrictions", "resampling"),
     *("comparison", "comparisons", "scores", "profile", "check of rows"),
 )
