@@ -50,7 +50,7 @@ def init(
 
     out = Path(f"{file.stem.partition('.')[0]}.yaml") if out is None else out
     require_replaceable(out, force)
-    source = opened(file)
+    source = opened(file, target=target)
     if target is None:
         target = wanted_target(source.schema.names, file)
     path = Path(os.path.relpath(file, out.parent))
