@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from streamreg.cli import compare, data, fit, job, scan  # noqa: F401 - their commands come with them
+from streamreg.cli import compare, data, effects, fit, job, scan  # noqa: F401 - their commands come with them
 from streamreg.cli.base import RENAMED, Output, app
 from streamreg.errors import IncompleteWarning, StreamregError
 from streamreg.progress import event, is_quiet, logging_to
@@ -23,6 +23,7 @@ _ORDER = (  # as one meets them
     "convert",
     "fit",
     "predict",
+    "effects",
     "scan",
     "merge",
     "seal",

@@ -359,6 +359,7 @@ def test_commands_come_in_the_order_of_use(cli):
         "convert",
         "fit",
         "predict",
+        "effects",
         "scan",
         "merge",
         "seal",
