@@ -12,15 +12,18 @@ from streamreg.design.design import Design
 from streamreg.families.classes import Multinomial
 from streamreg.line import Line
 from streamreg.models.robust import _scores
+from streamreg.results.slopes import Question, Slopes
 from streamreg.solve import cholesky, exact
 from streamreg.sources import Source
 from streamreg.stats.base import Statistic
 from streamreg.stats.class_sums import ClassOpening, ClassSums
 from streamreg.stats.grouped import Block, Column, Grouped, Hash
 from streamreg.stats.integer_moments import IntegerMoments
+from streamreg.stats.learning import AsStored
 from streamreg.stats.levels.moments import AbsorbedMoments
 from streamreg.stats.levels.within import Lookup, Within, WithinLevels
 from streamreg.stats.losses import Losses, Scored
+from streamreg.stats.margins import Margins
 from streamreg.stats.moments import Moments
 from streamreg.stats.opening import OpeningMoments
 from streamreg.stats.residuals import Residuals
@@ -172,6 +175,10 @@ STATISTICS: dict[str, Case] = {
         ),
         lambda: design(labels=True),
         labels=True,
+    ),
+    "marginal effects": Case(
+        lambda: Margins(Slopes(_fit(), (Question("a", "dY/dX"),), label="rows"), (), None, "rows", True),
+        lambda: AsStored("rows", NAMES[:4]),
     ),
     "HC0": Case(lambda: Meat(_scores(_fit())), lambda: design(("e",)), numbers=_sums),
     "HC3": Case(lambda: Meat(_scores(_fit()), 3), lambda: design(("e",)), numbers=_sums),
