@@ -15,7 +15,7 @@ import typer
 from streamreg.cli import compare, data, effects, fit, job, scan  # noqa: F401 - their commands come with them
 from streamreg.cli.base import RENAMED, Output, app
 from streamreg.errors import IncompleteWarning, StreamregError
-from streamreg.progress import event, logging_to
+from streamreg.progress import event, is_quiet, logging_to
 
 _ORDER = (  # as one meets them
     "generate",
@@ -30,7 +30,9 @@ _ORDER = (  # as one meets them
     "verify",
     "compare",
     "score",
+    "init",
     "run",
+    "schema",
 )
 app.registered_commands.sort(key=lambda command: _ORDER.index(command.callback.__name__))  # type: ignore[union-attr]
 
@@ -126,7 +128,7 @@ def _today(arguments: list[str]) -> list[str]:
 
 
 def _print(output: Output) -> int:
-    if sys.stdout is None:  # closed by whoever started us
+    if sys.stdout is None or (is_quiet() and not output.asked):  # closed by whoever started us, or not wanted
         return output.code
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text file here
     try:
