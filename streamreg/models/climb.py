@@ -120,8 +120,29 @@ def climb(model: Any, source: Source, design: Design, run: Run) -> Climb:
     return _climbed(model, source, design, run, start or _opened(model, source, design, run), sparing=sparing)
 
 
+def climb_from(
+    model: Any, source: Source, design: Design, run: Run, at: Line, level: float, whitening: Float, last: float
+) -> Climb:
+    """Maximise the likelihood of a `Glm`, beginning at a predictor that is near the maximum.
+
+    `level` is the predictor of the model without columns, and `whitening` is of the columns; see `whitened`.
+    `last` is the length of the step that led there, in standard errors.
+    """
+    start = Line(at.centre, np.zeros(len(at.coef)), level)
+    begin = _Start(start, Line(at.centre, at.coef, at.at - level), whitening, None)
+    return _climbed(model, source, design, run, begin, sparing=True, last=last)
+
+
 def _climbed(
-    model: Any, source: Source, design: Design, run: Run, start: _Start, *, sparing: bool, tolerance: float = 0.0
+    model: Any,
+    source: Source,
+    design: Design,
+    run: Run,
+    start: _Start,
+    *,
+    sparing: bool,
+    tolerance: float = 0.0,
+    last: float = np.nan,
 ) -> Climb:
     read = _Reader(model, source, design, run, start)
     opened = int(start.facts is not None)
@@ -135,6 +156,7 @@ def _climbed(
         iterations=max(model.max_iterations - opened, 1),
         sparing=sparing,
         ridge=model.ridge,
+        last=last,
     )
     sums = found.state.likelihood()
     rounds = 0
@@ -172,7 +194,7 @@ def _opened(model: Any, source: Source, design: Design, run: Run) -> _Start:
     level = _level(model, source, design, opening.facts)
     problem = opening.problem(names[-1], None, model.intercept)
     solved = cholesky.solve(problem)
-    whitening = _whitening(solved)
+    whitening = whitened(solved)
     # From a model without slopes all rows have the same variance: the first Newton step is least squares.
     typical = np.array([opening.facts.target_mean])
     slope, information = (1.0, 1.0) if working else (float(f(typical)[0]) for f in (kind.slope, kind.information))
@@ -213,10 +235,10 @@ def _sampled(model: Any, source: Source, design: Design, run: Run) -> _Start | N
         return None
     level = found.level
     start = Line(at.centre, np.zeros(len(at.coef)), level)
-    return _Start(start, Line(at.centre, at.coef, at.at - level), _whitening(solution), None)
+    return _Start(start, Line(at.centre, at.coef, at.at - level), whitened(solution), None)
 
 
-def _whitening(solved: Solution) -> Float:
+def whitened(solved: Solution) -> Float:
     """Return the matrix that makes the columns of a solution of full rank orthonormal; or the scales of the columns.
 
     The matrix is for columns that nearly depend on each other: it costs as much as the information.
