@@ -30,6 +30,8 @@ from streamreg.stats.residuals import Residuals
 from streamreg.stats.sandwich.clusters import Clusters
 from streamreg.stats.sandwich.group_sums import Store
 from streamreg.stats.sandwich.meat import Lagged, Meat
+from streamreg.stats.several import ALL as WHOLE
+from streamreg.stats.several import Several, Share
 from streamreg.stats.working import WorkingMoments
 
 ROWS, COLUMNS = 9000, 5
@@ -157,6 +159,13 @@ STATISTICS: dict[str, Case] = {
     ),
     "working response": Case(
         lambda: OpeningMoments.of(ALL, "binomial", working=True), lambda: design(labels=True), labels=True
+    ),
+    "several": Case(
+        lambda: Several(
+            [Moments(ALL), WorkingMoments(ALL, "binomial", _predictor(), 0.5)], [WHOLE, Share(Hash(3), 1, without=True)]
+        ),
+        lambda: design(labels=True),
+        labels=True,
     ),
     "class opening": Case(lambda: ClassOpening(NAMES), lambda: classes()),
     "class sums": Case(_class_sums, lambda: classes()),
