@@ -20,6 +20,7 @@ _HOME = {
     "Comparison": "streamreg.comparison",
     "DataError": "streamreg.errors",
     "FitResult": "streamreg.results.base",
+    "MarginalEffects": "streamreg.results.marginal",
     "Moments": "streamreg.stats.moments",
     "NetworkResult": "streamreg.neural.result",
     "PenaltyPath": "streamreg.results.selection",
@@ -33,6 +34,7 @@ _HOME = {
     "compare": "streamreg.comparison",
     "compare_all": "streamreg.comparison",
     "convert": "streamreg.tools.convert",
+    "effects": "streamreg.models.effects",
     "fit_by": "streamreg.models.by_group",
     "fit_targets": "streamreg.models.targets",
     "folds": "streamreg.scans.scan",
@@ -47,6 +49,7 @@ _HOME = {
     "scan": "streamreg.scans.scan",
     "score": "streamreg.scoring",
     "split": "streamreg.scoring.holdout",
+    "table": "streamreg.results.side_by_side",
     "wald_test": "streamreg.results.wald",
     **public(),
 }
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
     from streamreg.models.classes import Multinomial as Multinomial
     from streamreg.models.classes import Ordered as Ordered
     from streamreg.models.constrained import Constrained as Constrained
+    from streamreg.models.effects import effects as effects
     from streamreg.models.glm import Glm as Glm
     from streamreg.models.glm import Logistic as Logistic
     from streamreg.models.linear import Linear as Linear
@@ -80,8 +84,10 @@ if TYPE_CHECKING:
     from streamreg.persist.kinds import load as load
     from streamreg.results.base import FitResult as FitResult
     from streamreg.results.classes import ClassFit as ClassFit
+    from streamreg.results.marginal import MarginalEffects as MarginalEffects
     from streamreg.results.selection import PenaltyPath as PenaltyPath
     from streamreg.results.selection import Selection as Selection
+    from streamreg.results.side_by_side import table as table
     from streamreg.results.wald import RestrictionTest as RestrictionTest
     from streamreg.results.wald import wald_test as wald_test
     from streamreg.scans.merge import append as append

@@ -14,17 +14,29 @@ _PAUSE = 0.2  # seconds between two notes that have to be asked for
 _BETWEEN = 5.0  # seconds between two events that say how far the work came
 
 _log: TextIO | None = None
+_quiet = False
 
 
 @contextmanager
 def logging_to(stream: TextIO | None) -> Iterator[None]:
-    """Write events of this process to a stream until the block ends; without one, to none."""
-    global _log
-    before, _log = _log, stream
+    """Write events of this process to a stream until the block ends; without one, to none. Until then all is shown."""
+    global _log, _quiet
+    before, _log, _quiet = (_log, _quiet), stream, False
     try:
         yield
     finally:
-        _log = before
+        _log, _quiet = before
+
+
+def be_quiet() -> None:
+    """Show no progress from now on, until the block of `logging_to` ends."""
+    global _quiet
+    _quiet = True
+
+
+def is_quiet() -> bool:
+    """Return whether nothing but errors is to be shown."""
+    return _quiet
 
 
 def start_log(stream: TextIO) -> None:
@@ -60,7 +72,7 @@ class Progress:
     def __init__(self, label: str, total: int | None, unit: str = "rows", shown: bool | None = None) -> None:
         self.done = 0
         self._label, self._total, self._unit = label, total, unit
-        self._shown = sys.stderr.isatty() if shown is None else shown
+        self._shown = (sys.stderr.isatty() if shown is None else shown) and not _quiet
         self._began = self._asked = time.monotonic()
         self._bar: Any = None
         self._logged = False

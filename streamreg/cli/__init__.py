@@ -12,10 +12,10 @@ from typing import Any
 
 import typer
 
-from streamreg.cli import compare, data, fit, job, scan  # noqa: F401 - their commands come with them
+from streamreg.cli import compare, data, effects, fit, job, scan, shown  # noqa: F401 - their commands come with them
 from streamreg.cli.base import RENAMED, Output, app
 from streamreg.errors import IncompleteWarning, StreamregError
-from streamreg.progress import event, logging_to
+from streamreg.progress import event, is_quiet, logging_to
 
 _ORDER = (  # as one meets them
     "generate",
@@ -23,13 +23,17 @@ _ORDER = (  # as one meets them
     "convert",
     "fit",
     "predict",
+    "effects",
     "scan",
     "merge",
     "seal",
     "verify",
     "compare",
     "score",
+    "table",
+    "init",
     "run",
+    "schema",
 )
 app.registered_commands.sort(key=lambda command: _ORDER.index(command.callback.__name__))  # type: ignore[union-attr]
 
@@ -125,7 +129,7 @@ def _today(arguments: list[str]) -> list[str]:
 
 
 def _print(output: Output) -> int:
-    if sys.stdout is None:  # closed by whoever started us
+    if sys.stdout is None or (is_quiet() and not output.asked):  # closed by whoever started us, or not wanted
         return output.code
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text file here
     try:

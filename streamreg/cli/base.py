@@ -11,8 +11,8 @@ from typer.core import TyperCommand
 
 from streamreg._version import __version__
 from streamreg.design.policy import checked
-from streamreg.errors import UsageError
-from streamreg.progress import event, start_log
+from streamreg.errors import UsageError, nearest
+from streamreg.progress import be_quiet, event, start_log
 
 EXIT_CODES = (
     "Exit codes: 0 fine; 1 ran, but not converged, or rows lack, or fits differ, or digits do not tell whether they "
@@ -30,7 +30,6 @@ RENAMED = {
 app = typer.Typer(
     name="streamreg",
     help=f"Out-of-core streaming regression.\n\n{EXIT_CODES}",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -66,16 +65,26 @@ Shown = Annotated[int, typer.Option(min=0, help="Coefficients to show.")]
 
 
 class RowsCommand(TyperCommand):
-    """A command that reads rows, which may take long: it has the option --log."""
+    """A command that reads rows, which may take long: it has the options --quiet and --log."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the options of the command, and --log before --help."""
+        """Return the options of the command, and --quiet and --log before --help."""
         *own, last = super().get_params(ctx)
-        return [*own, *_log_option(), last]
+        return [*own, *_common_options(), last]
 
 
-def _log_option() -> list[Any]:
+def _common_options() -> list[Any]:
     def command(
+        quiet: Annotated[
+            bool,
+            typer.Option(
+                "--quiet",
+                "-q",
+                callback=_quieted,
+                expose_value=False,
+                help="Print nothing but errors (and --json): the exit code tells.",
+            ),
+        ] = False,
         log: Annotated[
             str | None,
             typer.Option(
@@ -89,7 +98,12 @@ def _log_option() -> list[Any]:
 
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     single.command()(command)
-    return [param for param in typer.main.get_command(single).params if param.name == "log"]
+    return [param for param in typer.main.get_command(single).params if param.name in ("log", "quiet")]
+
+
+def _quieted(quiet: bool) -> None:
+    if quiet:
+        be_quiet()
 
 
 def _logged(context: typer.Context, log: str | None) -> None:
@@ -102,11 +116,34 @@ def _logged(context: typer.Context, log: str | None) -> None:
     event("start", command=context.info_name, version=__version__)
 
 
+def wanted_target(columns: Any, of: Any) -> str:
+    """Ask which column to explain, on a terminal.
+
+    Raises
+    ------
+    UsageError
+        There is no terminal; it says which columns there are.
+    """
+    names = list(columns)
+    shown = ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
+    if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()):
+        raise UsageError(f"--target is missing; {of} has the columns {shown}: say which of them to explain")
+    typer.echo(f"{of} has the columns {shown}", err=True)
+    while (answer := typer.prompt("Which one is to be explained", err=True).strip()) not in names:
+        typer.echo(f"there is no column {answer!r}{nearest(answer, names)}", err=True)
+    return str(answer)
+
+
 class Output(NamedTuple):
     """What a command prints, and its exit code."""
 
     text: str
     code: int = 0
+
+    @property
+    def asked(self) -> bool:
+        """Whether this is what was asked for even where all else is to be quiet: a JSON document."""
+        return self.text.startswith("{")
 
 
 def exit_code(*statuses: str) -> int:

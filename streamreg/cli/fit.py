@@ -26,6 +26,7 @@ from streamreg.cli.base import (
     as_json,
     as_list,
     exit_code,
+    wanted_target,
 )
 from streamreg.cli.options import ModelCommand, chosen
 from streamreg.cli.sources import DataCommand, opened, refuse
@@ -95,9 +96,9 @@ def fit(
             raise UsageError(f"{file}: holds moments, and what is missing was decided by the scan; say it there")
         refuse(f"{file} holds moments, whose rows were chosen by the scan")
         options["target"] = target
-    elif target is None and not options.get("formula"):
-        raise UsageError("--target is missing; say which column or dataset to explain, or a --formula")
     else:
+        if target is None and not options.get("formula"):
+            target = wanted_target(opened(file, x=x, missing_chunks=missing_chunks).schema.names, file)
         chunks = as_chunks(missing_chunks, on_fault)
         data = opened(file, x=x, target=target, weights=weights, missing_chunks=chunks)
     model: Any = build(kind, options)

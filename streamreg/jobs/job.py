@@ -33,7 +33,9 @@ from streamreg.sources.formats import within
 _VERBS = {"compare": "compare", "score": "score", "predictions": "predict"}
 
 
-class _Written(Section):
+class Written(Section):
+    """A job file as it is written; the options of its fits are checked by themselves."""
+
     data: Data
     fits: dict[FitName, dict[str, Any]] = Field(min_length=1)
     compare: tuple[Pair, ...] = ()
@@ -108,7 +110,7 @@ def load(path: str | os.PathLike[str]) -> Job:
         Something in it is wrong; the message says the line, and the nearest name for a misspelt one.
     """
     document = read(Path(path))
-    written = validated(_Written, document.values, document.where)
+    written = validated(Written, document.values, document.where)
     fits = {name: _fit(document, name) for name in written.fits}
     named: list[tuple[str, int, tuple[str, ...]]] = [
         ("compare", i, pair.fits) for i, pair in enumerate(written.compare)

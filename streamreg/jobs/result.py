@@ -137,6 +137,22 @@ class JobResult:
         out["failures"] = [asdict(failure) for failure in self.failures]
         return {"streamreg": __version__, **out, "outputs": list(self.outputs)}
 
+    def brief(self) -> str:
+        """Return the verdicts, a line for each fit, and what was written."""
+        lines = [
+            f"{c.labels[0]} and {c.labels[1]}: {c.verdict}. {c.reason} {c.advice}".strip() for c in self.comparisons
+        ]
+        lines += [f"{name}: {_in_a_line(fit)}" for name, fit in self.fits.items()]
+        lines += [card.summary() for card in self.scores]
+        lines += [str(one) for one in self.predictions]
+        lines += [f"Failed: {failure.reason}" for failure in self.failures]
+        passes = f"{self.passes} pass{'' if self.passes == 1 else 'es'}"
+        lines.append(
+            f"{passes} over {self.rows:,} rows in {self.seconds:.2f} seconds, {size(self.peak_memory)} of memory."
+        )
+        lines += [f"Wrote {', '.join(self.outputs)}."] if self.outputs else []
+        return "\n".join(tables.wrapped(line) for line in lines)
+
     def table(self, rows: int = 10) -> str:
         """Return the results as text, with the first `rows` coefficients, beside the true ones where they are known."""
         facts = [
@@ -211,6 +227,14 @@ class JobResult:
 def of_all(fit: Any) -> Any:
     """Return the fit of all rows, of lines by level; others are that themselves."""
     return fit.pooled if isinstance(fit, GroupFits) else fit
+
+
+def _in_a_line(fit: Any) -> str:
+    """Return what a fit is of, and how it ended."""
+    goodness, spread = _goodness(fit)
+    facts = [f"{of_all(fit).n:,} rows", *([] if goodness == "-" else [f"R2 {goodness}"])]
+    facts += [] if spread in ("-", "nan") else [f"residual sd {spread}"]
+    return f"{fit.status}; {', '.join(facts)}"
 
 
 def _goodness(fit: Any) -> tuple[str, str]:

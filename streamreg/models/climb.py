@@ -16,6 +16,7 @@ from streamreg.families import family
 from streamreg.line import Line
 from streamreg.models.estimates import centred_line
 from streamreg.models.newton import Maximum, maximise
+from streamreg.models.passes import Ask, Climbing, drive, tolerant
 from streamreg.models.sample import sample
 from streamreg.problem import Solution
 from streamreg.scans.run import Run
@@ -81,25 +82,26 @@ class _Start:
 
 
 class _Reader:
-    """Scans at a predictor, and improves the null model by each scan: its mean, or its constant beside offsets."""
+    """Asks for sums at a predictor, and improves the null model by each: its mean, or its constant beside offsets."""
 
-    def __init__(self, model: Any, source: Source, design: Design, run: Run, start: _Start) -> None:
-        self.model, self.source, self.design, self.run = model, source, design, run
+    def __init__(self, model: Any, label: str, design: Design, start: _Start) -> None:
+        self.model, self.label, self.design = model, label, design
         self.null, self.facts, self.whitening, self.scan = start.at.at, start.facts, start.whitening, 0
         self.improving = model.intercept and any(role != "trials" for role, _ in design.beside)
 
-    def __call__(self, at: Line, move: Line | None) -> WorkingMoments:
+    def __call__(self, at: Line, move: Line | None) -> Climbing[WorkingMoments]:
         self.scan += 1
         spelling = self.model.spelling
         mean = float(family(spelling).mean(np.array([self.null]))[0])
         frequency = self.model.weight_kind == "frequency" if self.facts is None else None
         names, device = self.design.names, self.model.device
-        state = WorkingMoments(names, spelling, at, mean, move, device, self.whitening, frequency)
-        state = self.run.scan(self.source, self.design, state, f"{spelling} step {self.scan} on")
+        empty = WorkingMoments(names, spelling, at, mean, move, device, self.whitening, frequency)
+        state: WorkingMoments
+        (state,) = yield [Ask(empty, f"{spelling} step {self.scan} on")]
         if self.facts is None:
             self.facts = state.facts
             assert self.facts is not None
-            level = _level(self.model, self.source, self.design, self.facts)
+            level = level_of(self.model, self.label, self.design, self.facts)
             self.null = self.null if self.improving else level
         sums = state.likelihood()
         if self.improving and sums.null_information > 0:
@@ -116,8 +118,15 @@ def climb(model: Any, source: Source, design: Design, run: Run) -> Climb:
         A target that the family cannot have, with its row, or one that is the same in every row.
     """
     start = _sampled(model, source, design, run)
-    sparing = start is not None
-    return _climbed(model, source, design, run, start or _opened(model, source, design, run), sparing=sparing)
+    return drive(climbing(model, source.label, design, start), source, design, run)[0]
+
+
+def climbing(model: Any, label: str, design: Design, start: _Start | None) -> Climbing[Climb]:
+    """Maximise the likelihood of a `Glm`, from a sample's maximum or from the least-squares fit of one pass."""
+    if start is not None:
+        return (yield from _climbed(model, label, design, start, sparing=True))
+    opened = yield from _opened(model, label, design)
+    return (yield from _climbed(model, label, design, opened, sparing=False))
 
 
 def climb_from(
@@ -130,23 +139,22 @@ def climb_from(
     """
     start = Line(at.centre, np.zeros(len(at.coef)), level)
     begin = _Start(start, Line(at.centre, at.coef, at.at - level), whitening, None)
-    return _climbed(model, source, design, run, begin, sparing=True, last=last)
+    return drive(_climbed(model, source.label, design, begin, sparing=True, last=last), source, design, run)[0]
 
 
 def _climbed(
     model: Any,
-    source: Source,
+    label: str,
     design: Design,
-    run: Run,
     start: _Start,
     *,
     sparing: bool,
     tolerance: float = 0.0,
     last: float = np.nan,
-) -> Climb:
-    read = _Reader(model, source, design, run, start)
+) -> Climbing[Climb]:
+    read = _Reader(model, label, design, start)
     opened = int(start.facts is not None)
-    found = maximise(
+    found = yield from maximise(
         read,
         family(model.spelling),
         start.at,
@@ -161,7 +169,7 @@ def _climbed(
     sums = found.state.likelihood()
     rounds = 0
     while read.improving and abs(sums.null_score) > _NULL * np.sqrt(sums.null_information) and rounds < _ROUNDS:
-        sums = read(start.at, None).likelihood()
+        sums = (yield from read(start.at, None)).likelihood()
         rounds += 1
     null = sums.null_deviance
     possible = null < 1e199 and not (read.improving and rounds == _ROUNDS)
@@ -169,29 +177,30 @@ def _climbed(
     return Climb(found, read.facts, null if possible else np.nan, opened + found.passes + rounds, read.null)
 
 
-def _level(model: Any, source: Source, design: Design, facts: Facts) -> float:
+def level_of(model: Any, label: str, design: Design, facts: Facts) -> float:
     """Return the linear predictor of the model without columns, offsets not counted."""
     if not model.intercept:
         return 0.0
     kind, mean, name = family(model.spelling), facts.target_mean, design.names[-1]
     if kind.constant(mean):
         raise DataError(
-            f"{source.label}: column {name!r} is {mean:g} in every row, so no {kind.name} fit has a finite "
+            f"{label}: column {name!r} is {mean:g} in every row, so no {kind.name} fit has a finite "
             "intercept; check the column"
         )
     level = float(kind.linked(mean)) - facts.offset_mean
     if not np.isfinite(level):
-        raise DataError(f"{source.label}: the mean {mean:g} of {name!r} has no {kind.link}; use another link")
+        raise DataError(f"{label}: the mean {mean:g} of {name!r} has no {kind.link}; use another link")
     return level
 
 
-def _opened(model: Any, source: Source, design: Design, run: Run) -> _Start:
+def _opened(model: Any, label: str, design: Design) -> Climbing[_Start]:
     """Begin with the least-squares fit of one pass."""
     spelling, kind, names = model.spelling, family(model.spelling), design.names
     working = not model.intercept or any(role != "trials" for role, _ in design.beside)
-    opening = OpeningMoments.of(names, spelling, working, model.device, model.weight_kind == "frequency")
-    opening = run.scan(source, design, opening, "scan")
-    level = _level(model, source, design, opening.facts)
+    empty = OpeningMoments.of(names, spelling, working, model.device, model.weight_kind == "frequency")
+    opening: OpeningMoments
+    (opening,) = yield [Ask(empty, "scan")]
+    level = level_of(model, label, design, opening.facts)
     problem = opening.problem(names[-1], None, model.intercept)
     solved = cholesky.solve(problem)
     whitening = whitened(solved)
@@ -222,11 +231,16 @@ def _sampled(model: Any, source: Source, design: Design, run: Run) -> _Start | N
             return None
         here = replace(run, engine=Threads(run.engine.workers), progress=False, checkpoint=None)
         share = (part.schema.n_rows or 0) / (source.schema.n_rows or 1)
-        fewer = model.model_copy(update={"ridge": model.ridge * share})  # a penalty for so many rows
-        opened = _opened(fewer, part, design, here)
-        found = _climbed(fewer, part, design, here, opened, sparing=False, tolerance=_START)
+        return drive(tolerant(starting(model, part.label, design, share)), part, design, here)[0]
     except StreamregError:
         return None
+
+
+def starting(model: Any, label: str, design: Design, share: float) -> Climbing[_Start | None]:
+    """Fit a sample, a share of the rows, to begin there; return None if that is no place to begin."""
+    fewer = model.model_copy(update={"ridge": model.ridge * share})  # a penalty for so many rows
+    opened = yield from _opened(fewer, label, design)
+    found = yield from _climbed(fewer, label, design, opened, sparing=False, tolerance=_START)
     at, solution = found.found.at, found.found.step.solution
     if found.found.status != "ok" or solution.rank < len(design.names) - 1:
         return None

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from streamreg.families.base import Family
 from streamreg.kernels import doubledouble as dd
 from streamreg.line import Line
+from streamreg.models.passes import Climbing
 from streamreg.problem import Problem, Solution
 from streamreg.solve import cholesky
 from streamreg.solve.digits import EPS
@@ -16,7 +17,7 @@ from streamreg.solve.rank import UNIT
 from streamreg.stats.working import Likelihood, WorkingMoments
 
 Float = NDArray[np.float64]
-Read = Callable[[Line, Line | None], WorkingMoments]
+Read = Callable[[Line, Line | None], Climbing[WorkingMoments]]
 
 _SLACK = 1e-10  # relative rise of the deviance that rounding may cause
 _ROUNDING = 1e-6  # standard errors; the most that rounding may keep a fit from its maximum
@@ -181,7 +182,7 @@ def maximise(
     sparing: bool = False,
     ridge: float = 0.0,
     last: float = np.nan,
-) -> Maximum:
+) -> Climbing[Maximum]:
     """Climb to the maximum of a likelihood: Newton's method with a canonical link, else Fisher scoring.
 
     A step that makes the deviance rise is halved. The last step is taken without looking at the rows again: where the
@@ -190,7 +191,7 @@ def maximise(
     Parameters
     ----------
     read : callable
-        Scans the rows at a predictor; also told the move that led there.
+        Asks the rows for the sums at a predictor; also told the move that led there.
     facts : Family
     start : Line
         Without slopes.
@@ -211,7 +212,7 @@ def maximise(
     at, move, share = start if first is None else start.moved(first), first, 1.0
     below, best = np.inf, None
     for passes in range(1, iterations + 1):
-        state = read(at, move)
+        state = yield from read(at, move)
         now = state.likelihood()
         deviance = now.deviance + (ridge * float(at.coef @ at.coef) if ridge else 0.0)
         if passes == 1 and first is not None:

@@ -28,6 +28,7 @@ KINDS = {
     "resampling": "streamreg.results.resampled:Resampled.load",
     "comparison": "streamreg.comparison.outcome:Comparison.load",
     "comparisons": "streamreg.comparison.outcome:Comparisons.load",
+    "marginal effects": "streamreg.results.marginal:MarginalEffects.load",
     "scores": "streamreg.scoring.scorecard:Scorecard.load",
     "network": "streamreg.neural.result:NetworkResult.load",
 }

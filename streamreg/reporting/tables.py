@@ -19,6 +19,16 @@ def width() -> int:
     return min(_WIDEST, max(_NARROW, shutil.get_terminal_size((80, 24)).columns))
 
 
+def wrapped(text: str) -> str:
+    """Return lines no wider than `width`; those that are tables stay as they are."""
+    from textwrap import wrap
+
+    lines = text.splitlines()
+    if len(lines) != 1 or _cells(text) <= width():
+        return text
+    return "\n".join(wrap(text, width(), break_long_words=False, break_on_hyphens=False))
+
+
 def render(
     title: str, facts: Sequence[tuple[str, str]], header: Row, rows: Sequence[Row], notes: Sequence[str] = ()
 ) -> str:

@@ -120,16 +120,16 @@ def linear(fit: Estimates, rows: NDArray[Any]) -> Float:
 
 def expanded(fit: Estimates, rows: NDArray[Any]) -> tuple[NDArray[Any], Float | None, Float | None]:
     """Return the terms of rows, what these lack to the exact values, and by how much offsets move the predictor."""
-    low, moved = None, None
+    low, offset = None, None
     if beside := fit.likelihood.get("beside"):
         p = len(fit.columns) - len(beside)
-        rows, moved = rows[:, :p], _moved(tuple(beside), rows[:, p:].astype(np.float64))
+        rows, offset = rows[:, :p], offsets(tuple(beside), rows[:, p:].astype(np.float64))
     if fit.powers:
         rows, low = Terms.of(fit.terms_of, fit.powers).expand(rows)
-    return rows, low, moved
+    return rows, low, offset
 
 
-def _moved(roles: tuple[str, ...], values: Float) -> Float:
+def offsets(roles: tuple[str, ...], values: Float) -> Float:
     """Return by how much offsets and exposures move the linear predictors of rows; NaN where an exposure is none."""
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = [np.log(v) if role == "exposure" else v for role, v in zip(roles, values.T, strict=True)]

@@ -74,17 +74,22 @@ def require_intervals(fit: Any, interval: str, level: float) -> None:
             "intervals need the errors of the absorbed effects, which are not kept; fit the factor as a category, "
             "C(name) in a formula, or leave interval out"
         )
+    require_errors(fit, "intervals")
+    if interval == "prediction" and not family(fit.family).least_squares:
+        raise UsageError(
+            f"interval='prediction' is for least squares: observations of the family {fit.family} lie about their mean "
+            "in another shape, which an interval of this kind does not tell; ask for interval='confidence'"
+        )
+
+
+def require_errors(fit: Estimates, what: str) -> None:
+    """Raise `UsageError` unless a fit has standard errors, which `what` is made of."""
     known = fit.std_errors[fit.identifiable]
     missing = fit.geometry is None or fit.method == "mini-batch" or not fit.sigma >= 0
     if missing or (np.isnan(known).any() if fit.sandwich is None else fit.sandwich.rank < 0):
         raise UsageError(
             "this fit has no standard errors (a penalty, a choice of columns, training, or no degrees of freedom), and "
-            "so no intervals; fit sr.Linear or sr.Glm without a penalty"
-        )
-    if interval == "prediction" and not family(fit.family).least_squares:
-        raise UsageError(
-            f"interval='prediction' is for least squares: observations of the family {fit.family} lie about their mean "
-            "in another shape, which an interval of this kind does not tell; ask for interval='confidence'"
+            f"so no {what}; fit sr.Linear or sr.Glm without a penalty"
         )
 
 
@@ -117,17 +122,36 @@ def of_rows(fit: Estimates, rows: NDArray[Any], kind: Scale, interval: Interval,
 
 
 def _errors(fit: Estimates, z: Float) -> Float:
-    """Return the standard errors of linear predictors, shape (m,), of terms less the line's centre.
+    """Return the standard errors of linear predictors, shape (m,), of terms less the line's centre."""
+    return spread(fit, np.ones(len(z)), z)
+
+
+def spread(fit: Estimates, level: Float, z: Float) -> Float:
+    """Return standard errors of combinations of the predictor at the centre and of the slopes, shape (m,).
 
     At the centre the predictor does not depend on the slopes, so in the orthonormal columns of `Geometry.root` the
     covariance of the coefficients is sigma**2 times the unit matrix, or the sandwich's.
+
+    Parameters
+    ----------
+    fit : Estimates
+        With errors; see `require_errors`.
+    level : ndarray of shape (m,)
+        How often the predictor at the fit's `centre`.
+    z : ndarray of shape (m, p)
+        How often each slope.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        NaN for what the data do not determine.
     """
     geometry = fit.geometry
     assert geometry is not None
     if geometry.offset.size:
-        z = z - geometry.offset
-    level = np.full((len(z), 1), 1.0 / np.sqrt(geometry.weight) if fit.has_intercept else 0.0)
-    along = np.hstack([level, geometry.along(z)])
+        z = z - level[:, None] * geometry.offset
+    scaled = level / np.sqrt(geometry.weight) if fit.has_intercept else 0.0 * level
+    along = np.hstack([scaled[:, None], geometry.along(z)])
     if fit.sandwich is None:
         error = fit.sigma * np.linalg.norm(along, axis=1)
     else:

@@ -359,13 +359,17 @@ def test_commands_come_in_the_order_of_use(cli):
         "convert",
         "fit",
         "predict",
+        "effects",
         "scan",
         "merge",
         "seal",
         "verify",
         "compare",
         "score",
+        "table",
+        "init",
         "run",
+        "schema",
     ]
     assert [line.split()[0] for line in listed] == commands
     assert not [line for line in listed if line.endswith("...")]
@@ -546,3 +550,31 @@ def test_inspect_tells_the_machine(cli):
     assert "kernel" in cli("inspect", "--system")
     assert json.loads(cli("inspect", "--system", "--json"))["streamreg"] == sr.__version__
     assert "which file?" in cli("inspect", code=2)
+
+
+def test_a_target_is_asked_for_on_a_terminal_and_else_the_columns_are_listed(folder, cli, monkeypatch):
+    command = ("fit", folder / "a.h5")
+    assert "has the columns x0, x1, x2, x3" in cli(*command, code=2)
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    answers = iter(["x9", "x1"])
+    monkeypatch.setattr("typer.prompt", lambda *a, **k: next(answers))
+    assert main(["fit", str(folder / "a.h5")]) == 0
+
+
+def test_quiet_prints_nothing_but_json_and_errors(folder, cli):
+    command = ("fit", folder / "a.h5", "--target", "y")
+    assert cli(*command, "--quiet") == ""
+    assert json.loads(cli(*command, "--quiet", "--json"))["target"] == "y"
+    assert "nowhere" in cli("fit", folder / "a.h5", "--target", "nowhere", "-q", code=3)
+    assert cli(*command) != ""
+
+
+def test_completion_and_no_colour(folder, monkeypatch):
+    environment = os.environ | {"_STREAMREG_COMPLETE": "complete_bash", "COMP_WORDS": "streamreg sc", "COMP_CWORD": "1"}
+    asked = [sys.executable, "-m", "streamreg"]
+    found = subprocess.run(asked, env=environment, capture_output=True, text=True)
+    assert found.stdout.split() == ["scan", "score", "schema"]
+    environment = os.environ | {"FORCE_COLOR": "1"}
+    asked += ["fit", str(folder / "a.h5"), "--target", "y"]
+    assert "\x1b" not in subprocess.run(asked, env=environment, capture_output=True, text=True).stdout

@@ -12,15 +12,18 @@ from streamreg.design.design import Design
 from streamreg.families.classes import Multinomial
 from streamreg.line import Line
 from streamreg.models.robust import _scores
+from streamreg.results.slopes import Question, Slopes
 from streamreg.solve import cholesky, exact
 from streamreg.sources import Source
 from streamreg.stats.base import Statistic
 from streamreg.stats.class_sums import ClassOpening, ClassSums
 from streamreg.stats.grouped import Block, Column, Grouped, Hash
 from streamreg.stats.integer_moments import IntegerMoments
+from streamreg.stats.learning import AsStored
 from streamreg.stats.levels.moments import AbsorbedMoments
 from streamreg.stats.levels.within import Lookup, Within, WithinLevels
 from streamreg.stats.losses import Losses, Scored
+from streamreg.stats.margins import Margins
 from streamreg.stats.moments import Moments
 from streamreg.stats.opening import OpeningMoments
 from streamreg.stats.parameter import JointStep, ParameterSums
@@ -28,6 +31,8 @@ from streamreg.stats.residuals import Residuals
 from streamreg.stats.sandwich.clusters import Clusters
 from streamreg.stats.sandwich.group_sums import Store
 from streamreg.stats.sandwich.meat import Lagged, Meat
+from streamreg.stats.several import ALL as WHOLE
+from streamreg.stats.several import Several, Share
 from streamreg.stats.working import WorkingMoments
 
 ROWS, COLUMNS = 9000, 5
@@ -156,6 +161,13 @@ STATISTICS: dict[str, Case] = {
     "working response": Case(
         lambda: OpeningMoments.of(ALL, "binomial", working=True), lambda: design(labels=True), labels=True
     ),
+    "several": Case(
+        lambda: Several(
+            [Moments(ALL), WorkingMoments(ALL, "binomial", _predictor(), 0.5)], [WHOLE, Share(Hash(3), 1, without=True)]
+        ),
+        lambda: design(labels=True),
+        labels=True,
+    ),
     "class opening": Case(lambda: ClassOpening(NAMES), lambda: classes()),
     "class sums": Case(_class_sums, lambda: classes()),
     "joint step": Case(
@@ -177,6 +189,10 @@ STATISTICS: dict[str, Case] = {
         ),
         lambda: design(labels=True),
         labels=True,
+    ),
+    "marginal effects": Case(
+        lambda: Margins(Slopes(_fit(), (Question("a", "dY/dX"),), label="rows"), (), None, "rows", True),
+        lambda: AsStored("rows", NAMES[:4]),
     ),
     "HC0": Case(lambda: Meat(_scores(_fit())), lambda: design(("e",)), numbers=_sums),
     "HC3": Case(lambda: Meat(_scores(_fit()), 3), lambda: design(("e",)), numbers=_sums),

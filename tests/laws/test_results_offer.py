@@ -64,6 +64,7 @@ def results(tmp_path_factory):
         "fits by group": groups,
         "Chow test": groups.chow(),
         "test of restrictions": sr.wald_test(fit, "a = 1, c = 2"),
+        "marginal effects": sr.effects(fit, data),
         "resampling": sr.bootstrap(sr.Linear(), sr.scan(data, features, blocks=10), replicates=20),
         "comparison": sr.compare(fit, ridge),
         "comparisons": sr.compare_all({"<line>": fit, "ridge": ridge, "again": fit}),
@@ -77,6 +78,7 @@ NAMES = (
     *("fit", "fit with effects", "fit of dependent columns", "fit of a formula", "logistic fit", "effects"),
     *("fit of classes", "fit of ordered classes"),
     *("conditioning", "penalty path", "subsets", "fits by group", "Chow test", "test of restrictions", "resampling"),
+    "marginal effects",
     *("comparison", "comparisons", "scores", "profile", "check of rows"),
 )
 

@@ -79,10 +79,7 @@ class FormulaEncoder:
     coded: tuple[Product, ...] = ()
     eliminated: tuple[str, ...] = ()
 
-    @property
-    def text(self) -> str:
-        """The formula."""
-        return self.formula.text
+    text = property(lambda self: self.formula.text, doc="The formula.")
 
     @property
     def intercept(self) -> bool:
@@ -217,10 +214,15 @@ class FormulaEncoder:
         return found
 
     def design(
-        self, columns: Mapping[str, Column], zones: Mapping[str, str] | None = None, place: str = "rows", start: int = 0
+        self,
+        columns: Mapping[str, Column],
+        zones: Mapping[str, str] | None = None,
+        place: str = "rows",
+        start: int = 0,
+        passed: NDArray[np.bool_] | None = None,
     ) -> tuple[Float, Float | None]:
         """Return the columns `features` of some rows: those that `encode` makes, and the stored ones."""
-        rows = self._rows(columns, zones or {}, place, start) if self.products else None
+        rows = self._rows(columns, zones or {}, place, start, passed) if self.products else None
         return beside(self._blocks(self.products, rows), len(next(iter(columns.values()))) if columns else 0)
 
     def _blocks(self, products: Sequence[Product], rows: Rows | None, target: bool = False) -> list[Block]:
