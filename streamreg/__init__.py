@@ -49,6 +49,7 @@ _HOME = {
     "scan": "streamreg.scans.scan",
     "score": "streamreg.scoring",
     "split": "streamreg.scoring.holdout",
+    "table": "streamreg.results.side_by_side",
     "wald_test": "streamreg.results.wald",
     **public(),
 }
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from streamreg.results.marginal import MarginalEffects as MarginalEffects
     from streamreg.results.selection import PenaltyPath as PenaltyPath
     from streamreg.results.selection import Selection as Selection
+    from streamreg.results.side_by_side import table as table
     from streamreg.results.wald import RestrictionTest as RestrictionTest
     from streamreg.results.wald import wald_test as wald_test
     from streamreg.scans.merge import append as append
