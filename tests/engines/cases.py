@@ -26,6 +26,7 @@ from streamreg.stats.losses import Losses, Scored
 from streamreg.stats.margins import Margins
 from streamreg.stats.moments import Moments
 from streamreg.stats.opening import OpeningMoments
+from streamreg.stats.parameter import JointStep, ParameterSums
 from streamreg.stats.residuals import Residuals
 from streamreg.stats.sandwich.clusters import Clusters
 from streamreg.stats.sandwich.group_sums import Store
@@ -169,6 +170,19 @@ STATISTICS: dict[str, Case] = {
     ),
     "class opening": Case(lambda: ClassOpening(NAMES), lambda: classes()),
     "class sums": Case(_class_sums, lambda: classes()),
+    "joint step": Case(
+        lambda: JointStep(
+            WorkingMoments(ALL, "negative_binomial(0.7)", _predictor(), 0.5),
+            ParameterSums(ALL, "negative_binomial(0.7)", _predictor(), 1.0, True, False),
+        ),
+        lambda: design(labels=True),
+        labels=True,
+    ),
+    "parameter": Case(
+        lambda: ParameterSums(ALL, "tweedie(1.4)", _predictor(), 2.0, False, True),
+        lambda: design(labels=True),
+        labels=True,
+    ),
     "losses": Case(
         lambda: Losses(
             [Scored("one", (0, 1, 2, 3, 4), _line), Scored("other", (3, 0, 1, 2), _line)], "binomial", 0, "y"
