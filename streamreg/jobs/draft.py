@@ -13,7 +13,7 @@ _LISTED = 60  # columns that are named
 def draft(path: Path, source: Any, target: str, folder: Path) -> str:
     """Return the text of a job that explains a column by all others, with comments on what else it can say.
 
-    Text columns are categories, in a formula. Dates, and what is neither number nor text, are left out; a comment says so.
+    Text columns are categories, in a formula. Dates, and what is neither number nor text, are left out.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streamreg.errors import UsageError, nearest
-from streamreg.families import family
+from streamreg.families import elsewhere, family
 from streamreg.results import wording
 from streamreg.results.estimates import Estimates
 from streamreg.results.wording import Language
@@ -21,16 +21,6 @@ _PYTHON = Language("statsmodels", lambda name: f"Q({name!r})", {"C": "C({})", "l
 _PYFIXEST = Language("pyfixest", lambda name: f"`{name}`", {"C": "C({})", "log": "np.log({})", "exp": "np.exp({})",
                      "sqrt": "np.sqrt({})"}, "I({}**{})")  # fmt: skip
 _STATA = Language("Stata", _no_name, {"C": "i.{}"}, "")
-
-_LINKS = {"log": "Log", "logit": "Logit", "probit": "Probit", "cloglog": "CLogLog", "cauchit": "Cauchy",
-          "identity": "Identity", "inverse": "InversePower"}  # fmt: skip
-_FAMILIES = {  # statsmodels, R, Stata
-    "gaussian": ("Gaussian", "gaussian", "gaussian"),
-    "binomial": ("Binomial", "binomial", "binomial"),
-    "poisson": ("Poisson", "poisson", "poisson"),
-    "gamma": ("Gamma", "Gamma", "gamma"),
-    "inverse_gaussian": ("InverseGaussian", "inverse.gaussian", "igaussian"),
-}
 
 
 def code(fit: Estimates, language: str) -> str:
@@ -129,16 +119,16 @@ def _statsmodels(fit: Estimates) -> list[str]:
     for name in ("offset", "exposure"):
         own += f", {name}=data[{fit.model[name]!r}]" if fit.model.get(name) else ""
     name, link = _named_family(fit)
-    made = f"sm.families.{_FAMILIES[name][0]}(sm.families.links.{_LINKS[link]}())"
+    made = f"sm.families.{elsewhere.FAMILIES[name][0]}(sm.families.links.{elsewhere.LINKS[link]}())"
     # Its usual tolerance ends some digits short.
     return [*lines, f"fit = smf.glm({formula!r}, data, family={made}{own}).fit(tol=1e-12, maxiter=200)"]
 
 
 def _named_family(fit: Estimates) -> tuple[str, str]:
     facts = family(fit.family)
-    if facts.name not in _FAMILIES or facts.link not in _LINKS:
+    if facts.name not in elsewhere.FAMILIES or facts.link not in elsewhere.LINKS:
         raise UsageError(
-            f"code: the family {fit.family} is not written the same by others; there are {', '.join(_FAMILIES)}"
+            f"code: the family {fit.family} has no name elsewhere; these have: {', '.join(elsewhere.FAMILIES)}"
         )
     return facts.name, facts.link
 
@@ -178,7 +168,7 @@ def _fixest(fit: Estimates) -> list[str]:
     if family(fit.family).least_squares:
         return ["library(fixest)", f"fit <- feols({formula}, data, vcov = {vcov}{more})", "summary(fit)"]
     name, link = _named_family(fit)
-    own = f'family = {_FAMILIES[name][1]}(link = "{link}"){_moved(fit, "offset = ~ ")}'
+    own = f'family = {elsewhere.FAMILIES[name][1]}(link = "{link}"){_moved(fit, "offset = ~ ")}'
     return [
         "library(fixest)",
         f"fit <- feglm({formula}, data, {own}, vcov = {vcov}{more}, glm.tol = 1e-12)",
@@ -200,7 +190,7 @@ def _r(fit: Estimates) -> list[str]:
     if not family(fit.family).least_squares:
         name, link = _named_family(fit)
         link = "1/mu^2" if link == "inverse_squared" else link
-        made = f'{_FAMILIES[name][1]}(link = "{link}")'
+        made = f'{elsewhere.FAMILIES[name][1]}(link = "{link}")'
         call = f"fit <- glm({formula}, data = data, family = {made}{own}{_moved(fit, 'offset = ')}, epsilon = 1e-12)"
         return [call, "summary(fit)"]
     lines = [f"fit <- lm({formula}, data = data{own})"]
@@ -231,7 +221,11 @@ def _stata(fit: Estimates) -> list[str]:
     options = [errors, "" if fit.has_intercept else "noconstant"]
     if not family(fit.family).least_squares:
         name, link = _named_family(fit)
-        options = [f"family({_FAMILIES[name][2]})", f"link({'power -1' if link == 'inverse' else link})", *options]
+        options = [
+            f"family({elsewhere.FAMILIES[name][2]})",
+            f"link({'power -1' if link == 'inverse' else link})",
+            *options,
+        ]
         options += [f"{word}({fit.model[word]})" for word in ("offset", "exposure") if fit.model.get(word)]
         return [f"glm {said.target} {terms}{weighted}, {' '.join(filter(None, options))}"]
     if said.absorbed:
@@ -254,14 +248,10 @@ def _sklearn(fit: Estimates) -> list[str]:
         made = f"Ridge(alpha={ridge!r}, {constant})" if ridge else f"LinearRegression({constant})"
     else:
         name, link = _named_family(fit)
-        if ridge or (name, link) not in (("binomial", "logit"), ("poisson", "log"), ("gamma", "log")):
+        call = elsewhere.SKLEARN.get((name, link))
+        if ridge or call is None:
             raise UsageError(f"code: scikit-learn has no {fit.family} model in this convention; ask for 'statsmodels'")
-        last = f"{constant}, tol=1e-10, max_iter=10_000)"
-        made = {
-            "binomial": f"LogisticRegression(C=np.inf, {last}",
-            "poisson": f"PoissonRegressor(alpha=0, {last}",
-            "gamma": f"GammaRegressor(alpha=0, {last}",
-        }[name]
+        made = call.format(f"{constant}, tol=1e-10, max_iter=10_000")
     weighted = f", sample_weight=data[{weights!r}]" if weights else ""
     return [
         *(["import numpy as np"] if "np." in made else []),
