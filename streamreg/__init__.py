@@ -21,6 +21,7 @@ _HOME = {
     "DataError": "streamreg.errors",
     "FitResult": "streamreg.results.base",
     "MarginalEffects": "streamreg.results.marginal",
+    "LikelihoodPath": "streamreg.results.likelihood_path",
     "Moments": "streamreg.stats.moments",
     "NetworkResult": "streamreg.neural.result",
     "PenaltyPath": "streamreg.results.selection",
@@ -49,6 +50,7 @@ _HOME = {
     "scan": "streamreg.scans.scan",
     "score": "streamreg.scoring",
     "split": "streamreg.scoring.holdout",
+    "table": "streamreg.results.side_by_side",
     "wald_test": "streamreg.results.wald",
     **public(),
 }
@@ -83,9 +85,11 @@ if TYPE_CHECKING:
     from streamreg.persist.kinds import load as load
     from streamreg.results.base import FitResult as FitResult
     from streamreg.results.classes import ClassFit as ClassFit
+    from streamreg.results.likelihood_path import LikelihoodPath as LikelihoodPath
     from streamreg.results.marginal import MarginalEffects as MarginalEffects
     from streamreg.results.selection import PenaltyPath as PenaltyPath
     from streamreg.results.selection import Selection as Selection
+    from streamreg.results.side_by_side import table as table
     from streamreg.results.wald import RestrictionTest as RestrictionTest
     from streamreg.results.wald import wald_test as wald_test
     from streamreg.scans.merge import append as append

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from streamreg.cli import compare, data, effects, fit, job, scan  # noqa: F401 - their commands come with them
+from streamreg.cli import compare, data, effects, fit, job, scan, shown  # noqa: F401 - their commands come with them
 from streamreg.cli.base import RENAMED, Output, app
 from streamreg.errors import IncompleteWarning, StreamregError
 from streamreg.progress import event, is_quiet, logging_to
@@ -30,6 +30,7 @@ _ORDER = (  # as one meets them
     "verify",
     "compare",
     "score",
+    "table",
     "init",
     "run",
     "schema",

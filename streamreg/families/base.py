@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamreg.errors import UsageError
+from streamreg.families.parameters import ByParameters
 
 Float = NDArray[np.float64]
 
@@ -42,7 +43,9 @@ class Family(ABC):
     concentrated : bool
         Whether the log-likelihood is that at the dispersion which maximises it, ``deviance / n``, as for a line.
     parameter : str
-        The option that the variance takes, and that a fit does not estimate; empty: none.
+        The option that the variance takes, and that a fit estimates if it is not given; empty: none.
+    parameters : int
+        How many numbers are sought with it: a dispersion, too, where that is not known.
     quasi : bool
         Whether there is a variance only, and no distribution.
     canonical : bool
@@ -68,6 +71,7 @@ class Family(ABC):
     whole: bool = False
     concentrated: bool = False
     parameter: str = ""
+    parameters: int = 0
     quasi: bool = False
     canonical: bool = True
     separable: bool = True
@@ -178,6 +182,30 @@ class Family(ABC):
     def choices(self, y: Float, weight: Float) -> Float:
         """Return what the weights add to the log-likelihood of each row, whatever its mean; NaN if unknown."""
         return np.zeros_like(y)
+
+    def by_parameters(self, y: Float, eta: Float, times: Float, precision: Float, dispersion: float) -> ByParameters:
+        """Return the terms of the log-likelihood, and its derivatives by parameter and dispersion.
+
+        Parameters
+        ----------
+        times : ndarray of shape (m,)
+            How often each row occurred.
+        precision : ndarray of shape (m,)
+            What its dispersion is divided by.
+        """
+        raise NotImplementedError(f"{self.name} has no parameter of its own")
+
+    def moved(self, step: Float, dispersion: float) -> tuple[float, float]:
+        """Return the parameter and the dispersion after a step of what is sought."""
+        raise NotImplementedError(f"{self.name} has no parameter of its own")
+
+    def parameter_end(self) -> str:
+        """Return what to do where the likelihood rises to the end of the parameter; empty if this is not there."""
+        return ""
+
+    def parameter_error(self, covariance: Float) -> float:
+        """Return the standard error of the parameter, given the covariance of what is sought."""
+        raise NotImplementedError(f"{self.name} has no parameter of its own")
 
     def score(self, y: Float, eta: Float) -> tuple[Float, Float]:
         """Return the derivative of the log-likelihood by eta and its expected information, the dispersion being 1.

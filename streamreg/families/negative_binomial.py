@@ -9,6 +9,12 @@ from streamreg.errors import UsageError
 from streamreg.families.base import Float, xlogx
 from streamreg.families.linked import Linked
 from streamreg.families.links import Link, link
+from streamreg.families.parameters import ByParameters
+
+
+def xlogx_ratio(y: Float, x: Float) -> Float:
+    """Return ``y log x``, which is 0 where y is."""
+    return np.asarray(y * np.log(np.where(y > 0, x, 1.0)))
 
 
 class NegativeBinomial(Linked):
@@ -22,7 +28,7 @@ class NegativeBinomial(Linked):
     """
 
     name, requirement = "negative_binomial", "0 or more"
-    whole, parameter = True, "alpha"
+    whole, parameter, parameters = True, "alpha", 1
 
     def __init__(self, link: Link, alpha: float) -> None:
         super().__init__(link)
@@ -63,6 +69,46 @@ class NegativeBinomial(Linked):
         r = 1.0 / self.alpha
         ways = gammaln(y + r) - gammaln(r) - gammaln(y + 1.0)
         return np.asarray(ways + self.curved(y) + y * np.log(self.alpha))
+
+    def by_parameters(self, y: Float, eta: Float, times: Float, precision: Float, dispersion: float) -> ByParameters:
+        """Return the derivatives by the logarithm of alpha (Lawless 1987, *Canadian Journal of Statistics* 15)."""
+        from scipy.special import digamma, gammaln, polygamma
+
+        alpha, r, times = self.alpha, 1.0 / self.alpha, times * precision
+        mean, slope = np.maximum(self.mean(eta), 1e-300), self.derivative(eta)
+        far, excess = 1.0 + alpha * mean, y - mean
+        log = np.log1p(alpha * mean)
+        found = gammaln(y + r) - gammaln(r) - gammaln(y + 1.0) + xlogx_ratio(y, alpha * mean) - (y + r) * log
+        ways = digamma(y + r) - digamma(r)
+        first = r**2 * (log - ways) + excess / (alpha * far)
+        second = 2.0 * r**3 * (ways - log) + r**4 * (polygamma(1, y + r) - polygamma(1, r)) + r**2 * mean / far
+        second = second - excess * (1.0 + 2.0 * alpha * mean) / (alpha * far) ** 2
+        across = -alpha * excess * slope / far**2
+        information = mean * (1.0 + alpha * y) / far**2 if self.link == "log" else slope**2 / (mean * far)
+        return ByParameters(
+            times * found,
+            (times * alpha * first)[None],
+            (times * (alpha**2 * second + alpha * first))[None, None],
+            (times * across)[None],
+            times * information,
+        )
+
+    def moved(self, step: Float, dispersion: float) -> tuple[float, float]:
+        """Return alpha times the exponential of the step."""
+        return float(self.alpha * np.exp(step[0])), dispersion
+
+    def parameter_end(self) -> str:
+        """Return the words of an alpha next to nothing."""
+        if self.alpha > 1e-7:
+            return ""
+        return (
+            "counts vary no more than Poisson's do, so that alpha has no maximum above 0; fit family='poisson', or "
+            "give alpha"
+        )
+
+    def parameter_error(self, covariance: Float) -> float:
+        """Return that of the logarithm, times alpha."""
+        return float(self.alpha * np.sqrt(covariance[0, 0]))
 
     def valid(self, y: Float) -> NDArray[np.bool_]:
         """Return where the target is not negative."""

@@ -9,7 +9,10 @@ from streamreg.errors import UsageError
 from streamreg.families.base import Float
 from streamreg.families.linked import Linked
 from streamreg.families.links import Link, link
+from streamreg.families.parameters import ByParameters
+from streamreg.families.wright import log_wright
 
+_APART = 1e-3  # of powers and logarithms of dispersions, over which differences are taken
 _OTHERS = {0.0: "gaussian", 1.0: "quasi_poisson", 2.0: "gamma", 3.0: "inverse_gaussian"}
 
 
@@ -23,7 +26,7 @@ class Tweedie(Linked):
         Between 1 and 2 (zeros and positive amounts), or above 2 (positive amounts).
     """
 
-    name, parameter = "tweedie", "power"
+    name, parameter, parameters = "tweedie", "power", 2
     dispersion_known = False
     separable = False
 
@@ -74,16 +77,59 @@ class Tweedie(Linked):
         """
         if self.power > 2:
             return np.full_like(y, np.nan)
-        from scipy.special import log_wright_bessel
-
         p = self.power
         a = (2.0 - p) / (p - 1.0)
-        inner = np.where(y > 0, y, 1.0)
+        if not (some := y > 0).all():
+            found = np.zeros_like(y)
+            found[some] = self.base_measure(y[some], precision[some])
+            return found
+        inner = y
         log_x = a * np.log(inner) - a * np.log(p - 1.0) + (1.0 + a) * np.log(precision) - np.log(2.0 - p)
-        series = log_wright_bessel(a, 0.0, np.exp(log_x)) - np.log(inner)
+        series = log_wright(a, log_x) - np.log(inner)
         # At mean y, (y theta - kappa) k is -k y**(2-p) / ((1-p)(2-p)) with the sign of the deviance's first term.
         perfect = inner ** (2.0 - p) / ((1.0 - p) * (2.0 - p)) * precision
-        return np.where(y > 0, series + perfect, 0.0)
+        return np.asarray(series + perfect)
+
+    def by_parameters(self, y: Float, eta: Float, times: Float, precision: Float, dispersion: float) -> ByParameters:
+        """Return the derivatives by the power and the logarithm of the dispersion, by differences of each row."""
+        mean, slope = np.maximum(self.mean(eta), 1e-300), self.derivative(eta)
+        apart = min(_APART, (self.power - 1.0) / 4.0, (2.0 - self.power) / 4.0)
+
+        def at(i: int, j: int) -> Float:
+            other = Tweedie(self._link, self.power + i * apart)
+            inverse = precision / (dispersion * np.exp(j * _APART))
+            return np.asarray(other.base_measure(y, inverse) - inverse * other.unit_deviance(y, mean) / 2.0)
+
+        middle, steps = at(0, 0), (apart, _APART)
+        up, down = (np.array([at(sign, 0), at(0, sign)]) for sign in (1, -1))
+        first = (up - down) / (2.0 * np.array(steps)[:, None])
+        mixed = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / (4.0 * apart * _APART)
+        own = (up - 2.0 * middle + down) / np.array(steps)[:, None] ** 2
+        inverse = times * precision / dispersion
+        score = inverse * (y - mean) * slope / self.variance(mean)
+        return ByParameters(
+            times * middle,
+            times * first,
+            times * np.array([[own[0], mixed], [mixed, own[1]]]),
+            np.array([-score * np.log(mean), -score]),
+            inverse * slope**2 / self.variance(mean),
+        )
+
+    def moved(self, step: Float, dispersion: float) -> tuple[float, float]:
+        """Return the power, half of the way to 1 or 2 at most, and the dispersion times an exponential."""
+        power = float(np.clip(self.power + step[0], (self.power + 1.0) / 2.0, (self.power + 2.0) / 2.0))
+        return power, float(dispersion * np.exp(step[1]))
+
+    def parameter_end(self) -> str:
+        """Return the words of a power at 1 or 2."""
+        if 1.001 < self.power < 1.999:
+            return ""
+        near, other = (1, "poisson, or quasi_poisson") if self.power < 1.5 else (2, "gamma, if no target is 0")
+        return f"the likelihood rises until the power is {near}, where the family is {other}; fit that, or give power"
+
+    def parameter_error(self, covariance: Float) -> float:
+        """Return that of the power."""
+        return float(np.sqrt(covariance[0, 0]))
 
     def valid(self, y: Float) -> NDArray[np.bool_]:
         """Return which targets can be."""

@@ -41,8 +41,9 @@ def _of_moments(data: Any) -> bool:
         return True
     if isinstance(data, str | os.PathLike):
         return str(data).endswith(SUFFIX)
-    parts = list(data.values()) if isinstance(data, Mapping) else data
-    return isinstance(parts, list | tuple) and any(isinstance(part, Statistic) for part in parts)
+    if isinstance(data, Mapping | tuple):
+        return any(isinstance(part, Statistic) for part in (data.values() if isinstance(data, Mapping) else data))
+    return isinstance(data, list)
 
 
 class Choice(Weighted, Generic[Found]):

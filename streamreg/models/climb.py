@@ -129,8 +129,28 @@ def climbing(model: Any, label: str, design: Design, start: _Start | None) -> Cl
     return (yield from _climbed(model, label, design, opened, sparing=False))
 
 
+def climb_from(
+    model: Any, source: Source, design: Design, run: Run, at: Line, level: float, whitening: Float, last: float
+) -> Climb:
+    """Maximise the likelihood of a `Glm`, beginning at a predictor that is near the maximum.
+
+    `level` is the predictor of the model without columns, and `whitening` is of the columns; see `whitened`.
+    `last` is the length of the step that led there, in standard errors.
+    """
+    start = Line(at.centre, np.zeros(len(at.coef)), level)
+    begin = _Start(start, Line(at.centre, at.coef, at.at - level), whitening, None)
+    return drive(_climbed(model, source.label, design, begin, sparing=True, last=last), source, design, run)[0]
+
+
 def _climbed(
-    model: Any, label: str, design: Design, start: _Start, *, sparing: bool, tolerance: float = 0.0
+    model: Any,
+    label: str,
+    design: Design,
+    start: _Start,
+    *,
+    sparing: bool,
+    tolerance: float = 0.0,
+    last: float = np.nan,
 ) -> Climbing[Climb]:
     read = _Reader(model, label, design, start)
     opened = int(start.facts is not None)
@@ -144,6 +164,7 @@ def _climbed(
         iterations=max(model.max_iterations - opened, 1),
         sparing=sparing,
         ridge=model.ridge,
+        last=last,
     )
     sums = found.state.likelihood()
     rounds = 0
@@ -182,7 +203,7 @@ def _opened(model: Any, label: str, design: Design) -> Climbing[_Start]:
     level = level_of(model, label, design, opening.facts)
     problem = opening.problem(names[-1], None, model.intercept)
     solved = cholesky.solve(problem)
-    whitening = _whitening(solved)
+    whitening = whitened(solved)
     # From a model without slopes all rows have the same variance: the first Newton step is least squares.
     typical = np.array([opening.facts.target_mean])
     slope, information = (1.0, 1.0) if working else (float(f(typical)[0]) for f in (kind.slope, kind.information))
@@ -228,10 +249,10 @@ def starting(model: Any, label: str, design: Design, share: float) -> Climbing[_
         return None
     level = found.level
     start = Line(at.centre, np.zeros(len(at.coef)), level)
-    return _Start(start, Line(at.centre, at.coef, at.at - level), _whitening(solution), None)
+    return _Start(start, Line(at.centre, at.coef, at.at - level), whitened(solution), None)
 
 
-def _whitening(solved: Solution) -> Float:
+def whitened(solved: Solution) -> Float:
     """Return the matrix that makes the columns of a solution of full rank orthonormal; or the scales of the columns.
 
     The matrix is for columns that nearly depend on each other: it costs as much as the information.

@@ -48,9 +48,12 @@ class Glm(Weighted):
         "inverse_squared", "sqrt" or "power(k)". By default the logit for labels and shares, the identity for the
         gaussian family, which then is `Linear`, and the log for all others.
     power : float, optional
-        Of the tweedie family, which needs it: the variance is proportional to this power of the mean.
+        Of the tweedie family: the variance is proportional to this power of the mean. By default it is that, between 1
+        and 2, at which the likelihood is greatest, with its dispersion at its maximum, too (the density is Wright's
+        series; Dunn & Smyth 2005, *Statistics and Computing* 15).
     alpha : float, optional
-        Of the negative binomial family, which needs it: the variance is ``mean + alpha mean**2``. It is not estimated.
+        Of the negative binomial family: the variance is ``mean + alpha mean**2``. By default it is estimated by maximum
+        likelihood with the coefficients. `FitResult.likelihood` has the estimate and its standard error, by name.
     dispersion : {"auto", "pearson", "deviance"} or float
         What variances are multiplied by: Pearson's statistic or the deviance over the residual degrees of freedom, or a
         number. "auto": 1 for labels and counts, Pearson's for other families.
@@ -111,13 +114,19 @@ class Glm(Weighted):
             facts = family(self.spelling)
         except UsageError as error:
             raise ValueError(str(error)) from None
-        if facts.parameter and "(" not in self.family and self.power is None and self.alpha is None:
-            raise ValueError(f"{self.family} takes {facts.parameter}=, which is not estimated; give it")
+        if self.unknown and self.ridge:
+            raise ValueError(f"{self.unknown} is not estimated under a penalty; give it, or leave ridge out")
         if self.exposure is not None and facts.link != "log":
             raise ValueError(f"an exposure goes with the log link, and this is the {facts.link} link; use an offset")
         if self.trials is not None and not facts.labels:
             raise ValueError(f"trials go with the binomial family, and this is {facts.name}")
         return self
+
+    @property
+    def unknown(self) -> str:
+        """The option of the family that is not given, and so is estimated; empty: none."""
+        given = "(" in self.family or self.power is not None or self.alpha is not None
+        return "" if given else family(self.family).parameter
 
     @property
     def spelling(self) -> str:
@@ -139,6 +148,7 @@ class Glm(Weighted):
         """Return what a fit takes: a pass for each step, and one of exact sums if columns may be dependent."""
         line = dataclasses.replace(self._line().needs(), moments=False, beside=self.beside)
         steps = max(self.max_iterations, 2) + 1
+        steps *= 3 if self.unknown else 1  # before, for and after the estimate of a parameter
         return line if family(self.spelling).least_squares else dataclasses.replace(line, passes=steps, at_most=True)
 
     @typed
@@ -197,8 +207,15 @@ class Glm(Weighted):
         if source.one_pass:
             raise OnePassError(f"{source.label}: a {self.family} fit reads the rows several times; use a file or array")
         design = Design.of(source, self.features, self.missing, self.powers, beside=self.beside).with_target()
-        path = climb(self, source, design, run)
-        fit = fitted(self, source, design, path, run)
+        model, told = self, dict[str, Any]()
+        if self.unknown:
+            from streamreg.models.parameter import maximised
+
+            model, path, told = maximised(self, source, design, run)
+        else:
+            path = climb(self, source, design, run)
+        fit = fitted(model, source, design, path, run)
+        fit = dataclasses.replace(fit, likelihood=fit.likelihood | told, model=self.to_dict())
         solution = path.found.step.solution
         if solution.dependencies:
             fit = self._ranked(fit, solution, source, design, run)

@@ -181,6 +181,7 @@ def maximise(
     iterations: int,
     sparing: bool = False,
     ridge: float = 0.0,
+    last: float = np.nan,
 ) -> Climbing[Maximum]:
     """Climb to the maximum of a likelihood: Newton's method with a canonical link, else Fisher scoring.
 
@@ -205,9 +206,11 @@ def maximise(
         Whether the last step is already taken where it is sure to end within `tolerance` (see `Step.remainder`).
     ridge : float
         Penalty on the slopes, added to the deviance. The maximum is then finite whatever the labels.
+    last : float
+        Length of the step that led to the start, in standard errors; NaN: not known.
     """
     at, move, share = start if first is None else start.moved(first), first, 1.0
-    below, best, last = np.inf, None, np.nan
+    below, best = np.inf, None
     for passes in range(1, iterations + 1):
         state = yield from read(at, move)
         now = state.likelihood()

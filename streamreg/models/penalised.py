@@ -48,14 +48,21 @@ class Penalised(Choice[PenaltyPath]):
         returned in the units of the data either way.
     nonnegative : bool
         Only slopes of zero and above.
-    family, link, offset, exposure, trials
-        As of `sr.Glm`: with a family other than "gaussian" the deviance takes the place of rss, which is glmnet's
-        definition, and that of glum. A parameter is written with the family, "tweedie(1.5)". So alpha is
+    family : str
+        As of `sr.Glm`, with its parameter if it has one: "binomial", "poisson", "tweedie(1.5)". With a family other
+        than "gaussian" the deviance takes the place of rss, which is the definition of glmnet and glum; so alpha is
         ``1 / (C W)`` of scikit-learn's LogisticRegression.
-    max_iterations, tolerance
-        Of these families, whose rows are read once for each step: all penalties that are still under way share a pass.
-        Steps at most for each penalty, and the distance to its minimum at which to stop, in standard errors of the fit
-        without a penalty.
+    link : str, optional
+        As of `sr.Glm`.
+    offset, exposure : str, optional
+        Columns that the linear predictor is moved by; the exposure by its logarithm, with the log link.
+    trials : str, optional
+        Column with the number of trials of each row, of which the target are those with success.
+    max_iterations : int
+        Steps at most for each penalty, in families whose rows are read once for each step. All penalties that are still
+        under way share a pass.
+    tolerance : float
+        Of these families: distance to the minimum at which to stop, in standard errors of the fit without a penalty.
     intercept, features, target, missing, weight_kind
         As in `sr.Linear`.
 
@@ -84,7 +91,8 @@ class Penalised(Choice[PenaltyPath]):
 
     @model_validator(mode="after")
     def _of_a_family(self) -> Self:
-        Glm(family=self.family, link=self.link, **self.beside)  # refuses what does not go together
+        if unknown := Glm(family=self.family, link=self.link, **self.beside).unknown:  # refuses what does not fit
+            raise ValueError(f"{unknown} is not estimated under a penalty; give it, as in family='{self.family}(1.5)'")
         return self
 
     @property

@@ -103,7 +103,8 @@ class Estimates:
         The covariance behind the standard errors and tests, where it is not that of errors of equal variance.
     likelihood : dict
         Of families other than gaussian: `dispersion`, what that comes from (`dispersion_by`), Pearson's statistic, and
-        the columns that the linear predictor is moved by (`beside`), which are the last of `columns`.
+        the columns that the linear predictor is moved by (`beside`), which are the last of `columns`. Where alpha or
+        power is `estimated` (its name), the estimate and its standard error: `alpha`, `alpha_std_error`.
     constant : bool
         Of a line without intercept: whether its columns add up to a constant; `tss` and R2 are then about the mean.
     """
@@ -287,6 +288,10 @@ class Estimates:
 
     @property
     def parameters(self) -> float:
-        """Degrees of freedom of slopes (`rank`, or `df_slopes` under a penalty), intercept and absorbed effects."""
+        """Degrees of freedom of slopes (`rank`, or `df_slopes` under a penalty), intercept and absorbed effects.
+
+        An alpha or a power that was estimated counts as one more.
+        """
         effects = 0 if self.absorbed is None else self.absorbed.df - 1
-        return (self.rank if np.isnan(self.df_slopes) else self.df_slopes) + self.has_intercept + effects
+        slopes = self.rank if np.isnan(self.df_slopes) else self.df_slopes
+        return slopes + self.has_intercept + effects + ("estimated" in self.likelihood)

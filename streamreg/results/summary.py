@@ -94,7 +94,7 @@ def _explained(fit: Estimates) -> list[tuple[str, str]]:
             ("residual std error", number(fit.sigma)),
         ]
     return [
-        ("family", f"{family(fit.family).name}, {family(fit.family).link} link"),
+        ("family", f"{_name(fit)}, {family(fit.family).link} link"),
         ("deviance", number(fit.deviance, 8)),
         ("null deviance", number(fit.null_deviance, 8)),
         ("deviance explained", number(fit.rsquared)),
@@ -102,9 +102,19 @@ def _explained(fit: Estimates) -> list[tuple[str, str]]:
     ]
 
 
+def _name(fit: Estimates) -> str:
+    """Return the name of a family; a parameter that was estimated has a line of its own."""
+    name = family(fit.family).name
+    return name.partition("(")[0] if "estimated" in fit.likelihood else name
+
+
 def _dispersion(fit: Estimates) -> list[tuple[str, str]]:
     if not fit.likelihood:
         return []
     by, df = fit.likelihood["dispersion_by"], fit.df_resid
     pearson = fit.likelihood["pearson"] / df if df > 0 else np.nan
-    return [("Pearson / df", number(pearson)), ("dispersion", f"{number(fit.sigma**2)} ({by})")]
+    facts = [("Pearson / df", number(pearson)), ("dispersion", f"{number(fit.sigma**2)} ({by})")]
+    if name := fit.likelihood.get("estimated"):
+        error = fit.likelihood[f"{name}_std_error"]
+        facts.append((name, f"{number(fit.likelihood[name])} (estimated, std error {number(error, 3)})"))
+    return facts

@@ -88,7 +88,7 @@ class ClassOpening(Statistic):
         return {
             **{f"moments.{name}": array for name, array in self.moments.to_arrays().items()},
             "names": np.array(self.names),
-            "rows": np.array([self.n, self.n_read, self.n_missing]),
+            "rows": np.array(json.dumps(self.counts())),
             "keys": np.array(keys, np.int64),
             "counts": np.array([self.of_class[key] for key in keys], np.int64),
             "named": np.array([self.named.get(key, "") for key in keys], np.str_),
@@ -99,7 +99,7 @@ class ClassOpening(Statistic):
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Rebuild the state."""
         self = cls(arrays["names"].tolist())
-        self.n, self.n_read, self.n_missing = arrays["rows"].tolist()
+        self.n, self.n_read, self.n_missing = json.loads(str(arrays["rows"])).values()
         inner = {name.removeprefix("moments."): a for name, a in arrays.items() if name.startswith("moments.")}
         self.moments = Moments.from_arrays(inner)
         keys = arrays["keys"].tolist()
@@ -236,10 +236,11 @@ class ClassSums(Statistic):
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return one row of sums for each node of the trees."""
         nodes, squares, q = self._tree.nodes, self._squares.nodes, len(self.at)
+        likelihood = {"likelihood": to_dict(self.likelihood), "constant": self.constant}
+        meta = {**likelihood, "strangers": self.strangers, **self.counts()}
         return {
             "at": self.at,
             "move": np.zeros(0) if self.move is None else self.move,
-            "rows": np.array([self.n, self.n_read, self.n_missing, self.strangers]),
             "place": np.array([place for *place, _ in nodes], dtype=np.int64).reshape(-1, 2),
             "sums": np.array([sums for *_, sums in nodes]).reshape(-1, 2, 1 + 2 * len(self.keys) + q),
             "squares": np.array([square for *_, square in squares]).reshape(-1, q, q),
@@ -247,7 +248,7 @@ class ClassSums(Statistic):
             "keys": self.keys,
             "columns": np.array([self.centre, self.scale]),
             "kept": self.kept,
-            "meta": np.array(json.dumps({"likelihood": to_dict(self.likelihood), "constant": self.constant})),
+            "meta": np.array(json.dumps(meta)),
         }
 
     @classmethod
@@ -258,7 +259,8 @@ class ClassSums(Statistic):
         columns = arrays["columns"]
         options = (columns[0], columns[1], arrays["kept"], meta["constant"], move)
         self = cls(from_dict(meta["likelihood"]), arrays["at"], arrays["keys"], *options)
-        self.n, self.n_read, self.n_missing, self.strangers = arrays["rows"].tolist()
+        self.n, self.n_read, self.n_missing = meta["n"], meta["n_read"], meta["n_missing"]
+        self.strangers = meta["strangers"]
         places = arrays["place"].tolist()
         pairs = zip(places, arrays["sums"], arrays["squares"], strict=True)
         for (level, index), (high, low), square in pairs:

@@ -366,6 +366,7 @@ def test_commands_come_in_the_order_of_use(cli):
         "verify",
         "compare",
         "score",
+        "table",
         "init",
         "run",
         "schema",

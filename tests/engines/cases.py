@@ -27,6 +27,7 @@ from streamreg.stats.losses import Losses, Scored
 from streamreg.stats.margins import Margins
 from streamreg.stats.moments import Moments
 from streamreg.stats.opening import OpeningMoments
+from streamreg.stats.parameter import JointStep, ParameterSums
 from streamreg.stats.residuals import Residuals
 from streamreg.stats.sandwich.clusters import Clusters
 from streamreg.stats.sandwich.group_sums import Store
@@ -162,7 +163,9 @@ STATISTICS: dict[str, Case] = {
         lambda: OpeningMoments.of(ALL, "binomial", working=True), lambda: design(labels=True), labels=True
     ),
     "deviances": Case(
-        lambda: Deviances(ALL, "binomial", Line(_predictor().centre, np.outer([1, -0.5], _predictor().coef), np.ones(2))),
+        lambda: Deviances(
+            ALL, "binomial", Line(_predictor().centre, np.outer([1, -0.5], _predictor().coef), np.ones(2))
+        ),
         lambda: design(labels=True),
         labels=True,
     ),
@@ -175,6 +178,19 @@ STATISTICS: dict[str, Case] = {
     ),
     "class opening": Case(lambda: ClassOpening(NAMES), lambda: classes()),
     "class sums": Case(_class_sums, lambda: classes()),
+    "joint step": Case(
+        lambda: JointStep(
+            WorkingMoments(ALL, "negative_binomial(0.7)", _predictor(), 0.5),
+            ParameterSums(ALL, "negative_binomial(0.7)", _predictor(), 1.0, True, False),
+        ),
+        lambda: design(labels=True),
+        labels=True,
+    ),
+    "parameter": Case(
+        lambda: ParameterSums(ALL, "tweedie(1.4)", _predictor(), 2.0, False, True),
+        lambda: design(labels=True),
+        labels=True,
+    ),
     "losses": Case(
         lambda: Losses(
             [Scored("one", (0, 1, 2, 3, 4), _line), Scored("other", (3, 0, 1, 2), _line)], "binomial", 0, "y"

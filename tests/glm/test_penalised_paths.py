@@ -164,7 +164,7 @@ def test_what_cannot_be_asked_is_refused():
         sr.Penalised(family="poisson").cross_validate(sr.scan((X, COUNT), folds=3))
     with pytest.raises(UsageError, match="two folds"):
         sr.Penalised(family="poisson").cross_validate((X, COUNT), 1)
-    with pytest.raises(UsageError, match="tweedie"):
+    with pytest.raises(UsageError, match="power is not estimated"):
         sr.Penalised(family="tweedie")
     with pytest.raises(UsageError, match="cp is not known"):
         sr.Penalised(family="poisson", alphas=3).fit((X, COUNT)).best("cp")
