@@ -49,11 +49,11 @@ class Penalised(Choice[PenaltyPath]):
     nonnegative : bool
         Only slopes of zero and above.
     family : str
-        As of `sr.Glm`, with its parameter if it has one: "binomial", "poisson", "tweedie(1.5)". With a family other
-        than "gaussian" the deviance takes the place of rss, which is the definition of glmnet and glum; so alpha is
-        ``1 / (C W)`` of scikit-learn's LogisticRegression.
+        The distribution of the target, one of those of `sr.Glm`, with its parameter if it has one: "binomial",
+        "poisson", "tweedie(1.5)". With another than "gaussian" the deviance takes the place of rss, which is the
+        definition of glmnet and glum; so alpha is ``1 / (C W)`` of scikit-learn's LogisticRegression.
     link : str, optional
-        As of `sr.Glm`.
+        What the linear predictor is of the mean, one of those of `sr.Glm`.
     offset, exposure : str, optional
         Columns that the linear predictor is moved by; the exposure by its logarithm, with the log link.
     trials : str, optional
