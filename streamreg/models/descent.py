@@ -120,7 +120,7 @@ def _null_model(model: Any, design: Design, problem: Problem, null: float) -> Cl
         if abs(step) * np.sqrt(own.weight) <= _NULL or rounds == _ROUNDS:
             break
         null += step
-    return null, worked(own, at)
+    return null, worked(own, centre, at.coef, null)
 
 
 def _working(
@@ -193,7 +193,7 @@ def descend(
             at, portion = at.moved(move, -portion / 2), portion / 2
             continue
         problem = state.problem(model.intercept)
-        scaled = Scaled.of(worked(problem, at))
+        scaled = Scaled.of(worked(problem, at.centre, at.coef, at.at))
         own = Weighed.of(penalty, opened.spread, weight / problem.weight)
         coef, df, settled = path.solve(scaled, own, np.array([alpha]))
         new = Line(at.centre, coef[0], float(scaled.at_means(coef, at.centre)[0]))

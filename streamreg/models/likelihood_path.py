@@ -1,7 +1,7 @@
 """Penalised paths of generalised linear models: all penalties, and all folds, share each pass over the rows."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,6 @@ from streamreg.stats.grouped import Hash
 from streamreg.stats.provenance import marked
 from streamreg.stats.several import ALL, Share
 
-if TYPE_CHECKING:
-    from streamreg.models.penalised import Penalised
-
 Float = NDArray[np.float64]
 
 _START = 0.05  # of a sample's standard errors: nearer to its minimum it tells no more of that of all rows
@@ -35,7 +32,7 @@ _BYTES = 2**28  # of the sums that one pass keeps
 _LEVELS = 32  # of trees of sums, over all workers
 
 
-def fit(model: "Penalised", data: Any, run: Run, folds: int = 0, seed: int = 0) -> LikelihoodPath:
+def fit(model: Any, data: Any, run: Run, folds: int = 0, seed: int = 0) -> LikelihoodPath:
     """Fit the path to all rows and, with folds, to the rows outside of each, and measure the deviance inside.
 
     Raises
@@ -82,7 +79,7 @@ def fit(model: "Penalised", data: Any, run: Run, folds: int = 0, seed: int = 0) 
 
 
 def _sampled(
-    model: "Penalised", source: Source, design: Design, run: Run, alphas: Float, shares: list[Share], most: int
+    model: Any, source: Source, design: Design, run: Run, alphas: Float, shares: list[Share], most: int
 ) -> list[list[Line | None]]:
     """Return where to begin: the minima of a sample; None where there is none, or it tells too little."""
     nothing: list[list[Line | None]] = [[None] * len(alphas) for _ in shares]
@@ -102,13 +99,13 @@ def _sampled(
     return [[one.at for one in found] for _ in shares]
 
 
-def _whole(model: "Penalised", label: str, design: Design, penalty: Penalty, alphas: Float) -> Climbing[list[Reached]]:
+def _whole(model: Any, label: str, design: Design, penalty: Penalty, alphas: Float) -> Climbing[list[Reached]]:
     opened: Opened = yield from opening(model, label, design, penalty)
     return (yield from joined([descend(model, design, opened, penalty, a, None, _START) for a in alphas]))
 
 
 def _held_out(
-    model: "Penalised", found: list[list[Reached]], source: Source, design: Design, run: Run, shares: list[Share]
+    model: Any, found: list[list[Reached]], source: Source, design: Design, run: Run, shares: list[Share]
 ) -> tuple[Float, Float, int]:
     """Return the mean deviance of each candidate on each fold, the weights of the folds, and the passes taken."""
     if not found:
@@ -131,7 +128,7 @@ def _held_out(
 
 
 def _result(
-    model: "Penalised", source: Source, design: Design, opened: Opened, alphas: Float, found: list[Reached]
+    model: Any, source: Source, design: Design, opened: Opened, alphas: Float, found: list[Reached]
 ) -> LikelihoodPath:
     kind, state, facts, problem = family(model.spelling), opened.state, opened.state.facts, opened.problem
     about = np.zeros(len(problem.names))

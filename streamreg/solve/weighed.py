@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.kernels import doubledouble as dd
-from streamreg.line import Line
 from streamreg.problem import Problem
 from streamreg.solve.path import Penalty
 from streamreg.solve.scaled import Scaled
@@ -51,7 +50,7 @@ class Weighed(Penalty):
         return l1 * self.first, l2 * self.second
 
 
-def worked(problem: Problem, at: Line) -> Problem:
+def worked(problem: Problem, centre: Float, coef: Float, level: float) -> Problem:
     """Return the least-squares problem of the working response, from that of the working residual.
 
     The response is the predictor plus the residual, so the solution is the new predictor itself and not a step to it.
@@ -60,18 +59,20 @@ def worked(problem: Problem, at: Line) -> Problem:
     ----------
     problem : Problem
         Its target is the working residual at a predictor.
-    at : Line
+    centre, coef : ndarrays of shape (p,)
+    level : float
+        The predictor is ``level + (x - centre)'coef``.
     """
     p = len(problem.names)
     cross, mean = problem.cross.copy(), [part.copy() for part in problem.mean]
-    slopes = np.ldexp(at.coef, problem.exponent[:p])
+    slopes = np.ldexp(coef, problem.exponent[:p])
     moved = problem.cross[:p, :p] @ slopes
     score = problem.cross[:p, p]
     rest = problem.cross[p, p] - (mean[0][p] ** 2 * problem.weight if problem.intercept else 0.0)
     cross[p, p] = max(rest + 2.0 * float(slopes @ score) + float(slopes @ moved), 0.0)
     cross[:p, p] = cross[p, :p] = score + moved
     if problem.intercept:
-        apart = dd.add_float(dd.take(problem.mean, slice(p)), -at.centre)
-        value = dd.add_float(dd.add(dd.dot(apart, dd.from_float(at.coef)), dd.take(problem.mean, p)), at.at)
+        apart = dd.add_float(dd.take(problem.mean, slice(p)), -centre)
+        value = dd.add_float(dd.add(dd.dot(apart, dd.from_float(coef)), dd.take(problem.mean, p)), level)
         mean[0][p], mean[1][p] = value
     return replace(problem, cross=cross, mean=(mean[0], mean[1]))
