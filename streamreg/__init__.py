@@ -21,6 +21,7 @@ _HOME = {
     "DataError": "streamreg.errors",
     "FitResult": "streamreg.results.base",
     "MarginalEffects": "streamreg.results.marginal",
+    "LikelihoodPath": "streamreg.results.likelihood_path",
     "Moments": "streamreg.stats.moments",
     "NetworkResult": "streamreg.neural.result",
     "PenaltyPath": "streamreg.results.selection",
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from streamreg.persist.kinds import load as load
     from streamreg.results.base import FitResult as FitResult
     from streamreg.results.classes import ClassFit as ClassFit
+    from streamreg.results.likelihood_path import LikelihoodPath as LikelihoodPath
     from streamreg.results.marginal import MarginalEffects as MarginalEffects
     from streamreg.results.selection import PenaltyPath as PenaltyPath
     from streamreg.results.selection import Selection as Selection

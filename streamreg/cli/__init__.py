@@ -31,6 +31,7 @@ _ORDER = (  # as one meets them
     "compare",
     "score",
     "table",
+    "code",
     "init",
     "run",
     "schema",

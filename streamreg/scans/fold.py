@@ -9,6 +9,7 @@ from streamreg.design.design import Design
 from streamreg.engines.base import Engine
 from streamreg.engines.threads import Threads
 from streamreg.errors import ChangedError, CorruptError, DataError, UsageError
+from streamreg.kernels.blas import one_thread
 from streamreg.scans.checkpoint import Checkpoint, Pass, restored, waiting
 from streamreg.scans.faults import Faults, Lack
 from streamreg.scans.partitions import Folded, Recipe, absorb, append, fold_partitions
@@ -107,7 +108,8 @@ def folded(
     try:
         for share, run in zip(shares, engine.map(work, _prefetched(shares, engine)), strict=True):
             whole = False
-            append(total, run, design, blocks, first=True)
+            with one_thread():  # what is added up here has the bits of what workers add up
+                append(total, run, design, blocks, first=True)
             done, whole = done + len(share), True
             if saved is not None and saved.due and done < len(parts):
                 _save(saved, total, done)
@@ -135,8 +137,9 @@ def folded(
         write(source, total.sums)
     if saved is not None and shares:
         _save(saved, total, done)
-    absorb(total.state, design, total.tail)
-    total.state.settle()
+    with one_thread():
+        absorb(total.state, design, total.tail)
+        total.state.settle()
     total.state.gather()
     faults.note(source, total.lacking, statistic.settles)
     if total.lacking:

@@ -367,6 +367,7 @@ def test_commands_come_in_the_order_of_use(cli):
         "compare",
         "score",
         "table",
+        "code",
         "init",
         "run",
         "schema",
