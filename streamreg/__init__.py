@@ -22,6 +22,7 @@ _HOME = {
     "DataError": "streamreg.errors",
     "FitResult": "streamreg.results.base",
     "MarginalEffects": "streamreg.results.marginal",
+    "LikelihoodPath": "streamreg.results.likelihood_path",
     "Moments": "streamreg.stats.moments",
     "NetworkResult": "streamreg.neural.result",
     "PenaltyPath": "streamreg.results.selection",
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from streamreg.results.anova import Anova as Anova
     from streamreg.results.base import FitResult as FitResult
     from streamreg.results.classes import ClassFit as ClassFit
+    from streamreg.results.likelihood_path import LikelihoodPath as LikelihoodPath
     from streamreg.results.marginal import MarginalEffects as MarginalEffects
     from streamreg.results.nested import anova as anova
     from streamreg.results.restricted import RestrictionTest as RestrictionTest

@@ -32,6 +32,7 @@ _ORDER = (  # as one meets them
     "compare",
     "score",
     "table",
+    "code",
     "init",
     "run",
     "schema",

@@ -48,3 +48,25 @@ def table(
     with whole(out) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
     return Output(f"{out}: {len(held)} fit{'' if len(held) == 1 else 's'} beside each other")
+
+
+@app.command()
+def code(
+    fit: Annotated[Path, typer.Argument(help="A saved fit (.npz).", show_default=False)],
+    language: Annotated[
+        str, typer.Argument(help="r, stata, statsmodels, fixest, pyfixest or sklearn.", show_default=False)
+    ],
+) -> Output:
+    """Print the call of another program for a fit.
+
+    It should give the same numbers.
+
+    For example:
+
+    \b
+      streamreg code trips.fit.npz r
+      streamreg code trips.fit.npz pyfixest > check.py
+    """
+    from streamreg.results.base import FitResult
+
+    return Output(FitResult.load(fit).code(language))  # type: ignore[arg-type]  # checked there

@@ -13,7 +13,7 @@ _LISTED = 60  # columns that are named
 def draft(path: Path, source: Any, target: str, folder: Path) -> str:
     """Return the text of a job that explains a column by all others, with comments on what else it can say.
 
-    Text columns are categories, in a formula. Columns of dates are left out, and a comment names them.
+    Text columns are categories, in a formula. Dates, and what is neither number nor text, are left out.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ def draft(path: Path, source: Any, target: str, folder: Path) -> str:
     kinds = {name: _kind(dtype) for name, dtype in zip(source.schema.names, source.schema.dtypes, strict=True)}
     if target not in kinds:
         raise NotFound(f"{path}: no column {target!r}{nearest(target, kinds)}")
-    used = [name for name, kind in kinds.items() if kind != "date" and name != target]
+    used = [name for name, kind in kinds.items() if kind != "other" and name != target]
     if not used:
         raise UsageError(f"{path}: no column is there to explain {target!r} by; name a file that has some")
-    dates = [name for name, kind in kinds.items() if kind == "date"]
+    others = [name for name, kind in kinds.items() if kind == "other"]
     text = any(kinds[name] == "text" for name in used)
     lines = [
         f"# Explains {target} of {path.name}. Run it:  streamreg run THIS_FILE   (--dry-run says what would be done)",
@@ -52,8 +52,10 @@ def draft(path: Path, source: Any, target: str, folder: Path) -> str:
         f"  target: {_quoted(target)}",
         *_comment(f"There are: {_listed(list(kinds))}"),
         *(
-            _comment(f"Dates, which are left out: {_listed(dates)}. In a formula, year(d) is a number.")
-            if dates
+            _comment(
+                f"Left out, as they are dates or hold no numbers: {_listed(others)}. In a formula, year(d) is a number."
+            )
+            if others
             else []
         ),
         '  # where: "year >= 2015"    use the rows of which this is true',
@@ -95,7 +97,7 @@ def _terms(target: str, used: Sequence[str], text: bool) -> list[str]:
 
 def _kind(dtype: Any) -> str:
     kind = getattr(dtype, "kind", "T")
-    return "date" if kind in "mM" else "number" if kind in "fiub" else "text"
+    return "other" if kind in "mMO" else "number" if kind in "fiub" else "text"
 
 
 def _term(name: str) -> str:

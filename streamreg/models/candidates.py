@@ -4,13 +4,13 @@ import dataclasses
 import os
 import time
 from abc import abstractmethod
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreg.errors import typed
+from streamreg.errors import UsageError, typed
 from streamreg.kernels.blas import one_thread
 from streamreg.models import cross_validation
 from streamreg.models.base import as_moments, as_source, together
@@ -20,10 +20,12 @@ from streamreg.problem import Problem
 from streamreg.results.estimates import NAN
 from streamreg.results.path import Candidates
 from streamreg.scans.faults import OnFault
+from streamreg.scans.run import Run
 from streamreg.scans.scan import opened, scan, unequal
 from streamreg.solve import cholesky
 from streamreg.solve.choice_digits import LineDigits
 from streamreg.solve.scaled import Scaled
+from streamreg.stats.base import SUFFIX, Statistic
 from streamreg.stats.grouped import Grouped
 from streamreg.stats.moments import Moments
 from streamreg.stats.provenance import marked
@@ -31,6 +33,17 @@ from streamreg.stats.refilled import refilled_of
 
 Float = NDArray[np.float64]
 Found = TypeVar("Found", bound=Candidates)
+
+
+def _of_moments(data: Any) -> bool:
+    """Return whether these are moments of folds, and not rows."""
+    if isinstance(data, Statistic):
+        return True
+    if isinstance(data, str | os.PathLike):
+        return str(data).endswith(SUFFIX)
+    if isinstance(data, Mapping | tuple):
+        return any(isinstance(part, Statistic) for part in (data.values() if isinstance(data, Mapping) else data))
+    return isinstance(data, list)
 
 
 class Choice(Weighted, Generic[Found]):
@@ -87,6 +100,9 @@ class Choice(Weighted, Generic[Found]):
         """
         data = together(data, y, weight)
         began = time.perf_counter()
+        if self.reads_rows:
+            found = self._from_rows(data, Run.of(threads, engine, progress))
+            return dataclasses.replace(found, seconds=time.perf_counter() - began)
         moments, label, passes = as_moments(data), "moments", 0
         if moments is None:
             source = as_source(data, self.target)
@@ -100,16 +116,42 @@ class Choice(Weighted, Generic[Found]):
         seconds = time.perf_counter() - began
         return dataclasses.replace(found, seconds=seconds, source=label, passes=passes, status=status)
 
-    def cross_validate(self, folds: Any) -> Found:
-        """Fit all candidates to all rows, and measure the error of each on held-out rows. No row is read.
+    @property
+    def reads_rows(self) -> bool:
+        """Whether moments do not tell enough, so that a fit reads the rows, several times."""
+        return False
+
+    def _from_rows(self, data: Any, run: Run, folds: int = 0, seed: int = 0) -> Found:
+        """Return the candidates where a fit reads the rows; cross-validated, if there are folds."""
+        raise NotImplementedError
+
+    @typed
+    def cross_validate(
+        self,
+        data: Any,
+        folds: int = 10,
+        seed: int = 0,
+        *,
+        threads: int | None = None,
+        progress: bool | None = None,
+        engine: Any = None,
+    ) -> Found:
+        """Fit all candidates to all rows, and measure the error of each on held-out rows.
 
         For each fold, the candidates are fitted to the merged moments of the others (a search for subsets is repeated
-        there), and their squared error on the fold's rows is computed from its moments.
+        there), and their squared error on the fold's rows is computed from its moments: no row is read a second time.
+        In families other than gaussian the error is the mean deviance; the paths of all folds share each pass over the
+        rows, and one more pass measures them.
 
         Parameters
         ----------
-        folds : Grouped, path of a file of moments, dict of any to Moments, or sequence of Moments
-            The moments of each fold: what ``sr.scan(data, folds=10)`` returns. Empty folds are left out.
+        data : Grouped, path of a file of moments, dict of any to Moments, sequence of Moments, Source, or anything \
+that `streamreg.open` takes
+            The moments of each fold: what ``sr.scan(data, folds=10)`` returns. Empty folds are left out. Or rows.
+        folds, seed : int
+            Of rows: folds of a hash of the row number and `seed`, as `streamreg.scan` makes them.
+        threads, progress, engine : optional
+            Who works on the rows, as in `streamreg.scan`.
 
         Raises
         ------
@@ -120,6 +162,26 @@ class Choice(Weighted, Generic[Found]):
         -----
         Cost: k + 1 fits and ``4 k`` merges of ``q**2`` numbers for k folds.
         """
+        run = Run.of(threads, engine, progress)
+        if not _of_moments(data):
+            if folds < 2:
+                raise UsageError(f"cross-validation needs two folds or more; folds is {folds}")
+            began = time.perf_counter()
+            posed, model = self.posed(data, run)
+            if model.reads_rows:
+                found = model._from_rows(posed, run, folds, seed)
+            else:
+                source = as_source(posed, model.target)
+                scanned = scan(source, model.features, model.missing, engine=run, folds=folds, seed=seed)
+                found = dataclasses.replace(model._validated(scanned), source=source.label, passes=1)
+            passes = found.passes + getattr(posed, "learned", 0)
+            seconds = time.perf_counter() - began
+            return dataclasses.replace(found, seconds=seconds, passes=passes, model=self.to_dict())
+        if self.reads_rows:
+            return self._from_rows(data, run, folds, seed)
+        return self._validated(data)
+
+    def _validated(self, folds: Any) -> Found:
         began = time.perf_counter()
         if isinstance(folds, str | os.PathLike):
             folds = opened(folds)

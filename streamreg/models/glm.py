@@ -25,7 +25,8 @@ from streamreg.sources.base import Source
 from streamreg.stats.base import Statistic
 
 
-def _known(name: str) -> str:
+def known_family(name: str) -> str:
+    """Return the name of a family; raise `ValueError` if there is no such."""
     try:
         family(name)
     except UsageError as error:
@@ -92,7 +93,7 @@ class Glm(Weighted):
         "gpu", or "gpu:1": where cross-products are taken, as for `Linear`.
     """
 
-    family: Annotated[str, AfterValidator(_known)] = "binomial"
+    family: Annotated[str, AfterValidator(known_family)] = "binomial"
     link: str | None = None
     power: float | None = None
     alpha: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)

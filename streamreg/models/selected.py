@@ -56,7 +56,7 @@ class Selected(Wrapper):
 
     def needs(self) -> Needs:
         """Return what the fit takes: the moments of folds apart, if the rule needs them."""
-        apart = Hash(self.folds, self.seed) if self.by_folds else None
+        apart = Hash(self.folds, self.seed) if self.by_folds and not self.model.reads_rows else None
         return dataclasses.replace(self.model.needs(), apart=apart)
 
     @typed
@@ -101,6 +101,8 @@ class Selected(Wrapper):
             source, inner = self.model.posed(source, run := Run.of(threads, engine, progress))
             whole = self.model_copy(update={"model": inner}).fit(source, engine=run)
             return dataclasses.replace(whole, passes=whole.passes + source.learned, model=self.to_dict())
+        if self.model.reads_rows:
+            return self._of_rows(source, Run.of(threads, engine, progress), began)
         kept: dict[str, Any] = needs.scan_options()
         moments = scan(source, needs.features, self.model.missing, threads, progress, engine=engine, **kept)
         fit = self._among(moments, source.label)
@@ -112,8 +114,20 @@ class Selected(Wrapper):
         fit = self.model_copy(update={"model": inside})._among(moments, source.label)
         return dataclasses.replace(fit, passes=1, model=self.to_dict())
 
+    def _of_rows(self, source: Source, run: Run, began: float) -> FitResult:
+        """Do the same where the candidates are fitted to the rows, several passes of which all folds share."""
+        if self.by_folds:
+            found = self.model.cross_validate(source, self.folds, self.seed, engine=run)
+        else:
+            found = self.model.fit(source, engine=run)
+        fit = self._chosen(found)
+        return dataclasses.replace(fit, model=self.to_dict(), seconds=time.perf_counter() - began)
+
     def _among(self, moments: Any, label: str) -> FitResult:
         found = self.model.cross_validate(moments) if self.by_folds else self.model.fit(moments)
+        return dataclasses.replace(self._chosen(found), passes=0, source=label, model=self.to_dict())
+
+    def _chosen(self, found: Any) -> FitResult:
         k = found.one_standard_error() if self.rule == "one_standard_error" else found.best(self.rule)
         fit: FitResult = found.candidate(k)
-        return dataclasses.replace(fit, passes=0, source=label, model=self.to_dict())
+        return fit

@@ -21,6 +21,7 @@ KINDS = {
     "effects": "streamreg.results.absorbed:Effects.load",
     "conditioning": "streamreg.solve.conditioning:Conditioning.load",
     "penalty path": "streamreg.results.selection:PenaltyPath.load",
+    "penalty path of a likelihood": "streamreg.results.likelihood_path:LikelihoodPath.load",
     "subsets": "streamreg.results.selection:Selection.load",
     "fits by group": "streamreg.results.by_group:GroupFits.load",
     "Chow test": "streamreg.results.chow:ChowTest.load",

@@ -91,6 +91,18 @@ class Table:
         """Return the columns by name, ready for a data frame."""
         return {column.name: column.values for column in self.columns}
 
+    def to_frame(self) -> Any:
+        """Return the columns as a data frame of pandas, or of polars where pandas is not installed.
+
+        Raises
+        ------
+        MissingExtra
+            Neither is installed.
+        """
+        from streamreg.reporting.frames import frame
+
+        return frame(self.data())
+
     def __str__(self) -> str:
         return self.text()
 

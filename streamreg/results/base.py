@@ -170,6 +170,19 @@ class FitResult(Estimates, Result):
             raise UsageError("id, append and force are for predictions that are written; pass to='predictions.parquet'")
         return predict(self, data, kind, **asked, **workers)
 
+    @typed
+    def code(self, language: Literal["r", "stata", "statsmodels", "fixest", "pyfixest", "sklearn"]) -> str:
+        """Return the call of another program that should give the same numbers; its data are called `data`.
+
+        Raises
+        ------
+        UsageError
+            No such language, or that program has no counterpart of a part of the model.
+        """
+        from streamreg.results.code import code
+
+        return code(self, language)
+
     def conditioning(self) -> Conditioning:
         """Return variance inflation factors, condition indices, and which columns nearly depend on each other.
 

@@ -69,6 +69,8 @@ class Candidates(Result):
 
     _APART: ClassVar[tuple[str, ...]] = ("centre", "at_centre")
     _ASKED: ClassVar[tuple[str, ...]] = ("rsquared", "aic", "bic", "cp", "cv", "cv_std_error")
+    _LEFT_OUT: ClassVar[tuple[str, ...]] = ()  # columns that the table does not have
+    _CV: ClassVar[str] = "CV error"
 
     names: tuple[str, ...]
     target: str
@@ -249,9 +251,9 @@ class Candidates(Result):
         ]
         labels, used = [self.label(int(k)) for k in shown], np.count_nonzero(self.coef, axis=1)
         columns = [Column("candidate", "", labels, labels), Column.of("used", used[shown])]
-        numbers = {name.lower(): name for name in _HEADER}
+        numbers = {name.lower(): name for name in _HEADER if name.lower() not in self._LEFT_OUT}
         if self.fold_weights.size:
-            numbers |= {"cv": "CV error", "cv_std_error": "std error"}
+            numbers |= {"cv": self._CV, "cv_std_error": "std error"}
         for name, header in numbers.items():
             values = getattr(self, {"r2": "rsquared"}.get(name, name))[shown]
             columns.append(Column.of(name, values, lambda v: "-" if np.isnan(v) else f"{v:.6g}", header))
@@ -272,7 +274,7 @@ class Candidates(Result):
         return Table(f"{self.KIND} of {self.source}", facts, columns, notes)
 
     def _known(self) -> list[tuple[Criterion, str]]:
-        every: dict[Criterion, str] = {"cv": "CV error", "aic": "AIC", "bic": "BIC", "cp": "Cp"}
+        every: dict[Criterion, str] = {"cv": self._CV, "aic": "AIC", "bic": "BIC", "cp": "Cp"}
         return [(by, name) for by, name in every.items() if not np.isnan(getattr(self, by)).all()]
 
     def _sense(self) -> None:

@@ -13,17 +13,23 @@ from sklearn.utils.validation import check_is_fitted
 
 from streamreg.errors import UsageError
 from streamreg.models.glm import Logistic
+from streamreg.models.penalised import Penalised
+from streamreg.results.base import FitResult
 from streamreg.sklearn.base import Float, StreamingEstimator, is_stored
 
 
 class LogisticRegression(ClassifierMixin, StreamingEstimator):  # type: ignore[misc]
-    """Logistic regression with ``sum(coef**2) / (2 C)`` added to the log-loss, as in scikit-learn.
+    """Logistic regression with a penalty over C added to the log-loss, as in scikit-learn.
+
+    It is ``l1_ratio sum(|coef|) + (1 - l1_ratio) / 2 sum(coef**2)``.
 
     Parameters
     ----------
     C : float
         Inverse of the penalty; ``numpy.inf`` for maximum likelihood, with standard errors. The default of 1 is that of
         scikit-learn, and biases the coefficients.
+    l1_ratio : float
+        0: ridge. 1: lasso. Between: elastic net. Above 0, of arrays.
     fit_intercept : bool
     class_weight : dict or "balanced", optional
     max_iter : int
@@ -39,9 +45,16 @@ class LogisticRegression(ClassifierMixin, StreamingEstimator):  # type: ignore[m
     _numeric = False
 
     def __init__(
-        self, *, C: float = 1.0, fit_intercept: bool = True, class_weight: Any = None, max_iter: int = 100
+        self,
+        *,
+        C: float = 1.0,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        class_weight: Any = None,
+        max_iter: int = 100,
     ) -> None:
-        self.C, self.fit_intercept, self.class_weight, self.max_iter = C, fit_intercept, class_weight, max_iter
+        self.C, self.l1_ratio, self.fit_intercept = C, l1_ratio, fit_intercept
+        self.class_weight, self.max_iter = class_weight, max_iter
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit to all rows, in some passes over them.
@@ -55,12 +68,15 @@ class LogisticRegression(ClassifierMixin, StreamingEstimator):  # type: ignore[m
         if is_stored(X):
             if self.class_weight is not None:
                 raise UsageError(f"class_weight is for arrays; of {X} name a column of weights")
+            if self.l1_ratio:
+                raise UsageError("l1_ratio above 0 is for arrays; of a file fit sr.Penalised(family='binomial')")
             self.classes_ = np.array([0, 1])
             return self._learn(self._of_columns(X, y, sample_weight), self.C, True)
         return self._of_arrays(*self._checked(X, y, sample_weight))
 
     def _of_arrays(self, X: Float, y: Float, weight: Float | None) -> Self:
-        return self._learn(self._source(X, y, self._weighted(y, weight)), self.C, False)
+        own = self._weighted(y, weight)
+        return self._learn(self._source(X, y, own), self.C, False, float(len(y) if own is None else own.sum()))
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, reset: bool = True) -> tuple[Float, Float, Float | None]:
         X, labels, weight = super()._checked(X, y, sample_weight, reset)
@@ -68,16 +84,21 @@ class LogisticRegression(ClassifierMixin, StreamingEstimator):  # type: ignore[m
             raise UsageError("this needs rows of 2 classes, and those with a weight have one class")
         return X, labels, weight
 
-    def _learn(self, data: Any, c: float, stored: bool) -> Self:
-        self._found(self._model(c).fit(data), stored)
+    def _learn(self, data: Any, c: float, stored: bool, total: float = 1.0) -> Self:
+        self._found(self._fitted(data, c, total), stored)
         self.coef_, self.intercept_ = self.coef_[None], np.array([self.intercept_])
         self.n_iter_ = np.array([self.n_iter_])
         return self
 
-    def _model(self, c: float) -> Logistic:
+    def _fitted(self, data: Any, c: float, total: float) -> FitResult:
+        """Fit with a penalty; `total` is the sum of the weights."""
         if not c > 0:
             raise UsageError(f"C is {c}; it should be above 0")
-        return Logistic(ridge=1.0 / c, intercept=self.fit_intercept, max_iterations=self.max_iter)
+        if not self.l1_ratio:
+            return Logistic(ridge=1.0 / c, intercept=self.fit_intercept, max_iterations=self.max_iter).fit(data)
+        options: dict[str, Any] = {"intercept": self.fit_intercept, "max_iterations": self.max_iter}
+        path = Penalised(family="binomial", l1_ratio=self.l1_ratio, alphas=(1.0 / (c * total),), **options).fit(data)
+        return path.candidate(0)
 
     def _weighted(self, y: Float, weight: Float | None) -> Float | None:
         if self.class_weight is None:
@@ -142,6 +163,7 @@ class LogisticRegressionCV(LogisticRegression):
     ----------
     Cs : int or list of float
         Values of C to choose from, or how many: evenly spaced in the logarithm between 1e-4 and 1e4.
+    l1_ratio : float
     fit_intercept : bool
     cv : int, splitter or iterable, optional
         As in scikit-learn: 5 stratified folds.
@@ -161,13 +183,15 @@ class LogisticRegressionCV(LogisticRegression):
         self,
         *,
         Cs: Any = 10,
+        l1_ratio: float = 0.0,
         fit_intercept: bool = True,
         cv: Any = None,
         scoring: Any = None,
         class_weight: Any = None,
         max_iter: int = 100,
     ) -> None:
-        self.Cs, self.fit_intercept, self.cv, self.scoring = Cs, fit_intercept, cv, scoring
+        self.Cs, self.l1_ratio, self.fit_intercept = Cs, l1_ratio, fit_intercept
+        self.cv, self.scoring = cv, scoring
         self.class_weight, self.max_iter = class_weight, max_iter
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -190,11 +214,16 @@ class LogisticRegressionCV(LogisticRegression):
         for train, test in check_cv(self.cv, labels, classifier=True).split(X, labels):
             for c in self.Cs_:
                 one = LogisticRegression(
-                    C=c, fit_intercept=self.fit_intercept, class_weight=self.class_weight, max_iter=self.max_iter
+                    C=c,
+                    l1_ratio=self.l1_ratio,
+                    fit_intercept=self.fit_intercept,
+                    class_weight=self.class_weight,
+                    max_iter=self.max_iter,
                 )
                 one.fit(X[train], labels[train], None if weight is None else weight[train])
                 own = {} if weight is None else {"sample_weight": weight[test]}
                 scores.append(scorer(one, X[test], labels[test], **own))
         self.scores_ = np.array(scores).reshape(-1, len(self.Cs_))
         self.C_ = float(self.Cs_[np.argmax(self.scores_.mean(axis=0))])
-        return self._learn(self._source(X, y, self._weighted(y, weight)), self.C_, False)
+        given = self._weighted(y, weight)
+        return self._learn(self._source(X, y, given), self.C_, False, float(len(y) if given is None else given.sum()))

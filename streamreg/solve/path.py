@@ -60,7 +60,7 @@ class Penalty:
         if not self.l1_ratio:
             return np.inf
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            return float(np.max(correlation / scaled.penalties(self.l1_ratio, 0.0, self.standardised)[0]))
+            return float(np.max(correlation / self.weights(scaled, 1.0)[0]))
 
     def grid(self, scaled: Scaled, count: int, smallest: float) -> Float:
         """Return `count` alphas, evenly spaced in the logarithm, from lambda_max down to `smallest` times it.

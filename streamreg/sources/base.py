@@ -248,6 +248,14 @@ class Source(ABC):
         rows = "?" if self.schema.n_rows is None else f"{self.schema.n_rows:,}"
         return f"<{type(self).__name__} {self.label}: {rows} rows x {len(self.schema.names)} columns>"
 
+    def _repr_html_(self) -> str:
+        from streamreg.reporting.columns import listed
+
+        schema, roles = self.schema, {self.roles.target: "target", self.roles.weights: "weights"}
+        rows = "not known before they are read" if schema.n_rows is None else f"{schema.n_rows:,}"
+        kinds = [str(dtype) for dtype in schema.dtypes]
+        return listed(self.label, [("rows", rows)], schema.names, {"type": kinds}, roles).html()
+
 
 def row_ranges(n_rows: int, row_bytes: int, chunk_rows: int = 1, block: int = 1) -> list[tuple[int, int]]:
     """Cut rows into partitions of about 32 MB, along multiples of the storage's `chunk_rows`.

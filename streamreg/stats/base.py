@@ -61,6 +61,16 @@ class Statistic(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.n:,} rows>"
 
+    def _repr_html_(self) -> str:
+        from streamreg.reporting.columns import listed
+
+        facts = [
+            ("rows", f"{self.n:,}"),
+            ("groups", f"{len(groups):,}" if (groups := getattr(self, "groups", ())) else "-"),
+        ]
+        roles = {getattr(self, "target", None): "target"}
+        return listed(type(self).__name__, facts, getattr(self, "names", ()), {}, roles).html()
+
     @abstractmethod
     def fresh(self) -> Self:
         """Return an empty statistic of the same kind."""

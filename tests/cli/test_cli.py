@@ -368,6 +368,7 @@ def test_commands_come_in_the_order_of_use(cli):
         "compare",
         "score",
         "table",
+        "code",
         "init",
         "run",
         "schema",

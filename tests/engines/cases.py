@@ -17,6 +17,7 @@ from streamreg.solve import cholesky, exact
 from streamreg.sources import Source
 from streamreg.stats.base import Statistic
 from streamreg.stats.class_sums import ClassOpening, ClassSums
+from streamreg.stats.deviances import Deviances
 from streamreg.stats.grouped import Block, Column, Grouped, Hash
 from streamreg.stats.integer_moments import IntegerMoments
 from streamreg.stats.learning import AsStored
@@ -160,6 +161,13 @@ STATISTICS: dict[str, Case] = {
     ),
     "working response": Case(
         lambda: OpeningMoments.of(ALL, "binomial", working=True), lambda: design(labels=True), labels=True
+    ),
+    "deviances": Case(
+        lambda: Deviances(
+            ALL, "binomial", Line(_predictor().centre, np.outer([1, -0.5], _predictor().coef), np.ones(2))
+        ),
+        lambda: design(labels=True),
+        labels=True,
     ),
     "several": Case(
         lambda: Several(

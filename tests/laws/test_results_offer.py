@@ -55,11 +55,14 @@ def results(tmp_path_factory):
         "fit of dependent columns": twice,
         "fit of a formula": sr.Linear(formula="y ~ a + C(town)").fit(FRAME),
         "logistic fit": sr.Logistic(features=("a",)).fit(sr.open(FRAME, target="label")),
-        "fit of classes": sr.Multinomial(features=("a",), target="town").fit(FRAME),
+        "fit of classes": sr.Multinomial(features=("a", "<b>"), target="town").fit(FRAME),
         "fit of ordered classes": sr.Ordered(features=("a", "<b>"), target="key").fit(FRAME),
         "effects": absorbed.effects("town"),
         "conditioning": twice.conditioning(),
         "penalty path": sr.Penalised(alphas=5, features=features).cross_validate(sr.scan(data, features, folds=3)),
+        "penalty path of a likelihood": sr.Penalised(
+            family="binomial", alphas=4, features=features, target="label"
+        ).cross_validate(FRAME, 3),
         "subsets": sr.Subsets(features=features).fit(data),
         "fits by group": groups,
         "Chow test": groups.chow(),
@@ -78,6 +81,7 @@ def results(tmp_path_factory):
 
 NAMES = (
     *("fit", "fit with effects", "fit of dependent columns", "fit of a formula", "logistic fit", "effects"),
+    "penalty path of a likelihood",
     *("fit of classes", "fit of ordered classes"),
     *("conditioning", "penalty path", "subsets", "fits by group", "Chow test", "test of restrictions", "resampling"),
     "marginal effects",

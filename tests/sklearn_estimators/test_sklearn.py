@@ -48,6 +48,7 @@ SAME = [
     ("LogisticRegression", {"C": 0.1}, NEWTON, LABELS),
     ("LogisticRegression", {"C": 0.1, "class_weight": "balanced"}, NEWTON, LABELS),
     ("LogisticRegression", {"C": np.inf}, NEWTON, LABELS),
+    ("LogisticRegression", {"C": 0.1, "l1_ratio": 0.6}, PRECISE | {"solver": "saga"}, LABELS),
     (
         "LogisticRegressionCV",
         {"Cs": [0.01, 1, 100], "cv": 3},
