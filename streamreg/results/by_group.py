@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import CorruptError, UsageError, typed
+from streamreg.families import family
 from streamreg.inference import statistics
 from streamreg.inference.distributions import f_tail
 from streamreg.persist import archive, records
@@ -94,13 +95,22 @@ class GroupFits(Result, Mapping[int, FitResult]):
         return self.pooled.provenance
 
     @property
+    def _lines(self) -> bool:
+        return family(self.pooled.family).least_squares
+
+    @property
     def rsquared(self) -> float:
-        """Share of the total sum of squares that the lines explain together."""
+        """Share of the total sum of squares that the lines explain together; of the deviance, in other families."""
+        if not self._lines:
+            left = float(sum(fit.deviance for fit in self.fits.values()))
+            return statistics.r_squared(self.pooled.null_deviance, left)
         return statistics.r_squared(self.pooled.tss, float(sum(fit.rss for fit in self.fits.values())))
 
     @property
     def sigma(self) -> float:
-        """Standard error of the regression, if it is the same in all groups."""
+        """Standard error of the regression, if it is the same in all groups; NaN of other families than gaussian."""
+        if not self._lines:
+            return NAN
         df = sum(max(fit.df_resid, 0.0) for fit in self.fits.values())
         return float(np.sqrt(sum(fit.rss for fit in self.fits.values()) / df)) if df > 0 else NAN
 
@@ -115,6 +125,8 @@ class GroupFits(Result, Mapping[int, FitResult]):
         UsageError
             Fewer than two groups, no degrees of freedom, or ridge estimates.
         """
+        if not self._lines:
+            raise UsageError("Chow's test is of lines by least squares; compare the deviances of nested fits instead")
         if self.pooled.model.get("ridge"):
             raise UsageError("ridge estimates are biased, so no test is given; fit without ridge")
         fits, pooled = list(self.fits.values()), self.pooled
@@ -233,7 +245,7 @@ class GroupFits(Result, Mapping[int, FitResult]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fits and the moments that they were made from to one file."""
-        values, arrays = records.parts(_Fits(self.by, self.fits, self.pooled))
+        values, arrays = records.parts(_Fits(self.by, {**self.fits}, self.pooled))
         held, own = self.moments.packed()
         moments = {f"moments.{name}": array for name, array in own.items()}
         archive.write(path, self.KIND, {"fits": values, "moments": held}, arrays | moments)
@@ -253,7 +265,8 @@ class GroupFits(Result, Mapping[int, FitResult]):
                 raise ValueError("its moments are not those of its groups")
         except Exception as error:  # whatever an edited file leads to
             raise CorruptError(f"{path}: damaged, or edited: no {cls.KIND} ({error}); make it again") from error
-        return cls(made.by, made.fits, made.pooled, state)
+        fits: dict[Any, FitResult] = made.fits
+        return cls(made.by, fits, made.pooled, state)
 
     def brief(self, levels: int = 20) -> dict[str, Any]:
         """Return what `to_dict` does, in short, and of so many groups: the first ones."""
@@ -286,7 +299,7 @@ class _Fits:
     """What a file holds beside the moments."""
 
     by: str
-    fits: dict[int, FitResult]
+    fits: dict[int | str, FitResult]
     pooled: FitResult
 
 
