@@ -245,7 +245,8 @@ class GroupFits(Result, Mapping[int, FitResult]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fits and the moments that they were made from to one file."""
-        values, arrays = records.parts(_Fits(self.by, {**self.fits}, self.pooled))
+        fits: dict[Any, FitResult] = self.fits
+        values, arrays = records.parts(_Fits(self.by, fits, self.pooled))
         held, own = self.moments.packed()
         moments = {f"moments.{name}": array for name, array in own.items()}
         archive.write(path, self.KIND, {"fits": values, "moments": held}, arrays | moments)

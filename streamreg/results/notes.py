@@ -20,7 +20,8 @@ def notes_of(fit: Estimates) -> list[str]:
         notes.append(f"{_rows(filtered)} left out by where: {fit.provenance.get('where', '')}")
         unweighted -= filtered
     if unweighted:
-        notes.append(f"{_rows(unweighted)} with zero weight left out.")
+        weighted = fit.provenance.get("weights") is not None
+        notes.append(f"{_rows(unweighted)} {'with zero weight' if weighted else 'of another sample'} left out.")
     if family(fit.family).least_squares and fit.tss == 0:
         notes.append("The target is constant: there is nothing to explain, and t, F and R2 are not defined.")
     if fit.df_resid == 0:

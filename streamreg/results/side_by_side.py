@@ -1,5 +1,6 @@
 """Several fits beside each other, as papers show them."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -162,7 +163,7 @@ def _facts(fits: list[FitResult]) -> list[list[str]]:
         return [value(fit) for fit in fits]
 
     facts = {
-        "model": each(lambda f: "least squares" if squares(f) else f.family),
+        "model": each(lambda f: "least squares" if squares(f) else _rounded(f.family)),
         "std errors": each(lambda f: f.errors if np.isfinite(f.std_errors).any() else "-"),
         "N": each(lambda f: f"{f.n:,}"),
         "R2": each(lambda f: _share(f.rsquared) if squares(f) else "-"),
@@ -176,6 +177,11 @@ def _facts(fits: list[FitResult]) -> list[list[str]]:
     if all(squares(fit) for fit in fits):
         facts.pop("model")
     return [[name, *cells] for name, cells in facts.items() if any(cell != "-" for cell in cells)]
+
+
+def _rounded(spelling: str) -> str:
+    """Return how a family is spelt, with few digits of a parameter that was estimated."""
+    return re.sub(r"\d+\.\d{4,}", lambda found: f"{float(found[0]):.4g}", spelling)
 
 
 def _share(value: float) -> str:

@@ -76,7 +76,7 @@ class Inspection:
         rows = [
             (d.name, " x ".join(f"{n:,}" for n in d.shape), d.dtype, d.layout, size(d.stored)) for d in self.datasets
         ]
-        header = ("dataset", "shape", "type", "layout", "on disk")
+        header = ("dataset", "shape", "type", "layout", "on disk") if rows else ()
         names = list(self.columns)
         shown = ", ".join(names[:_SHOWN]) + (f", ... {names[-1]}" if len(names) > _SHOWN else "")
         notes = [f"{d.name or 'array'}: {d.meaning}" for d in self.datasets if d.meaning]
