@@ -95,24 +95,18 @@ class GroupFits(Result, Mapping[int, FitResult]):
         return self.pooled.provenance
 
     @property
-    def _lines(self) -> bool:
-        return family(self.pooled.family).least_squares
-
-    @property
     def rsquared(self) -> float:
         """Share of the total sum of squares that the lines explain together; of the deviance, in other families."""
-        if not self._lines:
-            left = float(sum(fit.deviance for fit in self.fits.values()))
-            return statistics.r_squared(self.pooled.null_deviance, left)
+        if not family(self.pooled.family).least_squares:
+            return statistics.r_squared(self.pooled.null_deviance, sum(fit.deviance for fit in self.fits.values()))
         return statistics.r_squared(self.pooled.tss, float(sum(fit.rss for fit in self.fits.values())))
 
     @property
     def sigma(self) -> float:
         """Standard error of the regression, if it is the same in all groups; NaN of other families than gaussian."""
-        if not self._lines:
-            return NAN
         df = sum(max(fit.df_resid, 0.0) for fit in self.fits.values())
-        return float(np.sqrt(sum(fit.rss for fit in self.fits.values()) / df)) if df > 0 else NAN
+        known = df > 0 and family(self.pooled.family).least_squares
+        return float(np.sqrt(sum(fit.rss for fit in self.fits.values()) / df)) if known else NAN
 
     def chow(self) -> ChowTest:
         """Test whether all groups share one line, errors being of equal variance (Chow 1960, *Econometrica* 28).
@@ -125,7 +119,7 @@ class GroupFits(Result, Mapping[int, FitResult]):
         UsageError
             Fewer than two groups, no degrees of freedom, or ridge estimates.
         """
-        if not self._lines:
+        if not family(self.pooled.family).least_squares:
             raise UsageError("Chow's test is of lines by least squares; compare the deviances of nested fits instead")
         if self.pooled.model.get("ridge"):
             raise UsageError("ridge estimates are biased, so no test is given; fit without ridge")
@@ -245,8 +239,7 @@ class GroupFits(Result, Mapping[int, FitResult]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fits and the moments that they were made from to one file."""
-        fits: dict[Any, FitResult] = self.fits
-        values, arrays = records.parts(_Fits(self.by, fits, self.pooled))
+        values, arrays = records.parts(_Fits(self.by, self.fits, self.pooled))
         held, own = self.moments.packed()
         moments = {f"moments.{name}": array for name, array in own.items()}
         archive.write(path, self.KIND, {"fits": values, "moments": held}, arrays | moments)
@@ -258,7 +251,7 @@ class GroupFits(Result, Mapping[int, FitResult]):
         try:
             own = {name.removeprefix("moments."): a for name, a in arrays.items() if name.startswith("moments.")}
             rest = {name: a for name, a in arrays.items() if not name.startswith("moments.")}
-            made = records.made(_Fits, values["fits"], rest)
+            made: Any = records.made(_Fits, values["fits"], rest)
             for fit in (made.pooled, *made.fits.values()):
                 sense.of_fit(fit)
             state = unpacked(values["moments"], own)
@@ -266,8 +259,7 @@ class GroupFits(Result, Mapping[int, FitResult]):
                 raise ValueError("its moments are not those of its groups")
         except Exception as error:  # whatever an edited file leads to
             raise CorruptError(f"{path}: damaged, or edited: no {cls.KIND} ({error}); make it again") from error
-        fits: dict[Any, FitResult] = made.fits
-        return cls(made.by, fits, made.pooled, state)
+        return cls(made.by, made.fits, made.pooled, state)
 
     def brief(self, levels: int = 20) -> dict[str, Any]:
         """Return what `to_dict` does, in short, and of so many groups: the first ones."""
@@ -300,7 +292,7 @@ class _Fits:
     """What a file holds beside the moments."""
 
     by: str
-    fits: dict[int | str, FitResult]
+    fits: dict[Any, FitResult]
     pooled: FitResult
 
 
