@@ -51,7 +51,10 @@ def fixed(value: float, after: float) -> str:
 
 def ratio(value: float) -> str:
     """Return a t or z statistic for a table."""
-    return number(value, 4) if isnan(value) or abs(value) >= 100 else f"{value:.2f}"
+    if isnan(value) or abs(value) >= 100:
+        return number(value, 4)
+    text = f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
+    return text.removeprefix("-") if not float(text) else text
 
 
 def _order(value: float) -> int:

@@ -159,7 +159,7 @@ class JointStep(Statistic):
         """Return the arrays of both."""
         parts = {"working": self.working, "parameter": self.parameter}
         arrays = {f"{name}/{key}": a for name, part in parts.items() for key, a in part.to_arrays().items()}
-        return arrays | {"rows": np.array([self.n, self.n_read, self.n_missing])}
+        return arrays | {"meta": np.array(json.dumps(self.counts()))}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -169,5 +169,6 @@ class JointStep(Statistic):
             return {key.partition("/")[2]: a for key, a in arrays.items() if key.startswith(f"{part}/")}
 
         self = cls(WorkingMoments.from_arrays(of("working")), ParameterSums.from_arrays(of("parameter")))
-        self.n, self.n_read, self.n_missing = arrays["rows"].tolist()
+        counts = json.loads(str(arrays["meta"]))
+        self.n, self.n_read, self.n_missing = counts["n"], counts["n_read"], counts["n_missing"]
         return self

@@ -105,8 +105,9 @@ def run_commands(body: str, note: str, where: str) -> None:
 
 
 def tokens(text: str) -> list[str]:
-    """Return numbers and words; those of wall times and rules of tables are left out."""
+    """Return numbers and words; those of wall times, of memory and rules of tables are left out."""
     text = re.sub(rf"\bseconds +{NUMBER}", "seconds", text)
+    text = re.sub(rf"{NUMBER} [kMG]B of memory", "memory", text)
     return re.findall(rf"{NUMBER}|[^\s\d─]+", text)
 
 
