@@ -10,6 +10,7 @@ from streamreg.families.linked import Linked
 class Gamma(Linked):
     """Positive targets, with variance ``dispersion * mean**2``."""
 
+    losses = ("gamma",)
     name, requirement = "gamma", "above 0"
     dispersion_known = False
     natural = "inverse"

@@ -10,6 +10,7 @@ from streamreg.families.linked import Linked
 class InverseGaussian(Linked):
     """Positive targets, with variance ``dispersion * mean**3``."""
 
+    losses = ("inverse_gaussian",)
     name, requirement = "inverse_gaussian", "above 0"
     dispersion_known = False
     natural = "inverse_squared"

@@ -27,6 +27,7 @@ class NegativeBinomial(Linked):
         Above 0; near 0 it is Poisson's.
     """
 
+    losses = ("negative_binomial",)
     name, requirement = "negative_binomial", "0 or more"
     whole, parameter, parameters = True, "alpha", 1
 

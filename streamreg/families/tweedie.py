@@ -26,6 +26,7 @@ class Tweedie(Linked):
         Between 1 and 2 (zeros and positive amounts), or above 2 (positive amounts).
     """
 
+    losses = ("tweedie",)
     name, parameter, parameters = "tweedie", "power", 2
     dispersion_known = False
     separable = False

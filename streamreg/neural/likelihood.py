@@ -21,18 +21,20 @@ from streamreg.stats.working import WorkingMoments
 Float: TypeAlias = NDArray[np.float64]
 
 _HUBER = "The Huber loss is no likelihood: log-likelihood, AIC, BIC and F test are not defined."
+_SHRINKS = 0.25  # share of the step before from which on a step does not tell what is left
 _BLIND = 1e3  # standard errors that a conditioned slope's move of 1 counts for where errors are not known
 
 
 class Likelihood(LineTraining):
     """A line whose loss is no square, so that no moments describe it: the rows alone say when training has arrived.
 
-    After the mini-batch passes each full-batch pass sums gradient and Hessian and takes a Newton step. Training has
-    arrived when that step moves no slope by more than the tolerance, in standard errors; the step is taken all the
-    same, so what is returned is nearer by far, as Newton steps converge quadratically.
+    After the mini-batch passes each full-batch pass sums gradient and Hessian and takes a Newton step. How far the end
+    of a step is from the minimum, in standard errors, is told by how much shorter it was than the one before: steps
+    that go on to shrink so leave ``step q / (1 - q)``, q being that share, and Newton steps shrink faster and faster.
     """
 
     sums_of = "hessian"
+    mini_batches = 1  # full-batch steps converge so fast that another one would be lost
     shared = "the moments of one scan: they condition the features"
 
     def __init__(self, task: Task) -> None:
@@ -60,9 +62,12 @@ class Likelihood(LineTraining):
         return max(0, self.map.rank + self.model.intercept - self.newton.rank) if len(self.newton.point) else 0
 
     def _assess(self, step: float) -> tuple[float, bool]:
-        """Take the last Newton step for the distance: it is that of the point where it was taken."""
+        """Take for the distance what the last Newton steps leave if they go on to shrink as they did."""
         seen = not (self._blind or self.newton.halved)
-        return step, bool(step <= self.model.tolerance) and seen
+        before = self.curves["step"][-1] if self.curves["step"] else NAN
+        share = step / before if before > 0 else NAN
+        far = step * share / (1.0 - share) if seen and share < _SHRINKS else step
+        return far, bool(far <= self.model.tolerance) and seen
 
     def _step(self) -> float:
         p = len(self.exact.names)
@@ -84,15 +89,27 @@ class Likelihood(LineTraining):
             return np.full(p + 1, np.nan)
         if not self.task.loss.family:
             with np.errstate(divide="ignore", invalid="ignore"):
-                sigma = np.sqrt(sums.slopes / max(self.exact.df_resid, 1.0)) / (sums.within / sums.weight)
+                sigma = np.sqrt(sums.slopes / max(self.exact.df_resid, 1.0)) / (sums.spread / sums.weight)
                 unit = sigma * self.map.target_scale / self.exact.sigma
                 return np.asarray(np.append(self.exact.std_errors, self.exact.intercept_std_error) * unit)
         back = np.zeros((p + 1, len(inverse)))
         back[:p, :p] = self.map.transform if self.map.transform.ndim == 2 else np.diag(self.map.transform)
         back[p] = -self.map.centre @ back[:p]
         back[p, p:] = 1.0
-        variance = np.einsum("ij,jk,ik->i", back, inverse, back)
+        variance = np.einsum("ij,jk,ik->i", back, inverse, back) * self._dispersion
         return np.asarray(np.sqrt(np.maximum(variance, 0.0) / self.task.problem.weight))
+
+    @property
+    def _dispersion(self) -> float:
+        """Pearson's statistic over the residual degrees of freedom, where the family does not know it."""
+        if facts_of(self.task.loss.family).dispersion_known:
+            return 1.0
+        df = self.exact.df_resid
+        return self._pearson / df if df > 0 else NAN
+
+    @property
+    def _pearson(self) -> float:
+        return self.sums.spread / self.sums.weight * self.task.problem.weight if self.sums.weight else NAN
 
     def _null_loss(self) -> float:
         return self.task.loss.null(self.task.mean) * self.task.loss_unit
@@ -175,4 +192,11 @@ class Likelihood(LineTraining):
         else:
             values["family"] = self.task.loss.family
             values |= {"deviance": 2.0 * sums.loss * unit, "null_deviance": 2.0 * sums.null * unit}
+            if not facts_of(self.task.loss.family).dispersion_known:
+                values["likelihood"] = {
+                    "dispersion": self._dispersion,
+                    "dispersion_by": "pearson",
+                    "pearson": self._pearson,
+                    "beside": {},
+                }
         return values

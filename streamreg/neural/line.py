@@ -23,7 +23,6 @@ from streamreg.solve import rank as ranks
 
 Float: TypeAlias = NDArray[np.float64]
 
-_MINI_BATCH_PASSES = 2
 _PERFECT = 1e-3  # for a perfect fit: converged when fitted values are this many tolerances off, relative to the target
 _DIVERGED = 4.0  # times the loss of the model without slopes
 
@@ -36,10 +35,11 @@ OWN = "every gradient: it is summed from the rows"
 class LineTraining:
     """A line in training on squared error.
 
-    Two mini-batch passes come first, each ending at the average of its weights; then full-batch passes, each of which
-    sums the gradient over all rows and takes one step. On whitened features that step is Newton's. After every pass the
-    distance to the minimum is known without reading a row, because second moments describe the loss exactly; after
-    a full-batch step on whitened features it says how far the gradient of the rows and the moments disagree.
+    Mini-batch passes come first, `mini_batches` of them, each ending at the average of its weights; then full-batch
+    passes, each of which sums the gradient over all rows and takes one step. On whitened features that step is
+    Newton's. After every pass the distance to the minimum is known without reading a row, because second moments
+    describe the loss exactly; after a full-batch step on whitened features it says how far the gradient of the rows and
+    the moments disagree.
 
     Parameters
     ----------
@@ -47,6 +47,7 @@ class LineTraining:
     """
 
     sums_of: Literal["gradient", "hessian"] = "gradient"
+    mini_batches = 2
     shared = SHARED
 
     def __init__(self, task: Task) -> None:
@@ -93,7 +94,7 @@ class LineTraining:
     def run(self) -> FitResult:
         """Train until converged, or for all epochs, and return the estimates."""
         task, passes, validation = self.task, self.passes, Validation(self.task)
-        mini_batch = min(_MINI_BATCH_PASSES, max(1, self.model.epochs - 1))
+        mini_batch = min(self.mini_batches, max(1, self.model.epochs - 1))
         total = self.model.epochs * task.problem.n
         passes.callbacks.on_train_begin()
         with Progress(f"train on {task.source.label}", total, shown=task.run.progress) as bar:

@@ -2,16 +2,26 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from streamreg.backend import load
 from streamreg.errors import DataError
-from streamreg.families import family, of_loss
+from streamreg.families import family, of_loss, spelt
 
-Name = Literal["squared_error", "binary_cross_entropy", "poisson", "huber"]
-"""What the option `loss` can be: each is one class of this module."""
+Name = Literal[
+    "squared_error",
+    "binary_cross_entropy",
+    "poisson",
+    "huber",
+    "gamma",
+    "inverse_gaussian",
+    "tweedie",
+    "negative_binomial",
+]
+"""What the option `loss` can be: each is one class, here or in `log_losses`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +30,14 @@ class Loss(ABC):
 
     Attributes
     ----------
-    name : {"squared_error", "binary_cross_entropy", "poisson", "huber"}
+    name : str
+        One of `Name`.
+    takes : str
+        The option that it needs: that of its family; empty: none.
     delta : float
         Where the Huber loss turns from square to linear, in the units of the conditioned target.
+    parameter : float
+        Value of the option that it takes.
     scales_target : bool
         Whether the target may be centred and scaled: labels and counts may not.
     has_moments : bool
@@ -32,21 +47,23 @@ class Loss(ABC):
     """
 
     name: ClassVar[Name]
+    takes: ClassVar[str] = ""
     scales_target: ClassVar[bool] = False
     has_moments: ClassVar[bool] = False
     bounded: ClassVar[bool] = False
 
     delta: float = 1.0
+    parameter: float = float("nan")
 
     @staticmethod
-    def of(name: str, delta: float = 1.0) -> "Loss":
+    def of(name: str, delta: float = 1.0, parameter: float | None = None) -> "Loss":
         """Return the loss of that name."""
-        return next(kind for kind in LOSSES if kind.name == name)(delta)
+        return kind_of(name)(delta, float("nan") if parameter is None else parameter)
 
     @property
     def family(self) -> str:
         """The family whose likelihood is greatest where this loss is least; empty if there is none."""
-        return of_loss(self.name)
+        return spelt(of_loss(self.name), self.parameter if self.takes else None)
 
     @property
     def activation(self) -> str | None:
@@ -65,10 +82,9 @@ class Loss(ABC):
     def curvature(self, y: Any, eta: Any) -> Any:
         """Return what Newton's method takes for the second derivative of `rows` with respect to eta, shape (m,)."""
 
-    def within(self, y: Any, eta: Any) -> Any:
-        """Return which rows are in the square part of the Huber loss, as 0 or 1, shape (m,)."""
-        ops = load().ops
-        return ops.cast(ops.abs(y - eta) <= self.delta, eta.dtype)
+    def spread(self, y: Any, eta: Any) -> Any:
+        """Return the terms of what a dispersion is estimated by, shape (m,): zeros, where it is known."""
+        return load().ops.zeros_like(eta)
 
     def mean(self, eta: Any) -> Any:
         """Return the prediction that belongs to eta: a mean, a probability or a rate."""
@@ -155,6 +171,11 @@ class Huber(Loss):
         ops = load().ops
         return self.delta / ops.clip(ops.abs(y - eta), self.delta, np.inf)
 
+    def spread(self, y: Any, eta: Any) -> Any:
+        """Return which rows are in the square part, as 0 or 1."""
+        ops = load().ops
+        return ops.cast(ops.abs(y - eta) <= self.delta, eta.dtype)
+
     def bound(self, mean: float) -> float:
         """Return 1."""
         return 1.0
@@ -237,5 +258,11 @@ class PoissonLoss(Loss):
             raise DataError(f"{label}: column {target!r} goes down to {low:g}, and counts are not negative")
 
 
-LOSSES = (SquaredError, Huber, CrossEntropy, PoissonLoss)
-"""Every loss, one class each."""
+HOMES = ("streamreg.neural.losses", "streamreg.neural.log_losses")
+"""Where the classes of losses are, one for each name."""
+
+
+def kind_of(name: str) -> type[Loss]:
+    """Return the class of the loss of that name."""
+    classes = [kind for home in HOMES for kind in vars(import_module(home)).values() if isinstance(kind, type)]
+    return next(kind for kind in classes if issubclass(kind, Loss) and getattr(kind, "name", "") == name)

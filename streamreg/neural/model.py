@@ -38,9 +38,13 @@ class Keras(KerasOptions):
     model : keras.Model or callable, optional
         A network of your own instead, or a function that takes the number of features and returns one. It maps
         conditioned features (m, p) to one output (m, 1): for squared error and Huber the conditioned target, for
-        cross-entropy a logit or, if its last layer is a sigmoid, a probability; for Poisson a log rate or, by an
-        exponential, a rate. Another activation at the end is refused.
-    loss : {"squared_error", "binary_cross_entropy", "poisson", "huber"}
+        cross-entropy a logit or, if its last layer is a sigmoid, a probability; for counts and amounts the logarithm
+        of the mean or, by an exponential, the mean. Another activation at the end is refused.
+    loss : {"squared_error", "binary_cross_entropy", "poisson", "huber", "gamma", "inverse_gaussian", "tweedie", \
+        "negative_binomial"}
+        Of counts and amounts half the deviance, with the logarithm for the link, as `Glm` has it.
+    power, alpha : float, optional
+        Of the Tweedie and the negative binomial loss, which need it. It is not trained: `Glm` estimates it.
     delta : float
         Where the Huber loss turns from square to linear, in the units of the target.
     optimizer : str, optional

@@ -81,7 +81,7 @@ def build(model: KerasOptions, p: int, bias: float) -> Any:
                 f"model computes in {net.outputs[0].dtype} and precision is {model.precision}; set that, "
                 "or the dtype of the last layer"
             )
-        return ending.linear(net, Loss.of(model.loss), free=model.conditioning == "none")
+        return ending.linear(net, Loss.of(model.loss, parameter=model.parameter), free=model.conditioning == "none")
     penalty = keras.regularizers.L1L2(model.l1, model.l2) if model.l1 or model.l2 else None
     layers: list[Any] = [keras.Input((p,), dtype=model.precision)]
     initial = keras.initializers.HeUniform if model.activation == "relu" else keras.initializers.GlorotUniform

@@ -1,13 +1,16 @@
 """What can be chosen of a training with Keras."""
 
 import os
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_serializer
+from pydantic import Field, field_serializer, model_validator
 
+from streamreg.errors import UsageError
+from streamreg.families import LEAST_SQUARES, family
 from streamreg.models.base import Device
 from streamreg.models.estimator import Estimator
 from streamreg.models.needs import Needs
+from streamreg.neural.losses import Loss, kind_of
 from streamreg.neural.losses import Name as LossName
 
 _MEMORY_MB = 128
@@ -21,6 +24,8 @@ class KerasOptions(Estimator):
     model: Any = None
     loss: LossName = "squared_error"
     delta: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    power: float | None = None
+    alpha: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
     optimizer: Literal["sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad"] | None = None
     learning_rate: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
     batch_size: int | None = Field(default=None, ge=1)
@@ -36,6 +41,25 @@ class KerasOptions(Estimator):
     device: Device | None = None
     seed: int = Field(default=0, ge=0)
     memory_mb: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _parameters(self) -> Self:
+        takes = kind_of(self.loss).takes
+        given = {name: getattr(self, name) for name in ("power", "alpha") if getattr(self, name) is not None}
+        if takes and takes not in given:
+            raise ValueError(f"the {self.loss} loss takes {takes}=, which is not trained; give it, or that of a sr.Glm")
+        if other := next((name for name in given if name != takes), None):
+            raise ValueError(f"{other} is not for the {self.loss} loss; leave it out")
+        try:
+            _ = family(Loss.of(self.loss, self.delta, self.parameter).family or LEAST_SQUARES)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def parameter(self) -> float | None:
+        """The option that the loss takes."""
+        return self.power if self.alpha is None else self.alpha
 
     @property
     def memory(self) -> int:

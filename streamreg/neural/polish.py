@@ -11,7 +11,7 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 _FLOOR = 1e-10
 _BLUR = 16.0  # eigenvalues below so many roundings, relative to the largest, are rounding
-_WORSE = 1e-7  # relative rise of the loss that rounding does not explain
+_WORSE = 32.0  # roundings by which the loss may rise, relative to itself: it is a sum of as many rows as a batch has
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class Newton:
         They are NaN where there is none of these, nor a step to take back.
         """
         finite = bool(np.isfinite(gradient).all() and np.isfinite(hessian).all())
-        self.halved = not (finite and loss <= self.loss + _WORSE * abs(self.loss))
+        self.halved = not (finite and loss <= self.loss + _WORSE * rounding * abs(self.loss))
         if self.halved:
             self.move = 0.5 * self.move
             return self.point + self.move if len(self.point) else np.full_like(point, np.nan)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamreg import backend
 from streamreg.errors import CorruptError, Renamed, UsageError, saved, typed
+from streamreg.neural.losses import Loss
 from streamreg.persist.archive import existing
 from streamreg.persist.atomic import whole
 from streamreg.persist.kinds import NETWORK
@@ -84,6 +85,12 @@ class NetworkResult(Result):
     provenance: dict[str, Any] = field(default_factory=dict)
 
     level = Renamed("method")
+
+    @property
+    def family(self) -> str:
+        """The family whose likelihood the loss belongs to, spelt with its parameter; empty if there is none."""
+        given = self.spec.get("power"), self.spec.get("alpha")
+        return Loss.of(self.loss, parameter=next((value for value in given if value is not None), None)).family
 
     def predict(self, x: ArrayLike, rows: int = 65536) -> NDArray[np.float64]:
         """Return predictions of rows in memory: means, probabilities or rates.

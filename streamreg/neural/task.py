@@ -83,7 +83,8 @@ class Task:
     @cached_property
     def loss(self) -> Loss:
         """The loss, in the units of the conditioned target."""
-        return Loss.of(self.model.loss, min(self.model.delta / self.map.target_scale, _WIDE))
+        delta = min(self.model.delta / self.map.target_scale, _WIDE)
+        return Loss.of(self.model.loss, delta, self.model.parameter)
 
     @property
     def loss_unit(self) -> float:

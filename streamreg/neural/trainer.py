@@ -27,8 +27,8 @@ class Sums:
         Sum of ``w (y - mean)**2``.
     slopes : float
         Sum of ``w l'**2``, by the model's output.
-    within : float
-        Sum of w over the rows in the square part of the Huber loss.
+    spread : float
+        Sum of w over the rows in the square part of the Huber loss; of others Pearson's statistic (`Loss.spread`).
     gradient : ndarray of shape (k,)
         Of the summed loss, by the k trainable weights.
     hessian : ndarray of shape (k, k) or None
@@ -39,7 +39,7 @@ class Sums:
     null: float = 0.0
     squares: float = 0.0
     slopes: float = 0.0
-    within: float = 0.0
+    spread: float = 0.0
     gradient: Float | None = None
     hessian: Float | None = None
 
@@ -211,8 +211,8 @@ class Trainer:
         slope = loss.slope(y, eta)
         null = loss.rows(y, ops.full_like(eta, self._null))
         squares = ops.square(y - loss.mean(eta))
-        lost, within = loss.rows(y, eta), loss.within(y, eta)
-        of_rows = ops.stack([ops.ones_like(y), lost, null, squares, ops.square(slope), within])
+        lost, spread = loss.rows(y, eta), loss.spread(y, eta)
+        of_rows = ops.stack([ops.ones_like(y), lost, null, squares, ops.square(slope), spread])
         if len(self.model.trainable_variables) > 1:
             x = ops.concatenate([x, ops.ones_like(eta)[:, None]], axis=1)
         found = [(of_rows @ weight[:, None])[:, 0], ((weight * slope)[None] @ x)[0]]

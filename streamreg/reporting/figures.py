@@ -22,7 +22,7 @@ def probability(value: float) -> str:
     return "< 1e-300" if value < 1e-300 else number(value, 3)
 
 
-def decimals(value: float, error: float, trusted: float = inf) -> float:
+def decimals(value: float, error: float, trusted: float = _MOST) -> float:
     """Return after how many decimals a number ends; negative: before the point.
 
     Parameters

@@ -199,6 +199,8 @@ def _family(model: Any) -> str:
         return model.family
     loss = getattr(model, "loss", "")
     known = of_loss(loss) if isinstance(loss, str) else ""
+    if known and hasattr(model, "spec"):  # a network of ours, whose family may have a parameter
+        known = getattr(model, "family", known)
     return known or (LABELS if hasattr(model, "predict_proba") else LEAST_SQUARES)
 
 

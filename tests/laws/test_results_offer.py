@@ -55,7 +55,7 @@ def results(tmp_path_factory):
         "fit of dependent columns": twice,
         "fit of a formula": sr.Linear(formula="y ~ a + C(town)").fit(FRAME),
         "logistic fit": sr.Logistic(features=("a",)).fit(sr.open(FRAME, target="label")),
-        "fit of classes": sr.Multinomial(features=("a",), target="town").fit(FRAME),
+        "fit of classes": sr.Multinomial(features=("a", "<b>"), target="town").fit(FRAME),
         "fit of ordered classes": sr.Ordered(features=("a", "<b>"), target="key").fit(FRAME),
         "fit of instruments": sr.IV(features=("c",), endogenous=("a",), instruments=("<b>", "key")).fit(data),
         "effects": absorbed.effects("town"),
