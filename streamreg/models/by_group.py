@@ -7,13 +7,16 @@ from typing import Any
 
 from streamreg.design.policy import fills
 from streamreg.errors import DataError, UsageError, require, typed
+from streamreg.families import family
 from streamreg.models.base import as_source, as_state
+from streamreg.models.glm import Glm
 from streamreg.models.linear import Linear
 from streamreg.models.needs import group_bytes
 from streamreg.results.base import FitResult
 from streamreg.results.by_group import GroupFits
 from streamreg.results.chow import ChowTest
 from streamreg.scans.moments_file import load
+from streamreg.scans.run import Run
 from streamreg.scans.scan import scan
 from streamreg.stats.base import SUFFIX
 from streamreg.stats.grouped import MEMORY, Column, Grouped
@@ -23,7 +26,7 @@ __all__ = ["ChowTest", "GroupFits", "fit_by", "lines", "require_classical"]
 
 @typed
 def fit_by(
-    model: Linear,
+    model: Linear | Glm,
     data: Any,
     by: str | None = None,
     *,
@@ -32,11 +35,13 @@ def fit_by(
     progress: bool | None = None,
     engine: Any = None,
 ) -> GroupFits:
-    """Fit a line for each level of a column, in one pass over the rows, or from moments kept by level.
+    """Fit a model for each level of a column: lines in one pass, or from moments kept by level; or a `Glm`.
+
+    All levels of a `Glm` share each pass over the rows, of which the slowest level says how many there are.
 
     Parameters
     ----------
-    model : Linear
+    model : Linear or Glm
         Precision "auto" is "float64" here; "exact" is exact. The column is a feature only if it is named as such.
     data : Source, Grouped or the path of its file, or anything that `streamreg.open` takes
     by : str, optional
@@ -54,7 +59,7 @@ def fit_by(
     DataError
         The rows are missing, damaged or not finite; or a level cannot be fitted as asked, and the message says which.
     UsageError
-        The levels do not fit in `memory`, no column is named, or the model is no `Linear`, or asks for errors
+        The levels do not fit in `memory`, no column is named, or the model is of another kind, or asks for errors
         that need the rows.
 
     Notes
@@ -68,6 +73,12 @@ def fit_by(
             "lines by level are of columns as they are; leave rows with missing values out with missing='drop', or fit "
             "all levels at once with missing='mean'"
         )
+    if isinstance(model, Glm):
+        if not family(model.spelling).least_squares:
+            from streamreg.models.sharing import fit_groups
+
+            return fit_groups(model, data, by, memory, Run.of(threads, engine, progress))
+        model = model.line()
     if isinstance(data, str | os.PathLike) and str(data).endswith(SUFFIX):
         data = load(data)
     if isinstance(data, Grouped):
@@ -144,13 +155,15 @@ def lines(
     return GroupFits(by, found, pooled, grouped)
 
 
-def require_classical(model: Linear) -> None:
-    """Raise `UsageError` if the model is no `Linear`, or asks for errors that moments do not give."""
+def require_classical(model: Linear | Glm) -> None:
+    """Raise `UsageError` if the model is no `Linear` or `Glm`, or asks for errors that moments do not give."""
     rule = (
-        "fits by group are made from moments, by a sr.Linear(...); for another model select the rows of each group, "
+        "fits by group are of a sr.Linear(...) or a sr.Glm(...); for another model select the rows of each group, "
         "and fit them one after the other"
     )
-    require(model, Linear, rule)
+    require(model, (Linear, Glm), rule)
+    if isinstance(model, Glm):
+        return
     if model.errors != "classical":
         raise UsageError("fits by group are made from moments, which have classical errors only; leave errors out")
     if model.absorb:

@@ -1,4 +1,4 @@
-"""A line for each group of rows, in one pass over all rows."""
+"""A fit for each group of rows: lines in one pass over all rows, other models in passes that all groups share."""
 
 import dataclasses
 import os
@@ -9,7 +9,6 @@ from pydantic import Field, SkipValidation, model_validator
 from streamreg.errors import typed
 from streamreg.models.base import together
 from streamreg.models.estimator import with_run
-from streamreg.models.linear import Linear
 from streamreg.models.needs import Needs
 from streamreg.models.wrapper import Wrapper
 from streamreg.scans.faults import OnFault
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class ByGroup(Wrapper):
-    """The lines of a `Linear` model for the groups of rows that a column names, as `streamreg.fit_by` makes them.
+    """The fits of a `Linear` or `Glm` for the groups of rows that a column names, as `streamreg.fit_by` makes them.
 
     Parameters
     ----------
-    model : Linear
+    model : Linear or Glm
         May be given by its place: ``sr.ByGroup(sr.Linear(), by="region")``.
     by : str
         A column of whole numbers or bool: a line for each of its values.
@@ -33,7 +32,7 @@ class ByGroup(Wrapper):
         MiB that the moments of all groups may take up, and again as many for their fits.
     """
 
-    model: SkipValidation[Linear]
+    model: SkipValidation[Any]  # the classes are imported where a fit is, for the sake of all other commands
     by: str
     memory_mb: int = Field(default=1024, ge=1, le=2**24)
 
@@ -59,8 +58,11 @@ class ByGroup(Wrapper):
         return self.memory_mb * 2**20
 
     def needs(self) -> Needs:
-        """Return what the fit takes: one pass, whatever the precision."""
-        inside = self.model.needs()
+        """Return what the fit takes: of lines one pass, whatever the precision."""
+        inside: Needs = self.model.needs()
+        if "family" in type(self.model).model_fields and not inside.moments:  # the steps of a likelihood
+            passes = inside.passes + 1
+            return dataclasses.replace(inside, keys=(self.by, *inside.keys), memory=self.memory, passes=passes)
         return dataclasses.replace(inside, apart=Column(self.by), memory=self.memory, passes=1, at_most=False)
 
     @typed
@@ -77,7 +79,7 @@ class ByGroup(Wrapper):
         checkpoint: str | os.PathLike[str] | None = None,
         on_fault: OnFault | None = None,
     ) -> "GroupFits":
-        """Read the rows once, and fit a line for each group.
+        """Read the rows, once for lines, and fit each group.
 
         Parameters
         ----------

@@ -88,7 +88,7 @@ class ClassModel(Weighted):
             target=self.target,
             powers=self.powers,
             missing=self.missing,
-            passes=max(self.max_iterations, 2) + 1,
+            passes=max(self.max_iterations, 2) + 2,  # one for the classes, and one where a sample lacks some
             at_most=True,
             formula=self.formula,
             classes=True,

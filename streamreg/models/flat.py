@@ -49,7 +49,7 @@ def build(kind: Any, options: Mapping[Any, Any], where: Locate | None = None, at
     around = model.wrapped(options)
     if around is None:
         if "by" in options and "by" not in model.model_fields:
-            text = f"lines by level are of kind linear, and this fit is {kind}; leave out by"
+            text = f"fits by level are of kinds linear, glm and logistic, and this is {kind}; leave out by"
             raise _error(where, (*at, "by"), text)
         return validated(model, options, where, at)
     wrapper: type[Model] = registry.model(around)

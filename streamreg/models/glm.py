@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import time
+from collections.abc import Container
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -144,9 +145,14 @@ class Glm(Weighted):
         named = {role: getattr(self, role) for role in ("offset", "exposure", "trials")}
         return {role: column for role, column in named.items() if column is not None}
 
+    @classmethod
+    def wrapped(cls, options: Container[str]) -> str | None:
+        """Return "by_group" if the options name a column of groups."""
+        return "by_group" if "by" in options else None
+
     def needs(self) -> Needs:
         """Return what a fit takes: a pass for each step, and one of exact sums if columns may be dependent."""
-        line = dataclasses.replace(self._line().needs(), moments=False, beside=self.beside)
+        line = dataclasses.replace(self.line().needs(), moments=False, beside=self.beside)
         steps = max(self.max_iterations, 2) + 1
         steps *= 3 if self.unknown else 1  # before, for and after the estimate of a parameter
         return line if family(self.spelling).least_squares else dataclasses.replace(line, passes=steps, at_most=True)
@@ -244,11 +250,12 @@ class Glm(Weighted):
             return dataclasses.replace(fit, dependencies=tuple(map(str, found.dependencies)))
         return fit
 
-    def _line(self) -> Linear:
+    def line(self) -> Linear:
+        """Return the line that this is in the gaussian family."""
         return Linear(**{name: getattr(self, name) for name in Linear.model_fields if name in type(self).model_fields})
 
     def _gaussian(self, data: Any, run: Run) -> FitResult:
-        fit = self._line().fit(data, engine=run)
+        fit = self.line().fit(data, engine=run)
         return dataclasses.replace(fit, model=self.to_dict(), deviance=fit.rss, null_deviance=fit.tss)
 
 

@@ -232,6 +232,7 @@ class IV(Weighted):
             df_resid=df,
             nobs=nobs,
             n=moments.n,
+            n_read=moments.n_read,
             n_missing=moments.n_missing,
             target=problem.target,
             source=label,

@@ -6,24 +6,39 @@ from dataclasses import replace
 from typing import Any
 
 from streamreg.errors import UsageError, require, typed
+from streamreg.families import family
 from streamreg.kernels.blas import one_thread
 from streamreg.models.base import as_moments
 from streamreg.models.estimates import Origin, result
+from streamreg.models.glm import Glm
 from streamreg.models.linear import Linear
 from streamreg.results.base import FitResult
+from streamreg.scans.run import Run
 from streamreg.solve import cholesky
 
 
 @typed
-def fit_targets(model: Linear, data: Any, targets: Sequence[str]) -> dict[str, FitResult]:
-    """Fit the same columns to several targets. No row is read.
+def fit_targets(
+    model: Linear | Glm,
+    data: Any,
+    targets: Sequence[str],
+    *,
+    threads: int | None = None,
+    progress: bool | None = None,
+    engine: Any = None,
+) -> dict[str, FitResult]:
+    """Fit the same columns to several targets: lines from moments, of which no row is read; or a `Glm` from rows.
 
     Parameters
     ----------
-    model : Linear
+    model : Linear or Glm
         Its `features` default to every column that is not among `targets`; its `target` is not looked at.
-    data : Moments, or the path of their file
+    data : Moments, or the path of their file; of a `Glm` a Source, or anything that `streamreg.open` takes
+        All generalised linear models share each pass over the rows. A row that lacks any of the targets is left out of
+        all fits, as in moments.
     targets : sequence of str
+    threads, progress, engine : optional
+        Who works on the rows, as in `streamreg.scan`.
 
     Returns
     -------
@@ -41,12 +56,18 @@ def fit_targets(model: Linear, data: Any, targets: Sequence[str]) -> dict[str, F
     -----
     Cost: ``p**3`` operations once, and ``3 p**2`` for each target; with ridge, ``p**3`` for each target.
     """
-    require(model, Linear, "several targets are fitted by a sr.Linear(...)")
+    require(model, (Linear, Glm), "several targets are fitted by a sr.Linear(...) or sr.Glm(...)")
+    if not targets:
+        raise UsageError("no target; name at least one column")
+    if isinstance(model, Glm):
+        if not family(model.spelling).least_squares:
+            from streamreg.models.sharing import fit_several
+
+            return fit_several(model, data, targets, Run.of(threads, engine, progress))
+        model = model.line()
     moments = as_moments(data)
     if moments is None:
         raise UsageError(f"several targets are fitted from moments (sr.scan), not from {type(data).__name__}")
-    if not targets:
-        raise UsageError("no target; name at least one column")
     features = model.features
     if features is None:
         features = tuple(name for name in moments.names if name not in set(targets))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreg.errors import CorruptError, UsageError, typed
+from streamreg.families import family
 from streamreg.inference import statistics
 from streamreg.inference.distributions import f_tail
 from streamreg.persist import archive, records
@@ -95,14 +96,17 @@ class GroupFits(Result, Mapping[int, FitResult]):
 
     @property
     def rsquared(self) -> float:
-        """Share of the total sum of squares that the lines explain together."""
+        """Share of the total sum of squares that the lines explain together; of the deviance, in other families."""
+        if not family(self.pooled.family).least_squares:
+            return statistics.r_squared(self.pooled.null_deviance, sum(fit.deviance for fit in self.fits.values()))
         return statistics.r_squared(self.pooled.tss, float(sum(fit.rss for fit in self.fits.values())))
 
     @property
     def sigma(self) -> float:
-        """Standard error of the regression, if it is the same in all groups."""
+        """Standard error of the regression, if it is the same in all groups; NaN of other families than gaussian."""
         df = sum(max(fit.df_resid, 0.0) for fit in self.fits.values())
-        return float(np.sqrt(sum(fit.rss for fit in self.fits.values()) / df)) if df > 0 else NAN
+        known = df > 0 and family(self.pooled.family).least_squares
+        return float(np.sqrt(sum(fit.rss for fit in self.fits.values()) / df)) if known else NAN
 
     def chow(self) -> ChowTest:
         """Test whether all groups share one line, errors being of equal variance (Chow 1960, *Econometrica* 28).
@@ -115,6 +119,8 @@ class GroupFits(Result, Mapping[int, FitResult]):
         UsageError
             Fewer than two groups, no degrees of freedom, or ridge estimates.
         """
+        if not family(self.pooled.family).least_squares:
+            raise UsageError("Chow's test is of lines by least squares; compare the deviances of nested fits instead")
         if self.pooled.model.get("ridge"):
             raise UsageError("ridge estimates are biased, so no test is given; fit without ridge")
         fits, pooled = list(self.fits.values()), self.pooled
@@ -245,7 +251,7 @@ class GroupFits(Result, Mapping[int, FitResult]):
         try:
             own = {name.removeprefix("moments."): a for name, a in arrays.items() if name.startswith("moments.")}
             rest = {name: a for name, a in arrays.items() if not name.startswith("moments.")}
-            made = records.made(_Fits, values["fits"], rest)
+            made: Any = records.made(_Fits, values["fits"], rest)
             for fit in (made.pooled, *made.fits.values()):
                 sense.of_fit(fit)
             state = unpacked(values["moments"], own)
@@ -286,7 +292,7 @@ class _Fits:
     """What a file holds beside the moments."""
 
     by: str
-    fits: dict[int, FitResult]
+    fits: dict[Any, FitResult]
     pooled: FitResult
 
 

@@ -56,7 +56,8 @@ class InstrumentFit(Result):
     df_first, df_hausman : float
         Degrees of freedom below those F tests.
     df_resid, nobs : float
-    n, n_missing : int
+    n, n_read, n_missing : int
+        Rows used, read, and left out for a missing value.
     target, source, method : str
     has_intercept : bool
     passes : int
@@ -94,6 +95,7 @@ class InstrumentFit(Result):
     df_resid: float
     nobs: float
     n: int
+    n_read: int
     n_missing: int
     target: str
     source: str

@@ -27,15 +27,15 @@ class Share:
     without : bool
     target : int or None
         Which feature is the target in its place; None: the batch has its own.
-    features : tuple of int
-        Which features are left, if `target` is one of them.
+    features : tuple of int or None
+        Which features are left; None: all.
     """
 
     by: By | None = None
     key: int | str | None = None
     without: bool = False
     target: int | None = None
-    features: tuple[int, ...] = ()
+    features: tuple[int, ...] | None = None
 
     def of(self, batch: Batch, groups: dict[str, NDArray[Any]]) -> Batch:
         """Return the rows that are seen; `groups` keeps what groups the rows belong to, for the next."""
@@ -45,9 +45,9 @@ class Share:
                 groups[name] = _groups(self.by, batch)
             inside = groups[name] == self.key
             batch = batch.take(np.flatnonzero(~inside if self.without else inside))
-        if self.target is not None:
+        if self.features is not None:
             low = None if batch.low is None else np.ascontiguousarray(batch.low[:, self.features])
-            y = batch.x[:, self.target]
+            y = batch.y if self.target is None else batch.x[:, self.target]
             batch = replace(batch, x=np.ascontiguousarray(batch.x[:, self.features]), y=y, low=low)
         return batch
 
@@ -128,7 +128,13 @@ class Several(Statistic):
             own = {key.partition(".")[2]: array for key, array in arrays.items() if key.partition(".")[0] == str(k)}
             parts.append(getattr(import_module(module), name).from_arrays(own))
         shares = [
-            Share(None if by is None else By.parse(by), key, without, target, tuple(features))
+            Share(
+                None if by is None else By.parse(by),
+                key,
+                without,
+                target,
+                None if features is None else tuple(features),
+            )
             for by, key, without, target, features in meta["shares"]
         ]
         self = cls(parts, shares)

@@ -198,7 +198,12 @@ def test_a_level_with_fewer_rows_than_coefficients(tmp_path):
             7,
             "'region' is the same in all rows of a level",
         ),
-        ("linear\n    by", "logistic\n    by", 9, "lines by level are of kind linear, and this fit is logistic"),
+        (
+            "linear\n    by",
+            "multinomial\n    by",
+            9,
+            "fits by level are of kinds linear, glm and logistic, and this is multi",
+        ),
         ("linear\n    by", "penalised\n    by", 9, "no option 'by'"),
         ("output:", "compare: [[all, by_region]]\noutput:", 10, "'by_region' is a line for each level, and to compare"),
         ("output:", "score: [[by_region]]\noutput:", 10, "'by_region' is a line for each level, and to score"),

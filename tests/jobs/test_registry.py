@@ -161,7 +161,7 @@ def test_the_command_line_trains_and_saves_networks(tmp_path, data, capsys):
         (["--kind", "penalised", "--rule", "best"], "rule is 'best'"),
         (["--kind", "penalised", "--alphas", "a,b"], "alphas"),
         (["--kind", "subsets", "--candidates", "x9"], "candidates: no feature 'x9'"),
-        (["--kind", "logistic", "--by", "x1"], "--by"),
+        (["--kind", "multinomial", "--by", "x1"], "--by"),
         (["--kind"], "--kind"),
     ],
 )
@@ -242,7 +242,7 @@ def test_python_and_job_files_say_the_same(tmp_path, text, model):
         ("{kind: selected, model: {kind: linear}}", "a rule selects among the lines of sr.Penalised"),
         ("{kind: selected, model: {kind: penalised, alphs: 3}}", r"fits\.a\.model: no option 'alphs'"),
         ("{kind: by_group, model: {kind: linear}}", r"fits\.a\.by is missing"),
-        ("{kind: logistic, by: x1}", "lines by level are of kind linear"),
+        ("{kind: multinomial, by: x1}", "fits by level are of kinds linear"),
     ],
 )
 def test_mistakes_in_wrappers(tmp_path, text, message):
@@ -253,8 +253,8 @@ def test_mistakes_in_wrappers(tmp_path, text, message):
 def test_wrappers_take_only_models_that_they_can_do_with():
     with pytest.raises(UsageError, match=r"a rule selects among the lines of sr\.Penalised.* of type Linear"):
         sr.Selected(sr.Linear())
-    with pytest.raises(UsageError, match=r"sr\.Linear.* of type Logistic"):
-        sr.ByGroup(sr.Logistic(), by="x1")
+    with pytest.raises(UsageError, match=r"sr\.Linear.* of type Multinomial"):
+        sr.ByGroup(sr.Multinomial(), by="x1")
     with pytest.raises(UsageError, match="rule is 'best'"):
         sr.Selected(sr.Penalised(), rule="best")
     with pytest.raises(UsageError, match="model is given twice"):
