@@ -17,6 +17,7 @@ TYPE_CHECKING = False  # type checkers take it for true; typing's own would cost
 
 _HOME = {
     "ClassFit": "streamreg.results.classes",
+    "Anova": "streamreg.results.anova",
     "Comparison": "streamreg.comparison",
     "DataError": "streamreg.errors",
     "FitResult": "streamreg.results.base",
@@ -26,10 +27,11 @@ _HOME = {
     "Moments": "streamreg.stats.moments",
     "NetworkResult": "streamreg.neural.result",
     "PenaltyPath": "streamreg.results.selection",
-    "RestrictionTest": "streamreg.results.wald",
+    "RestrictionTest": "streamreg.results.restricted",
     "Selection": "streamreg.results.selection",
     "StreamregError": "streamreg.errors",
     "UsageError": "streamreg.errors",
+    "anova": "streamreg.results.nested",
     "append": "streamreg.scans.merge",
     "bootstrap": "streamreg.models.resampling",
     "coefficients": "streamreg.comparison.imported",
@@ -85,15 +87,17 @@ if TYPE_CHECKING:
     from streamreg.neural.model import Keras as Keras
     from streamreg.neural.result import NetworkResult as NetworkResult
     from streamreg.persist.kinds import load as load
+    from streamreg.results.anova import Anova as Anova
     from streamreg.results.base import FitResult as FitResult
     from streamreg.results.classes import ClassFit as ClassFit
     from streamreg.results.instruments import InstrumentFit as InstrumentFit
     from streamreg.results.likelihood_path import LikelihoodPath as LikelihoodPath
     from streamreg.results.marginal import MarginalEffects as MarginalEffects
+    from streamreg.results.nested import anova as anova
+    from streamreg.results.restricted import RestrictionTest as RestrictionTest
     from streamreg.results.selection import PenaltyPath as PenaltyPath
     from streamreg.results.selection import Selection as Selection
     from streamreg.results.side_by_side import table as table
-    from streamreg.results.wald import RestrictionTest as RestrictionTest
     from streamreg.results.wald import wald_test as wald_test
     from streamreg.scans.merge import append as append
     from streamreg.scans.merge import merge as merge

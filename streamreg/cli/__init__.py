@@ -24,6 +24,7 @@ _ORDER = (  # as one meets them
     "fit",
     "predict",
     "effects",
+    "anova",
     "scan",
     "merge",
     "seal",

@@ -121,6 +121,34 @@ def score(
     return Output(as_json(card.to_dict()) if json else str(card))
 
 
+@app.command()
+def anova(
+    fits: Annotated[list[Path], typer.Argument(help="Saved fits (.npz): one, or nested ones.", show_default=False)],
+    sums: Annotated[
+        str, typer.Option(help="Of one fit: sequential (type I), or partial (Wald tests, type III).")
+    ] = "sequential",
+    nested: Annotated[
+        bool, typer.Option("--nested", help="Columns of smaller fits are combinations of those of larger ones.")
+    ] = False,
+    json: Json = False,
+) -> Output:
+    """Test what terms, or larger models, add (analysis of variance).
+
+    For example:
+
+    \b
+      streamreg anova trips.npz
+      streamreg anova trips.npz --sums partial
+      streamreg anova small.npz large.npz
+    """
+    from streamreg.results.base import FitResult
+    from streamreg.results.nested import anova as compared
+
+    held: list[Any] = [FitResult.load(path) for path in fits]
+    found = held[0].anova(sums) if len(held) == 1 else compared(*held, nested=nested)
+    return Output(as_json(found.to_dict()) if json else found.summary(None))
+
+
 def _network(path: Path) -> Any:
     from streamreg.neural.result import NetworkResult
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from streamreg.results import sense
 from streamreg.results.absorbed import Effects
 from streamreg.results.estimates import Estimates, Scale
 from streamreg.solve.conditioning import Conditioning, analyse
+
+if TYPE_CHECKING:
+    from streamreg.results.anova import Anova
 
 Float = NDArray[np.float64]
 
@@ -54,6 +57,26 @@ class FitResult(Estimates, Result):
         if self.absorbed is None:
             raise UsageError("no factor was absorbed; fit sr.Linear(absorb=...) for effects")
         return self.absorbed.of(factor)
+
+    @typed
+    def anova(self, sums: Literal["sequential", "partial"] = "sequential") -> "Anova":
+        """Return what each term of the fit adds, with tests. No row is read; see also `streamreg.anova`.
+
+        Parameters
+        ----------
+        sums : {"sequential", "partial"}
+            Sums of squares of each term after those before it (type I), of lines with classical errors; or Wald tests
+            of each term after all others (type III), of any fit with errors. The columns that a term of a formula makes
+            are one line.
+
+        Raises
+        ------
+        UsageError
+            The fit has no standard errors, no terms, or no sums of this kind; the message says what to do.
+        """
+        from streamreg.results.anova import of_terms
+
+        return of_terms(self, sums)
 
     def cov(self) -> Float:
         """Return the covariance of the slopes, shape (p, p); NaN where a coefficient is not identifiable.

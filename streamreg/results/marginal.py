@@ -138,3 +138,15 @@ class MarginalEffects(Result):
             ("errors", self.errors),
         ]
         return Table(f"Marginal effects, {self.source}", facts, columns, notes)
+
+    def _sense(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no kind {self.kind!r}")
+        if not 0.0 < self.conf_level < 1.0:
+            raise ValueError(f"level {self.conf_level:g}")
+        numbers = (self.estimates, self.std_errors, self.digits)
+        lengths = {len(self.variables), len(self.contrasts), len(self.groups)}
+        if lengths != {len(self.estimates)} or any(column.shape != (len(self.variables),) for column in numbers):
+            raise ValueError("effects and their names are not of one length")
+        if any(len(group) != len(self.by) for group in self.groups):
+            raise ValueError("groups are not of the columns that make them")

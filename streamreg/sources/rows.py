@@ -31,11 +31,13 @@ def is_frame(data: Any) -> bool:
 
 
 def all_numbers(frame: Any) -> bool:
-    """Return whether all columns of a frame are numbers or booleans that one type holds without rounding."""
+    """Return whether all columns of a frame are numbers of one kind, or booleans, which one type holds as they are."""
     types = frame.schema.types if hasattr(getattr(frame, "schema", None), "types") else list(frame.dtypes)
     words = [str(kind).lower() for kind in types]
+    whole = {word.startswith(("int", "uint")) for word in words}
+    mixed = len(whole) > 1 or len({word.startswith("bool") for word in words}) > 1
     large = any(word in ("int64", "uint64") for word in words) and len(set(words)) > 1
-    return all(word.startswith(_NUMBERS) for word in words) and not (large and _has_arrow())
+    return all(word.startswith(_NUMBERS) for word in words) and not ((mixed or large) and _has_arrow())
 
 
 def _has_arrow() -> bool:

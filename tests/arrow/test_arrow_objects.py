@@ -200,3 +200,28 @@ def test_dates_of_days_come_as_they_are() -> None:
     (part,) = sr.open(table).partitions()
     (chunk,) = part.chunks(10)
     np.testing.assert_array_equal(chunk.vectors["d"], np.array(["2024-01-02", "NaT"], "M8[D]"))
+
+
+@pytest.mark.parametrize("kind", ["int8", "int32", "int64", "uint8", "uint32", "Int32", "Int64", "bool"])
+@pytest.mark.parametrize("made", ["pandas", "polars", "arrow", "parquet", "csv", "mapping"])
+def test_whole_numbers_beside_floats_name_levels_as_whole_numbers(kind: str, made: str, tmp_path: Path) -> None:
+    rows = pd.DataFrame(
+        {"y": np.sqrt(np.arange(12.0)), "g": np.array([0, 1, 1] * 4).astype(bool if kind == "bool" else int)}
+    )
+    frame = rows.astype({"g": kind})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    data = {
+        "pandas": frame,
+        "polars": pl.from_pandas(frame),
+        "arrow": pa.Table.from_pandas(frame),
+        "parquet": tmp_path / "rows.parquet",
+        "csv": tmp_path / "rows.csv",
+        "mapping": {name: frame[name].to_numpy(kind.lower() if name == "g" else None) for name in frame},
+    }[made]
+    fit = sr.Linear(formula="y ~ C(g)").fit(data)
+    assert fit.names == ("C(g)[T.True]",) if kind == "bool" else ("C(g)[T.1]",)
+    # Other sources hold the same levels as other types.
+    expected = fit.predict(frame)
+    for other in (rows.astype({"g": float}), rows.astype({"g": "int64"}), sr.open(tmp_path / "rows.csv")):
+        assert (fit.predict(other) == expected).all()

@@ -360,6 +360,7 @@ def test_commands_come_in_the_order_of_use(cli):
         "fit",
         "predict",
         "effects",
+        "anova",
         "scan",
         "merge",
         "seal",

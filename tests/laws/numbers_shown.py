@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from truth import Covariance, Line, Wald, distance, f_tail, number, t_tails
 
 from streamreg.results.base import FitResult
-from streamreg.results.wald import RestrictionTest
+from streamreg.results.restricted import RestrictionTest
 
 Float = NDArray[np.float64]
 
@@ -295,11 +295,22 @@ def proportions(c: Case) -> Shown:
     return Shown(got, [v for share in shares for v in share], allowed)
 
 
+def terms(c: Case) -> Shown:
+    """The sum of squares that the last column adds: ``(b / error)**2 sigma**2``."""
+    error = c.line.classical.errors[-1] if len(c.slopes) else number(0)
+    if c.fit.sandwich is not None or not c.fit.identifiable.all() or not float(error) > 1e-60 or not c.fit.sigma > 0:
+        return Shown([], [], 0.0)
+    found, t = c.fit.anova(), c.slopes[-1] / error
+    want = t**2 * c.line.rss / number(c.line.df)
+    off = float(want) * (10.0 ** -found.digits[-1] + LAST) if found.digits[-1] > 0 else NOTHING
+    return Shown([found.sums[-1]], [want], off)
+
+
 Number = Callable[[Case], Shown]
 
 ESTIMATES: tuple[Number, ...] = (coef, intercept, predictions)
 TESTS: tuple[Number, ...] = (std_errors, tvalues, pvalues, conf_int, cov, f_test, counts)
-FIT: tuple[Number, ...] = (rsquared, rsquared_adj, sums, likelihood)
+FIT: tuple[Number, ...] = (rsquared, rsquared_adj, sums, likelihood, terms)
 COLUMNS: tuple[Number, ...] = (vif, condition, proportions)
 
 

@@ -57,7 +57,7 @@ FIT = {
     *("tvalues", "pvalues", "intercept_tvalue", "intercept_pvalue", "conf_int", "intercept_conf_int", "cov"),
     *("rss", "tss", "sigma", "rsquared", "rsquared_adj", "fvalue", "f_pvalue", "log_likelihood", "aic", "bic"),
     *("n", "nobs", "df_resid", "df_test", "rank", "condition", "conditioning", "predict", "centre", "at_centre"),
-    *("deviance", "null_deviance", "log_lik"),
+    *("anova", "deviance", "null_deviance", "log_lik"),
 }
 CANDIDATES = {
     *("coef", "intercept", "rss", "tss", "df", "sigma2", "n", "nobs", "centre", "at_centre", "predict"),

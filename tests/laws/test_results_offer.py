@@ -68,6 +68,8 @@ def results(tmp_path_factory):
         "fits by group": groups,
         "Chow test": groups.chow(),
         "test of restrictions": sr.wald_test(fit, "a = 1, c = 2"),
+        "analysis of variance": sr.anova(sr.Linear(features=("a",)).fit(data), fit),
+        "analysis of terms": fit.anova(),
         "marginal effects": sr.effects(fit, data),
         "resampling": sr.bootstrap(sr.Linear(), sr.scan(data, features, blocks=10), replicates=20),
         "comparison": sr.compare(fit, ridge),
@@ -84,6 +86,8 @@ NAMES = (
     *("fit of classes", "fit of ordered classes", "fit of instruments"),
     *("conditioning", "penalty path", "subsets", "fits by group", "Chow test", "test of restrictions", "resampling"),
     "marginal effects",
+    "analysis of variance",
+    "analysis of terms",
     *("comparison", "comparisons", "scores", "profile", "check of rows"),
 )
 

@@ -105,12 +105,12 @@ class FormulaEncoder:
     @cached_property
     def features(self) -> tuple[str, ...]:
         """Names of the columns of the design, as formulaic has them: ``C(g)[T.b]``, ``log(x)``, ``a:b``."""
-        return tuple(name for product in self.products for name in self._named(product))
+        return tuple(name for product in self.products for name in self.named(product))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Those columns that are made of others, and the target if it is."""
-        return tuple(name for product in self._made for name in self._named(product)) + self._made_target
+        return tuple(name for product in self._made for name in self.named(product)) + self._made_target
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -139,7 +139,8 @@ class FormulaEncoder:
     def _stored(self, coder: Coder | None) -> bool:
         return isinstance(coder, Numeric) and isinstance(coder.factor, Name) and coder.factor.text in self.stored
 
-    def _named(self, product: Product) -> Iterable[str]:
+    def named(self, product: Product) -> Iterable[str]:
+        """Return the names of the columns of a product."""
         made = [""]
         for k, reduced in product.factors:
             inner = self.coders[k].names(reduced)
