@@ -178,6 +178,15 @@ def test_liml_is_exact_where_linearmodels_loses_digits() -> None:
     assert fit.kappa == pytest.approx(float(kappa), rel=1e-12)
 
 
+def test_the_bootstrap_resamples_it() -> None:
+    d, x, w, z, y = generated()
+    model, moments = sr.IV(features=x, endogenous=w, instruments=z), sr.scan(sr.open(d, target=y), blocks=40)
+    found, fit = sr.bootstrap(model, moments, replicates=200), model.fit(moments)
+    assert found.names == ("intercept", *fit.names)
+    np.testing.assert_allclose(found.estimates[1:], fit.coef, rtol=1e-9)
+    np.testing.assert_allclose(found.std_errors[1:], fit.std_errors, rtol=0.5)
+
+
 def test_trouble_is_said() -> None:
     d, x, w, z, y = generated()
 
