@@ -21,6 +21,7 @@ _HOME = {
     "Comparison": "streamreg.comparison",
     "DataError": "streamreg.errors",
     "FitResult": "streamreg.results.base",
+    "InstrumentFit": "streamreg.results.instruments",
     "MarginalEffects": "streamreg.results.marginal",
     "LikelihoodPath": "streamreg.results.likelihood_path",
     "Moments": "streamreg.stats.moments",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from streamreg.models.effects import effects as effects
     from streamreg.models.glm import Glm as Glm
     from streamreg.models.glm import Logistic as Logistic
+    from streamreg.models.instruments import IV as IV
     from streamreg.models.linear import Linear as Linear
     from streamreg.models.penalised import Penalised as Penalised
     from streamreg.models.resampling import bootstrap as bootstrap
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
     from streamreg.results.anova import Anova as Anova
     from streamreg.results.base import FitResult as FitResult
     from streamreg.results.classes import ClassFit as ClassFit
+    from streamreg.results.instruments import InstrumentFit as InstrumentFit
     from streamreg.results.likelihood_path import LikelihoodPath as LikelihoodPath
     from streamreg.results.marginal import MarginalEffects as MarginalEffects
     from streamreg.results.nested import anova as anova

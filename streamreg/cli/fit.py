@@ -34,7 +34,7 @@ from streamreg.design.policy import drops
 from streamreg.errors import UsageError
 from streamreg.models.registry import KINDS
 
-_SAVED = {"coefficients": ".npz", "network": ".keras", "classes": ".npz"}
+_SAVED = {"coefficients": ".npz", "network": ".keras", "classes": ".npz", "instruments": ".npz"}
 """Suffixes of saved fits, by which other commands know them."""
 
 

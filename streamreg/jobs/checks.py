@@ -86,8 +86,11 @@ def outputs(job: Job, folder: Path) -> list[Path]:
 
 def archives(job: Job) -> dict[str, tuple[str, ...]]:
     """Return the names of the files of each fit."""
-    suffixes = {"coefficients": ("npz",), "network": ("keras",), "groups": ("csv", "moments"), "classes": ("npz",)}
-    return {name: tuple(f"{name}.{suffix}" for suffix in suffixes[model.gives]) for name, model in job.fits.items()}
+    suffixes = {"coefficients": ("npz",), "network": ("keras",), "groups": ("csv", "moments")}
+    return {
+        name: tuple(f"{name}.{suffix}" for suffix in suffixes.get(model.gives, ("npz",)))
+        for name, model in job.fits.items()
+    }
 
 
 def require_folder(folder: Path) -> None:

@@ -127,6 +127,11 @@ def load(path: str | os.PathLike[str]) -> Job:
                     f"{where}: {name!r} is a line for each level, and to {_VERBS[section]} takes one for all rows; "
                     "name another"
                 )
+            if fits[name].gives == "instruments":
+                raise ConfigError(
+                    f"{where}: {name!r} is a fit by instruments, and to {_VERBS[section]} takes one by least squares; "
+                    "name another"
+                )
             if section != "predictions" and fits[name].gives == "classes":
                 what = f"{name!r} has coefficients for several classes"
                 raise ConfigError(f"{where}: {what}, and to {_VERBS[section]} takes one prediction for each row")

@@ -103,8 +103,8 @@ class Model(BaseModel, metaclass=_Listed):
         """Return which columns, passes and memory a fit takes. No data are touched."""
 
     @property
-    def gives(self) -> Literal["coefficients", "network", "groups", "classes"]:
-        """What `fit` returns: a line for all rows, a network, a line for each group, or one for each class."""
+    def gives(self) -> Literal["coefficients", "network", "groups", "classes", "instruments"]:
+        """What `fit` returns: a line, a network, a line for each group or each class, or one by instruments."""
         return "coefficients"
 
     @classmethod

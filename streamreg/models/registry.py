@@ -19,6 +19,7 @@ KINDS = {
     "penalised": "streamreg.models.penalised:Penalised",
     "subsets": "streamreg.models.subsets:Subsets",
     "constrained": "streamreg.models.constrained:Constrained",
+    "iv": "streamreg.models.instruments:IV",
     "keras": "streamreg.neural.model:Keras",
 }
 """Models of the rows, by what job files and the command line call them."""

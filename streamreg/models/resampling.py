@@ -12,6 +12,7 @@ from streamreg.kernels import doubledouble as dd
 from streamreg.kernels.blas import one_thread
 from streamreg.models.base import Model
 from streamreg.results.base import FitResult
+from streamreg.results.instruments import InstrumentFit
 from streamreg.results.resampled import Resampled
 from streamreg.scans import scan
 from streamreg.stats import chan
@@ -190,5 +191,10 @@ def _estimate(model: Estimator, state: Moments) -> _Estimate:
             digits = np.append(found.digits_intercept, digits)
         # A candidate's rank is how many columns it uses, which may differ between replicates.
         return _Estimate(names, values, 0 if found.training.get("candidate") else found.rank, digits)
+    if isinstance(found, InstrumentFit):
+        names, values, digits = found.names, found.coef, found.digits
+        if found.has_intercept:
+            names, values, digits = ("intercept", *names), np.append(found.intercept, values), np.append(np.nan, digits)
+        return _Estimate(names, values, len(found.names), digits)
     values = np.atleast_1d(np.asarray(found, dtype=np.float64)).ravel()
     return _Estimate(tuple(str(k) for k in range(len(values))), values, 0, np.full(len(values), np.nan))

@@ -18,6 +18,7 @@ KINDS = {
     "check of rows": "streamreg.scans.verified:Verified.load",
     "fit": "streamreg.results.base:FitResult.load",
     "fit of classes": "streamreg.results.classes:ClassFit.load",
+    "fit of instruments": "streamreg.results.instruments:InstrumentFit.load",
     "effects": "streamreg.results.absorbed:Effects.load",
     "conditioning": "streamreg.solve.conditioning:Conditioning.load",
     "penalty path": "streamreg.results.selection:PenaltyPath.load",

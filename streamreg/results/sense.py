@@ -46,6 +46,17 @@ def of_candidates(found: Any) -> None:
     _require(not np.isinf(found.coef).any(), "coef is infinite")
 
 
+def of_instruments(fit: Any) -> None:
+    """Raise `ValueError` if a fit by instruments is not as a model makes it."""
+    p, w = len(fit.names), len(fit.endogenous)
+    _shapes(fit, dict.fromkeys(("coef", "std_errors", "digits"), (p,)))
+    _shapes(fit, {"covariance": (p, p), "partial_rsquared": (w,), "first_stage_f": (w,)})
+    _require(w > 0 and set(fit.endogenous) <= set(fit.names), "endogenous columns have no coefficient")
+    _square("covariance", fit.covariance)
+    for name in ("std_errors", "rss", "tss", "nobs", "df_resid", "n", "n_missing", "sargan_df"):
+        _not_negative(name, getattr(fit, name))
+
+
 def of_classes(fit: Any) -> None:
     """Raise `ValueError` if a fit of classes is not as a model makes it."""
     q, p, k = len(fit.names), len(fit.terms), len(fit.classes)

@@ -30,6 +30,7 @@ _MODELS = {
     "penalised": sr.Penalised(features=("x0",)),
     "subsets": sr.Subsets(features=("x0",)),
     "constrained": sr.Constrained(restrictions="x0 = 0"),
+    "iv": sr.IV(endogenous=("x0",), instruments=("g",)),
     "class": sr.Linear,
     "text": "logistic",
     "none": None,

@@ -245,7 +245,7 @@ def test_targets_may_be_series() -> None:
 
 
 MODELS = [sr.Linear(), sr.Logistic(), sr.Glm(family="poisson"), sr.Penalised(alphas=3), sr.Subsets(),
-          sr.Constrained(restrictions="x0 = x1")]  # fmt: skip
+          sr.Constrained(restrictions="x0 = x1"), sr.IV(endogenous=("x0",), instruments=("x1",))]  # fmt: skip
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: type(m).__name__)

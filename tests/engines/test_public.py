@@ -39,6 +39,7 @@ VERBS = {
     "logistic": lambda e: sr.Logistic().fit(data(True), engine=e),
     "gaussian": lambda e: sr.Glm(family="gaussian").fit(data(), engine=e),
     "constrained": lambda e: sr.Constrained(restrictions="a = 1").fit(data(), engine=e),
+    "iv": lambda e: sr.IV(endogenous=("a",), instruments=("b", "c")).fit(data(), engine=e),
     "penalised": lambda e: sr.Penalised(alphas=5).fit(data(), engine=e),
     "by": lambda e: sr.fit_by(sr.Linear(), data(), "e", engine=e)[3],
 }

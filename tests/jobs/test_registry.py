@@ -30,6 +30,7 @@ FULL = {
     "penalised": {},
     "subsets": {},
     "constrained": {"restrictions": "x0 = x1"},
+    "iv": {"endogenous": ["x0"], "instruments": ["x1"]},
     "keras": {},
 }
 
@@ -121,6 +122,8 @@ COMMANDS = [
     ("subsets", ["--candidates", "x0,x1", "--candidates", "x2"], {"candidates": (("x0", "x1"), ("x2",))}),
     ("subsets", ["--method=forward", "--size", "2", "--keep", "x1"], {"method": "forward", "size": 2, "keep": ("x1",)}),
     ("constrained", ["--restrictions", "x0 = x1"], {"restrictions": "x0 = x1"}),
+    ("iv", ["--endogenous", "x0", "--instruments", "x1", "--method", "liml"],
+     {"endogenous": ("x0",), "instruments": ("x1",), "method": "liml"}),
 ]  # fmt: skip
 
 
@@ -136,7 +139,7 @@ def test_the_command_line_fits_what_python_fits(tmp_path, data, capsys, kind, ar
     expected = flat.build(kind, options).fit(sr.open(tmp_path / "rows.npy", target="y"))
     assert found["coef"] == expected.coef.tolist()
     assert found["model"] == expected.to_dict()["model"]
-    np.testing.assert_array_equal(sr.FitResult.load(tmp_path / "fit.npz").coef, expected.coef)
+    np.testing.assert_array_equal(sr.load(tmp_path / "fit.npz").coef, expected.coef)
 
 
 @pytest.mark.keras
@@ -294,6 +297,7 @@ def test_a_line_for_each_group_is_that_of_fit_by(tmp_path, data):
         ("penalised", {"rule": "bic"}),
         ("subsets", {}),
         ("constrained", {"restrictions": "x0 = x1"}),
+        ("iv", {"endogenous": ["x0"], "instruments": ["x1"]}),
     ],
 )
 def test_no_fit_takes_more_passes_than_it_says(data, reads, kind, options):

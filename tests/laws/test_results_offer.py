@@ -57,6 +57,7 @@ def results(tmp_path_factory):
         "logistic fit": sr.Logistic(features=("a",)).fit(sr.open(FRAME, target="label")),
         "fit of classes": sr.Multinomial(features=("a", "<b>"), target="town").fit(FRAME),
         "fit of ordered classes": sr.Ordered(features=("a", "<b>"), target="key").fit(FRAME),
+        "fit of instruments": sr.IV(features=("c",), endogenous=("a",), instruments=("<b>", "key")).fit(data),
         "effects": absorbed.effects("town"),
         "conditioning": twice.conditioning(),
         "penalty path": sr.Penalised(alphas=5, features=features).cross_validate(sr.scan(data, features, folds=3)),
@@ -82,7 +83,7 @@ def results(tmp_path_factory):
 NAMES = (
     *("fit", "fit with effects", "fit of dependent columns", "fit of a formula", "logistic fit", "effects"),
     "penalty path of a likelihood",
-    *("fit of classes", "fit of ordered classes"),
+    *("fit of classes", "fit of ordered classes", "fit of instruments"),
     *("conditioning", "penalty path", "subsets", "fits by group", "Chow test", "test of restrictions", "resampling"),
     "marginal effects",
     "analysis of variance",

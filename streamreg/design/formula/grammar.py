@@ -77,7 +77,7 @@ def _parts(text: str) -> tuple[str | None, str, str | None]:
     if opened or quote:
         raise UsageError(f"{(quote or opened[-1])} is missing at its end")
     if len(cuts["~"]) > 1 or len(cuts["|"]) > 1:
-        raise UsageError("one ~ and one | at most: instrumental variables are not fitted")
+        raise UsageError("one ~ and one | at most; instrumental variables are written sr.IV('y ~ a + [b ~ z]')")
     bar = cuts["|"][0] if cuts["|"] else len(text)
     tilde = cuts["~"][0] if cuts["~"] else -1
     if tilde > bar:
