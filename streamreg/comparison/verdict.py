@@ -161,7 +161,7 @@ def _require_fits(*fits: Any) -> None:
     for fit in fits:
         if not isinstance(fit, FitResult):
             raise UsageError(
-                f"a {type(fit).__name__} has no coefficients to compare; pass results of fits, sr.load(path) "
+                f"a {type(fit).__name__} is no line, generalised or trained, to compare; pass a FitResult, sr.load() "
                 "or sr.coefficients(...); networks are compared by sr.score"
             )
 

@@ -351,7 +351,7 @@ def test_what_cannot_be_compared():
     with pytest.raises(UsageError, match="tolerance"):
         sr.compare(FIT, FIT, tolerance=0)
     for thing in ("fit.npz", None, FIT.coef):
-        with pytest.raises(UsageError, match="has no coefficients to compare"):
+        with pytest.raises(UsageError, match="is no line, generalised or trained, to compare"):
             sr.compare(FIT, thing)
 
 
