@@ -78,7 +78,7 @@ def write(folder, text):
             "    ridge",
             12,
             "fits.ridge.kind is missing; it can be linear, logistic, glm, multinomial, ordered, penalised, subsets, "
-            "constrained or keras",
+            "constrained, iv or keras",
         ),
         ("features: [x0, x3]", "features: [x0, 3]", 15, "fits.few.features.1 is 3; it should be a valid string"),
         (
