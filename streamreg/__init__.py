@@ -47,6 +47,8 @@ _HOME = {
     "load": "streamreg.persist.kinds",
     "merge": "streamreg.scans.merge",
     "open": "streamreg.sources",
+    "profile_intervals": "streamreg.models.profile_intervals",
+    "ProfileIntervals": "streamreg.results.profiled",
     "profile": "streamreg.scans.profile",
     "robust": "streamreg.models.robust",
     "run_job": "streamreg.jobs",
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
     from streamreg.models.instruments import IV as IV
     from streamreg.models.linear import Linear as Linear
     from streamreg.models.penalised import Penalised as Penalised
+    from streamreg.models.profile_intervals import profile_intervals as profile_intervals
     from streamreg.models.resampling import bootstrap as bootstrap
     from streamreg.models.resampling import jackknife as jackknife
     from streamreg.models.robust import robust as robust
@@ -94,6 +97,7 @@ if TYPE_CHECKING:
     from streamreg.results.likelihood_path import LikelihoodPath as LikelihoodPath
     from streamreg.results.marginal import MarginalEffects as MarginalEffects
     from streamreg.results.nested import anova as anova
+    from streamreg.results.profiled import ProfileIntervals as ProfileIntervals
     from streamreg.results.restricted import RestrictionTest as RestrictionTest
     from streamreg.results.selection import PenaltyPath as PenaltyPath
     from streamreg.results.selection import Selection as Selection

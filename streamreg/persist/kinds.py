@@ -31,6 +31,7 @@ KINDS = {
     "comparison": "streamreg.comparison.outcome:Comparison.load",
     "comparisons": "streamreg.comparison.outcome:Comparisons.load",
     "analysis of variance": "streamreg.results.anova:Anova.load",
+    "profile likelihood intervals": "streamreg.results.profiled:ProfileIntervals.load",
     "marginal effects": "streamreg.results.marginal:MarginalEffects.load",
     "scores": "streamreg.scoring.scorecard:Scorecard.load",
     "network": "streamreg.neural.result:NetworkResult.load",

@@ -70,6 +70,9 @@ def results(tmp_path_factory):
         "test of restrictions": sr.wald_test(fit, "a = 1, c = 2"),
         "analysis of variance": sr.anova(sr.Linear(features=("a",)).fit(data), fit),
         "analysis of terms": fit.anova(),
+        "profile intervals": sr.profile_intervals(
+            sr.Logistic(features=("a",)).fit(sr.open(FRAME, target="label")), FRAME, ["a", "intercept"]
+        ),
         "marginal effects": sr.effects(fit, data),
         "resampling": sr.bootstrap(sr.Linear(), sr.scan(data, features, blocks=10), replicates=20),
         "comparison": sr.compare(fit, ridge),
@@ -85,6 +88,7 @@ NAMES = (
     "penalty path of a likelihood",
     *("fit of classes", "fit of ordered classes", "fit of instruments"),
     *("conditioning", "penalty path", "subsets", "fits by group", "Chow test", "test of restrictions", "resampling"),
+    "profile intervals",
     "marginal effects",
     "analysis of variance",
     "analysis of terms",
