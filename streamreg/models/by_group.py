@@ -163,6 +163,8 @@ def require_classical(model: Linear | Glm) -> None:
     )
     require(model, (Linear, Glm), rule)
     if isinstance(model, Glm):
+        if model.errors != "classical":
+            raise UsageError("models of all levels share each pass, and have classical errors only; leave errors out")
         return
     if model.errors != "classical":
         raise UsageError("fits by group are made from moments, which have classical errors only; leave errors out")

@@ -7,13 +7,14 @@ from collections.abc import Container
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from streamreg.design.design import Design
 from streamreg.errors import DataError, OnePassError, UsageError, typed
 from streamreg.families import family, spelt
 from streamreg.models.base import Device, as_source, together
 from streamreg.models.climb import climb
+from streamreg.models.covariance import Errors, clusters
 from streamreg.models.estimator import Weighted, with_formula
 from streamreg.models.likelihood import fitted
 from streamreg.models.linear import Linear
@@ -90,6 +91,8 @@ class Glm(Weighted):
         weight w counts as w y successes in w trials: as in R, the log-likelihood then has its binomial coefficient, and
         is that of statsmodels for successes and failures. If these are not whole numbers it has none, and the result's
         `log_lik_note` says so.
+    errors : {"classical", "HC0", "HC1", "HC2", "HC3"}, {"cluster": columns} or {"newey_west": lags}
+        What the standard errors allow for, as for `Linear`: all but the first take one more pass.
     device : str, optional
         "gpu", or "gpu:1": where cross-products are taken, as for `Linear`.
     """
@@ -107,7 +110,14 @@ class Glm(Weighted):
     tolerance: float = Field(default=1e-8, gt=0.0, allow_inf_nan=False)
     singular: Literal["minimum-norm", "error"] = "minimum-norm"
     powers: dict[str, int] = Field(default_factory=dict)
+    errors: Literal["classical"] | Errors = "classical"
     device: Device | None = None
+
+    @field_validator("errors", mode="before")
+    @classmethod
+    def _known_errors(cls, value: Any) -> Any:
+        clusters(value)
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -154,7 +164,7 @@ class Glm(Weighted):
         """Return what a fit takes: a pass for each step, and one of exact sums if columns may be dependent."""
         line = dataclasses.replace(self.line().needs(), moments=False, beside=self.beside)
         steps = max(self.max_iterations, 2) + 1
-        steps *= 3 if self.unknown else 1  # before, for and after the estimate of a parameter
+        steps = steps * (3 if self.unknown else 1) + (self.errors != "classical")  # 3: also for its estimate and after
         return line if family(self.spelling).least_squares else dataclasses.replace(line, passes=steps, at_most=True)
 
     @typed
@@ -212,7 +222,10 @@ class Glm(Weighted):
         source = as_source(data, self.target)
         if source.one_pass:
             raise OnePassError(f"{source.label}: a {self.family} fit reads the rows several times; use a file or array")
-        design = Design.of(source, self.features, self.missing, self.powers, beside=self.beside).with_target()
+        if self.ridge and self.errors != "classical":
+            raise UsageError("ridge estimates are biased, so no errors are given; leave out errors, or the ridge")
+        keys = clusters(self.errors)
+        design = Design.of(source, self.features, self.missing, self.powers, keys, self.beside).with_target()
         model, told = self, dict[str, Any]()
         if self.unknown:
             from streamreg.models.parameter import maximised
@@ -225,7 +238,12 @@ class Glm(Weighted):
         solution = path.found.step.solution
         if solution.dependencies:
             fit = self._ranked(fit, solution, source, design, run)
-        return dataclasses.replace(fit, seconds=time.perf_counter() - began)
+        fit = dataclasses.replace(fit, seconds=time.perf_counter() - began)
+        if self.errors == "classical" or not fit.status.startswith(("ok", "dependent", "incomplete")):
+            return fit
+        from streamreg.models.robust import robust
+
+        return robust(fit, source, self.errors, engine=run)
 
     def _ranked(self, fit: FitResult, weighted: Solution, source: Source, design: Design, run: Run) -> FitResult:
         """Decide as `Linear` does, from exact sums, whether the columns that were left out depend on others."""

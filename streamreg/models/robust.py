@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from streamreg.design.design import Design, Missing
 from streamreg.design.leaving import Leaving
-from streamreg.errors import ChangedError, DataError, OnePassError, UsageError, require, typed
-from streamreg.families import family
+from streamreg.errors import DataError, OnePassError, UsageError, require, typed
 from streamreg.inference import statistics
 from streamreg.inference.covariance import Sandwich
 from streamreg.line import Line
 from streamreg.models.base import as_source, as_state
 from streamreg.models.covariance import MEMORY, Errors, Plan
-from streamreg.models.robust_digits import NONE, SAFE, digits, rounding
+from streamreg.models.robust_digits import NONE, digits
+from streamreg.models.robust_rows import beside, require_errors, require_same_rows, scores_of
 from streamreg.results.base import FitResult
 from streamreg.scans.formulas import as_fitted
 from streamreg.scans.run import Run
@@ -47,7 +47,7 @@ def robust(
     Parameters
     ----------
     fit : FitResult
-        Of `sr.Linear`, without ridge.
+        Of `sr.Linear` or `sr.Glm`, without a penalty.
     source : Source, or anything that `streamreg.open` takes
         The rows of the fit.
     errors : {"HC0", "HC1", "HC2", "HC3"}, {"cluster": column or (column, column)}, or {"newey_west": lags}
@@ -76,7 +76,10 @@ def robust(
     *Journal of Human Resources* 50, section II.C). HC0 and Newey-West (Bartlett weights) are not multiplied by
     anything. These are the factors of statsmodels. Tests use Student's t with ``n - k`` degrees of freedom, or
     ``G - 1`` (the smaller G of two ways) for clusters, as Stata does and as statsmodels does with ``use_t=True``. Rows
-    that were left out keep their place in time for Newey-West.
+    that were left out keep their place in time for Newey-West. Of a generalised linear model the scores are those of
+    its likelihood and the bread is the expected information (Huber 1967, *Proc. 5th Berkeley Symposium*), as in
+    R's sandwich; statsmodels takes the observed one, which is the same with a canonical link, and does not multiply
+    HC1. Where the dispersion is known tests stay normal.
 
     Cost: one pass, about ``4 p**2`` operations a row.
     """
@@ -101,11 +104,11 @@ def replaced(
     """
     began, plan = time.perf_counter(), Plan.of(errors)
     source = as_fitted(rows_twice(data), fit.encoder).with_roles(target=fit.target)
-    _require_errors(fit, source.label, plan)
+    require_errors(fit, source.label, plan)
     missing: Missing = "drop" if fit.n_missing or fit.model.get("missing") == "drop" else "error"
     factors = () if fit.absorbed is None else tuple(fit.absorbed.names.tolist())
     keys = tuple(dict.fromkeys((*factors, *plan.keys)))
-    design = Design.of(source, fit.columns, missing, fit.powers, keys).with_target()
+    design = Design.of(source, fit.terms_of, missing, fit.powers, keys, beside(fit)).with_target()
     passes = 1
     if factors and within is None:
         from streamreg.models.elimination import read
@@ -114,7 +117,7 @@ def replaced(
         within, passes = first.within(), passes + 1
     elif leaving is not None:
         design = dataclasses.replace(design, leaving=leaving)
-    scores = _scores(fit)
+    scores = scores_of(fit)
     if within is not None:
         scores = dataclasses.replace(
             scores, line=Line(0.0 * fit.centre, scores.line.coef, 0.0), offset=0.0 * scores.offset
@@ -131,7 +134,7 @@ def replaced(
             state, nested = outer.inner, outer.nested()
         found, rss = state.result()
     with np.errstate(over="ignore"):
-        _require_same_rows(fit, source.label, state.n, float(np.ldexp(rss, 2 * scores.unit)))
+        require_same_rows(fit, source.label, state.n, float(np.ldexp(rss, 2 * scores.unit)))
     meat, gross, df, note = _corrected(plan, found, fit, nested)
     spent = time.perf_counter() - began
     fit = dataclasses.replace(fit, passes=fit.passes + passes - 1)
@@ -174,9 +177,10 @@ def _corrected(plan: Plan, found: Any, fit: FitResult, nested: tuple[int, ...]) 
     Absorbed factors that are `nested` in clusters do not count among the parameters. Second comes the sum of what it is
     a sum or a difference of, which is what rounding errors are relative to.
     """
+    known = np.isinf(fit.df_test)
     if plan.kind != "cluster":
         meat = found * (fit.nobs / fit.df_resid if plan.kind == "HC1" else 1.0)
-        return meat, meat, fit.df_resid, ""
+        return meat, meat, np.inf if known else fit.df_resid, ""
     counts = [count for _, count in found]
     if min(counts) < 2:
         name = plan.keys[min(counts.index(min(counts)), len(plan.keys) - 1)]
@@ -188,51 +192,10 @@ def _corrected(plan: Plan, found: Any, fit: FitResult, nested: tuple[int, ...]) 
     rest = (fit.nobs - 1.0) / df_resid
     parts = [meat * (rest * count / (count - 1.0)) for meat, count in found]
     if len(parts) == 1:
-        return parts[0], parts[0], counts[0] - 1.0, ""
+        return parts[0], parts[0], np.inf if known else counts[0] - 1.0, ""
     total = parts[0] + parts[1] - parts[2]
     note = "" if np.linalg.eigvalsh(total)[0] >= 0 else "the covariance of two ways of clustering is not positive"
-    return total, sum(parts), min(counts[:2]) - 1.0, note
-
-
-def _require_errors(fit: FitResult, label: str, plan: Plan) -> None:
-    kind = fit.model.get("kind")
-    if fit.geometry is None or kind != "linear" or fit.model.get("ridge") or not family(fit.family).least_squares:
-        raise UsageError(f"robust errors are for sr.Linear without ridge, and this is a {kind} fit of {fit.source}")
-    if not fit.df_resid > 0:
-        raise UsageError(f"{label}: as many coefficients as rows leave no residuals to estimate errors from")
-    if fit.absorbed is not None and plan.kind in ("HC2", "HC3"):
-        raise UsageError(f"{plan.kind} takes leverages, which are not known where factors are absorbed; choose HC1")
-    if plan.kind == "Newey-West" and fit.model.get("weight_kind") == "frequency":
-        raise UsageError("Newey-West errors need rows in order of time, and a row that occurred often has no one place")
-
-
-def _scores(fit: FitResult) -> Scores:
-    assert fit.geometry is not None
-    geometry, p = fit.geometry, len(fit.names)
-    kept = geometry.kept
-    basis = np.zeros((p, len(kept)))
-    basis[kept] = geometry.root.T / geometry.norms()[kept][:, None]
-    unit = int(np.frexp(fit.sigma)[1]) if np.isfinite(fit.sigma) and fit.sigma > 0 else 0
-    offset = geometry.offset if geometry.offset.size else np.zeros(p)
-    level = 1.0 / np.sqrt(geometry.weight) if fit.has_intercept else 0.0
-    line = dataclasses.replace(fit.line, at_low=geometry.at_offset)
-    return Scores(line, offset, basis, float(level), unit)
-
-
-def _require_same_rows(fit: FitResult, label: str, n: int, rss: float) -> None:
-    if n != fit.n:
-        raise ChangedError(
-            f"{label}: {n:,} rows can be used, and the fit used {fit.n:,}; pass the rows that were fitted (none "
-            "without a cluster; or fit sr.Linear(errors=...), which leaves those out of both passes)"
-        )
-    # Estimates of few digits leave another sum than the one that was predicted, and so do great coefficients of
-    # opposite sign, whose products are rounded.
-    few = 10.0 ** -float(np.fmin(fit.digits_se, 6.0)) + 4.0 * SAFE * rounding(fit)
-    if abs(rss - fit.rss) > few * fit.rss + 1e-9 * fit.tss:
-        raise ChangedError(
-            f"{label}: the residual sum of squares is {rss:.6g} here, and was {fit.rss:.6g} in the fit; pass the rows "
-            "that were fitted, with the same weights"
-        )
+    return total, sum(parts), np.inf if known else min(counts[:2]) - 1.0, note
 
 
 def _most(plan: Plan, found: Any) -> tuple[float, str]:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreg.families import family
 from streamreg.results.base import FitResult
 from streamreg.solve.digits import EPS, FULL
 from streamreg.solve.rank import UNIT
@@ -49,6 +50,10 @@ def digits(fit: FitResult, meat: Float, gross: Float) -> float:
 def rounding(fit: FitResult) -> float:
     """Return what the residuals of a pass are off by, relative to themselves."""
     assert fit.geometry is not None
+    if not family(fit.family).least_squares:
+        # A predictor off by d moves the score by d times the information: relative to the score by d / sigma.
+        spans = float(np.abs(fit.geometry.basic(fit.coef)).sum()) / float(np.sqrt(fit.geometry.weight))
+        return UNIT * (abs(fit.at_centre) + spans) / fit.sigma if fit.sigma > 0 else 0.0
     size = float(np.sqrt(fit.tss) + np.abs(fit.geometry.basic(fit.coef)).sum())
     return UNIT * size / float(np.sqrt(fit.rss)) if fit.rss > 0 else 0.0
 

@@ -59,6 +59,8 @@ def fit_targets(
     require(model, (Linear, Glm), "several targets are fitted by a sr.Linear(...) or sr.Glm(...)")
     if not targets:
         raise UsageError("no target; name at least one column")
+    if model.errors != "classical":
+        raise UsageError("several targets share what is read, and have classical errors only; leave errors out")
     if isinstance(model, Glm):
         if not family(model.spelling).least_squares:
             from streamreg.models.sharing import fit_several

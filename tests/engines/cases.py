@@ -11,7 +11,7 @@ import streamreg as sr
 from streamreg.design.design import Design
 from streamreg.families.classes import Multinomial
 from streamreg.line import Line
-from streamreg.models.robust import _scores
+from streamreg.models.robust_rows import scores_of as _scores
 from streamreg.results.slopes import Question, Slopes
 from streamreg.solve import cholesky, exact
 from streamreg.sources import Source
