@@ -102,11 +102,11 @@ def _statsmodels(fit: Estimates) -> list[str]:
         "newey_west": f'cov_type="HAC", cov_kwds={{"maxlags": {rest[0] if rest else 0}}}, use_t=True',
     }.get(kind, f'cov_type="{kind}", use_t=True')
     lines = ["import numpy as np", "import statsmodels.api as sm", "import statsmodels.formula.api as smf", ""]
+    if kind == "cluster":  # it takes codes, not names
+        groups = ", ".join(f"data[{name!r}].astype('category').cat.codes" for name in rest)
+        joined = groups if len(rest) == 1 else f"np.column_stack([{groups}])"
+        covariance = f'cov_type="cluster", cov_kwds={{"groups": {joined}}}, use_t=True'
     if family(fit.family).least_squares:
-        if kind == "cluster":  # it takes codes, not names
-            groups = ", ".join(f"data[{name!r}].astype('category').cat.codes" for name in rest)
-            joined = groups if len(rest) == 1 else f"np.column_stack([{groups}])"
-            covariance = f'cov_type="cluster", cov_kwds={{"groups": {joined}}}, use_t=True'
         call = (
             f"smf.ols({formula!r}, data)" if not weights else f"smf.wls({formula!r}, data, weights=data[{weights!r}])"
         )
@@ -118,10 +118,13 @@ def _statsmodels(fit: Estimates) -> list[str]:
     )
     for name in ("offset", "exposure"):
         own += f", {name}=data[{fit.model[name]!r}]" if fit.model.get(name) else ""
+    if kind in ("HC1", "HC2", "HC3") or (kind != "classical" and not family(fit.family).canonical):
+        raise UsageError(f"code: statsmodels' GLM has other factors or information for {fit.errors} here; ask for 'r'")
+    own_errors = "".join(f", {covariance}".rsplit(", use_t=True", 1)) if covariance else ""
     name, link = _named_family(fit)
     made = f"sm.families.{elsewhere.FAMILIES[name][0]}(sm.families.links.{elsewhere.LINKS[link]}())"
     # Its usual tolerance ends some digits short.
-    return [*lines, f"fit = smf.glm({formula!r}, data, family={made}{own}).fit(tol=1e-12, maxiter=200)"]
+    return [*lines, f"fit = smf.glm({formula!r}, data, family={made}{own}).fit(tol=1e-12, maxiter=200{own_errors})"]
 
 
 def _named_family(fit: Estimates) -> tuple[str, str]:
@@ -192,15 +195,17 @@ def _r(fit: Estimates) -> list[str]:
         link = "1/mu^2" if link == "inverse_squared" else link
         made = f'{elsewhere.FAMILIES[name][1]}(link = "{link}")'
         call = f"fit <- glm({formula}, data = data, family = {made}{own}{_moved(fit, 'offset = ')}, epsilon = 1e-12)"
-        return [call, "summary(fit)"]
-    lines = [f"fit <- lm({formula}, data = data{own})"]
+        lines = [call]
+    else:
+        lines = [f"fit <- lm({formula}, data = data{own})"]
     if kind == "classical":
         return [*lines, "summary(fit)"]
     made = {
-        "cluster": f"sandwich::vcovCL(fit, cluster = ~ {' + '.join(map(_R.column, rest))})",
+        "cluster": f'sandwich::vcovCL(fit, cluster = ~ {" + ".join(map(_R.column, rest))}, type = "HC1")',
         "newey_west": f"sandwich::NeweyWest(fit, lag = {rest[0] if rest else 0}, prewhite = FALSE)",
     }.get(kind, f'sandwich::vcovHC(fit, type = "{kind}")')
-    return [*lines, f"lmtest::coeftest(fit, vcov. = {made}, df = {fit.df_test:.10g})"]
+    df = "Inf" if fit.df_test == float("inf") else f"{fit.df_test:.10g}"
+    return [*lines, f"lmtest::coeftest(fit, vcov. = {made}, df = {df})"]
 
 
 def _stata(fit: Estimates) -> list[str]:
@@ -220,6 +225,8 @@ def _stata(fit: Estimates) -> list[str]:
         raise UsageError(f"code: Stata's regress has no errors {fit.errors}; ask for 'r' or 'statsmodels'")
     options = [errors, "" if fit.has_intercept else "noconstant"]
     if not family(fit.family).least_squares:
+        if kind != "classical":
+            raise UsageError(f"code: Stata's glm has other factors for {fit.errors}; ask for 'r'")
         name, link = _named_family(fit)
         options = [
             f"family({elsewhere.FAMILIES[name][2]})",

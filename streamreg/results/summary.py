@@ -19,7 +19,7 @@ def table(fit: Estimates, rows: int | None = None, level: float = 0.95) -> Table
         ("method", f"{fit.method}, {fit.passes} pass{'' if fit.passes == 1 else 'es'}"),
         ("condition", number(fit.condition, 3)),
         ("seconds", number(fit.seconds, 3)),
-        *([] if fit.sandwich is None else [("std errors", f"{fit.errors}, {fit.df_test:,.10g} df")]),
+        *([] if fit.sandwich is None else [("std errors", f"{fit.errors}, {_tests(fit)}")]),
         *([] if fit.absorbed is None else fit.absorbed.facts(fit.rss)),
         *_explained(fit),
         ("log-likelihood", number(fit.log_likelihood, 8)),
@@ -44,7 +44,7 @@ def _columns(fit: Estimates, rows: int | None, level: float) -> list[Column]:
             [np.append(one, rest) for one, rest in zip(first, numbers, strict=True)],
         )
     estimate, error, t, p, low, high, digits = numbers
-    letter = "z" if fit.sandwich is None and np.isinf(fit.df_test) else "t"
+    letter = "z" if np.isinf(fit.df_test) else "t"
     after = [decimals(*three) for three in zip(estimate, error, digits, strict=True)]
     shown = [
         "0" if noise else fixed(v, k) if e > 0 else believed(v, d, 8)
@@ -118,3 +118,7 @@ def _dispersion(fit: Estimates) -> list[tuple[str, str]]:
         error = fit.likelihood[f"{name}_std_error"]
         facts.append((name, f"{number(fit.likelihood[name])} (estimated, std error {number(error, 3)})"))
     return facts
+
+
+def _tests(fit: Estimates) -> str:
+    return "normal tests" if np.isinf(fit.df_test) else f"{fit.df_test:,.10g} df"

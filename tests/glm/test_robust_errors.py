@@ -166,3 +166,18 @@ def test_what_has_no_robust_errors_is_refused() -> None:
         sr.robust(fitted("logit"), FRAME.assign(label=1.0 - FRAME["label"]), "HC1")
     with pytest.raises(UsageError, match="ridge estimates are biased"):
         sr.Logistic(features=("x",), target="label", ridge=1.0, errors="HC1").fit(FRAME)
+
+
+@pytest.mark.parametrize("kind", ["HC0", {"cluster": "firm"}, {"newey_west": 2}])
+def test_code_for_statsmodels_gives_the_same_errors(kind: Any) -> None:
+    fit = sr.Logistic(formula="label ~ x + z", errors=kind, tolerance=1e-12).fit(FRAME)
+    names: dict[str, Any] = {"data": FRAME}
+    exec(fit.code("statsmodels"), names)
+    assert_allclose(errors_of(fit), names["fit"].bse, rtol=1e-7)
+    assert "coeftest" in fit.code("r")
+    assert "df = Inf" in fit.code("r")
+    with pytest.raises(UsageError, match="ask for 'r'"):
+        fit.code("stata")
+    probit = sr.Glm(formula="label ~ x", link="probit", errors=kind).fit(FRAME)
+    with pytest.raises(UsageError, match="ask for 'r'"):
+        probit.code("statsmodels")
