@@ -195,13 +195,13 @@ def _r(fit: Estimates) -> list[str]:
         link = "1/mu^2" if link == "inverse_squared" else link
         made = f'{elsewhere.FAMILIES[name][1]}(link = "{link}")'
         call = f"fit <- glm({formula}, data = data, family = {made}{own}{_moved(fit, 'offset = ')}, epsilon = 1e-12)"
-        lines = [call]
+        lines, factor = [call], ', type = "HC1"'
     else:
-        lines = [f"fit <- lm({formula}, data = data{own})"]
+        lines, factor = [f"fit <- lm({formula}, data = data{own})"], ""
     if kind == "classical":
         return [*lines, "summary(fit)"]
     made = {
-        "cluster": f'sandwich::vcovCL(fit, cluster = ~ {" + ".join(map(_R.column, rest))}, type = "HC1")',
+        "cluster": f"sandwich::vcovCL(fit, cluster = ~ {' + '.join(map(_R.column, rest))}{factor})",
         "newey_west": f"sandwich::NeweyWest(fit, lag = {rest[0] if rest else 0}, prewhite = FALSE)",
     }.get(kind, f'sandwich::vcovHC(fit, type = "{kind}")')
     df = "Inf" if fit.df_test == float("inf") else f"{fit.df_test:.10g}"
