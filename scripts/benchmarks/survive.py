@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,9 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"\r{number + 1} of {arguments.kills}: {same} with the same bits, {killed} killed", end="", flush=True)
     body = [[kind, *(str(n) for n in found.values())] for kind, found in figures.items()]
     print("\n\n" + record.table(["SIGKILL, then go on", "runs", "killed", "same bits"], body))
+    lost = workers(folder, arguments.workers, chance) if arguments.workers and find_spec("distributed") else {}
     cost = price(folder, arguments.cost_rows, arguments.pairs) if arguments.cost_rows else {}
-    print(f"written to {record.keep('survive', {'kills': figures, 'cost': cost})}")
+    print(f"written to {record.keep('survive', {'kills': figures, 'workers': lost, 'cost': cost})}")
 
 
 def ends(folder: Path, kind: str, kept: str, chance: random.Random, seconds: float) -> int:
@@ -93,6 +95,43 @@ def ends(folder: Path, kind: str, kept: str, chance: random.Random, seconds: flo
     process.kill()  # SIGKILL
     process.join()
     return int(process.exitcode == -signal.SIGKILL)
+
+
+def workers(folder: Path, count: int, chance: random.Random) -> dict[str, int]:
+    """Kill one of two Dask workers at a random moment of a scan, and add another; return how often the bits stayed."""
+    import streamreg as sr
+    from streamreg.engines.dask import local
+
+    data = sr.open(folder / "table.npy", target="x20")
+
+    def scanned(engine: Any) -> dict[str, bytes]:
+        state = sr.scan(data, folds=10, engine=engine)
+        return {name: array.tobytes() for name, array in state.compact().to_arrays().items()}
+
+    expected, found = scanned(None), {"scans": 0, "workers killed": 0, "workers added": 0, "same bits": 0}
+    with local(2) as engine:
+        cluster = engine.client.cluster
+        began = time.monotonic()
+        scanned(engine.client)
+        seconds = time.monotonic() - began
+        for _ in range(count):
+            processes = list(engine.client.run(os.getpid, on_error="ignore").values())
+            with ThreadPoolExecutor(1) as pool:
+                scan = pool.submit(scanned, engine.client)
+                time.sleep(chance.uniform(0.0, seconds))
+                under_way = not scan.done()
+                os.kill(chance.choice(processes), signal.SIGKILL)
+                cluster.scale(len(cluster.workers) + 1)
+                same = scan.result() == expected
+            found["scans"] += 1
+            found["workers killed"] += under_way
+            found["workers added"] += under_way
+            found["same bits"] += same
+            cluster.scale(2)
+            engine.client.wait_for_workers(2)
+            print(f"\r{found['scans']} of {count}: {found['same bits']} with the same bits", end="", flush=True)
+    print("\n\n" + record.table(["10 folds on two Dask workers", "count"], [[k, str(v)] for k, v in found.items()]))
+    return found
 
 
 def finished(folder: Path, kind: str, kept: str | None, threads: int) -> tuple[list[str], float]:
@@ -175,6 +214,7 @@ def price(folder: Path, rows: int, pairs: int) -> dict[str, float]:
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--workers", type=int, default=20, help="scans in which a Dask worker is killed; 0: none")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", default=["scan", "exact", "glm", "folds", "job", "keras"])

@@ -76,8 +76,14 @@ class Dask(Engine):
         asked, held = _packed((function, item))
         if held or len(asked) > _HEAVY:  # rows that the cluster holds, or that travel with the task
             return
+        from distributed.comm.core import CommClosedError
+
         found = self.client.run(_tried, asked, on_error="return")
-        wrong = [(worker, error) for worker, error in found.items() if isinstance(error, Exception)]
+        # A worker that is lost meanwhile gets no task.
+        gone = (CommClosedError, TimeoutError)
+        wrong = [
+            (w, error) for w, error in found.items() if isinstance(error, Exception) and not isinstance(error, gone)
+        ]
         if wrong:
             function(item)  # what is wrong here too is said as on any other engine
             worker, error = wrong[0]
