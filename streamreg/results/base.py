@@ -78,6 +78,21 @@ class FitResult(Estimates, Result):
 
         return of_terms(self, sums)
 
+    @typed
+    def ratios(self, level: float = 0.95) -> Table:
+        """Return odds ratios (logit link), ratios of means (log) or hazard ratios (cloglog), with Wald intervals.
+
+        Columns: term, ratio, low, high, p. The table prints, and its `data()` has all digits.
+
+        Raises
+        ------
+        UsageError
+            The link is another one, or `level` is no share.
+        """
+        from streamreg.results.ratios import of
+
+        return of(self, level)
+
     def cov(self) -> Float:
         """Return the covariance of the slopes, shape (p, p); NaN where a coefficient is not identifiable.
 

@@ -34,6 +34,7 @@ BOOKKEEPING = {
     *("absorbed", "effects", "rsquared_within"),  # of absorbed factors: tests/absorb
     *("provenance", "to_frame"),  # tests/core/test_provenance.py
     *("encoder", "terms_of"),  # what a formula learned; columns but offset and exposure
+    "ratios",  # exp of coefficients and intervals: tests/glm/test_ratios.py
     "likelihood",  # facts of a likelihood that is not of least squares: tests/glm
     *(
         "save",
