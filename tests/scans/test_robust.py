@@ -232,7 +232,7 @@ def test_a_perfect_fit_has_no_error():
 @pytest.mark.parametrize(
     ("fit", "data", "errors", "error", "words"),
     [
-        ({"ridge": 1.0}, None, "HC1", UsageError, "without ridge"),
+        ({"ridge": 1.0}, None, "HC1", UsageError, "without a penalty"),
         ({}, None, "HC4", UsageError, "'HC4' is not a kind of errors; there are"),
         ({}, None, {"cluster": ("a", "b", "c")}, UsageError, "is not a kind of errors"),
         ({}, None, {"newey_west": -1}, UsageError, "is not a kind of errors"),
